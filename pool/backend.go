@@ -1,0 +1,106 @@
+package pool
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"portside/discovery"
+)
+
+// State is where a backend stands.
+type State string
+
+// The states of a backend.
+const (
+	Active   State = "active"   // takes its share
+	Ejected  State = "ejected"  // set aside for failing, one trial at a time
+	Draining State = "draining" // leaving, or taken out by hand: no new work
+	Suspect  State = "suspect"  // gone from the registry in a mass, still answering
+)
+
+// Backend is one address: what discovery says of it and what we have seen.
+// As long as the address stays, the *Backend does. Its methods are safe for
+// concurrent use.
+type Backend struct {
+	counters
+	_ [64]byte // the counters are written by every core; keep what follows readable
+
+	address string
+	weight  float64     // guarded by pool.mu, read by pickers when they are built
+	left    atomic.Bool // gone for good: a new *Backend takes over should the address return
+	trial   atomic.Bool // an ejected backend's one trial is under way
+
+	least leastNode // guarded by leastConn.mu
+
+	record // guarded by pool.mu
+}
+
+// counters are what traffic writes.
+type counters struct {
+	inFlight atomic.Int64
+	requests atomic.Uint64
+	failures atomic.Uint64
+	streak   atomic.Int64 // failures since the last success
+	proven   atomic.Bool  // has answered since it was last in doubt
+	latency  average
+}
+
+// record is what the pool knows of a backend's life.
+type record struct {
+	endpoint discovery.Endpoint
+	state    State
+	reason   string
+	since    time.Time
+	drained  bool // by hand
+	kept     bool // fails, but too many others are out
+
+	ejectedBy Outcome
+	level     int       // trials failed in a row
+	until     time.Time // ejected: the next trial; suspect: its last moment
+	probing   bool      // a probe is under way
+	probeAt   time.Time // the next probe
+	checks    int       // health checks in a row: passed > 0, failed < 0
+	unhealthy bool      // set aside by health checks, which alone bring it back
+}
+
+// Address is host:port, to be dialled.
+func (b *Backend) Address() string { return b.address }
+
+// InFlight is the number of leases not yet released.
+func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
+
+// Left reports whether the backend has left the pool for good.
+func (b *Backend) Left() bool { return b.left.Load() }
+
+// Proven reports whether the backend has answered since it was last in doubt.
+// A caller that cannot try again once it has sent something may want to wait a
+// moment for signs of life of one that is not.
+func (b *Backend) Proven() bool { return b.proven.Load() }
+
+// average is a peak-sensitive exponentially weighted moving average: a slower
+// sample replaces it, a faster one pulls it down (Finagle's PeakEwma).
+type average struct {
+	bits  atomic.Uint64 // float64, seconds; zero: no sample
+	stamp atomic.Int64  // unix nanoseconds of the last sample
+}
+
+// decay is the time after which an old average has lost 63 % of its say.
+const decay = 10 * time.Second
+
+func (a *average) seconds() float64 { return math.Float64frombits(a.bits.Load()) }
+
+// observe takes in a sample seen at now. Concurrent samples may overwrite one
+// another; an average can lose one.
+func (a *average) observe(d time.Duration, now int64) {
+	sample := d.Seconds()
+	old := a.seconds()
+	last := a.stamp.Swap(now)
+	if old > 0 && sample < old {
+		w := math.Exp(-float64(max(now-last, 0)) / float64(decay))
+		// Samples closer together than decay/100 still move the average a little.
+		w = min(w, 0.99)
+		sample = old*w + sample*(1-w)
+	}
+	a.bits.Store(math.Float64bits(sample))
+}

@@ -1,0 +1,84 @@
+package pool
+
+import (
+	"fmt"
+	"testing"
+
+	"portside/discovery"
+)
+
+func endpoints(n int) []discovery.Endpoint {
+	es := make([]discovery.Endpoint, n)
+	for i := range es {
+		es[i] = discovery.Endpoint{Address: fmt.Sprintf("10.0.%03d.%03d:80", i>>8&255, i&255), Keys: []string{fmt.Sprint("k", i)}}
+	}
+	return es
+}
+
+// BenchmarkAcquireRelease is the cost of one piece of work, all cores picking.
+func BenchmarkAcquireRelease(b *testing.B) {
+	for _, balance := range []Balance{RoundRobin, LeastConn, EWMA, Random, Hash} {
+		for _, n := range []int{10, 1000, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", balance, n), func(b *testing.B) {
+				p := New(Config{Balance: balance})
+				p.Update(endpoints(n))
+				b.ReportAllocs()
+				b.RunParallel(func(pb *testing.PB) {
+					key := uint64(0)
+					for pb.Next() {
+						key++
+						l, err := p.Acquire(key%1000, nil)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						l.Report(Success)
+						l.Release()
+					}
+				})
+			})
+		}
+	}
+}
+
+// BenchmarkAcquireHeld is the same with 32 leases held by each core, so that
+// loads differ.
+func BenchmarkAcquireHeld(b *testing.B) {
+	for _, balance := range []Balance{RoundRobin, LeastConn} {
+		b.Run(string(balance), func(b *testing.B) {
+			p := New(Config{Balance: balance})
+			es := endpoints(10_000)
+			for i := range es {
+				es[i].Weight = float64(1 + i%4)
+			}
+			p.Update(es)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				var held [32]Lease
+				for i := 0; pb.Next(); i++ {
+					h := &held[i%len(held)]
+					if h.backend != nil {
+						h.Release()
+					}
+					*h, _ = p.Acquire(0, nil)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkUpdateOne is what one changed weight among 10,000 costs.
+func BenchmarkUpdateOne(b *testing.B) {
+	for _, balance := range []Balance{RoundRobin, LeastConn, Hash} {
+		b.Run(string(balance), func(b *testing.B) {
+			p := New(Config{Balance: balance})
+			es := endpoints(10_000)
+			p.Update(es)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				es[5000].Weight = float64(1 + i%2)
+				p.Update(es)
+			}
+		})
+	}
+}

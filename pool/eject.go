@@ -1,0 +1,113 @@
+package pool
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// mayEject reports whether one more of n backends may be set aside when out of
+// them already are: at most percent of them, but always one of two or more (gRFC
+// A50; a plain percentage never ejects from small pools), and never the last.
+func mayEject(out, n, percent int) bool {
+	most := min(max(n*percent/100, 1), n-1)
+	return out < most
+}
+
+// backoff is the wait before the trial that follows level failed ones: base
+// doubled level times, at most top, jittered by jitter in [0, 1) to ±10 %.
+func backoff(base, top time.Duration, level int, jitter float64) time.Duration {
+	d := base
+	for range level {
+		if d >= top/2 {
+			d = top
+			break
+		}
+		d *= 2
+	}
+	return time.Duration(float64(min(d, top)) * (0.9 + 0.2*jitter))
+}
+
+// failed takes in a failure of b, on a trial or not.
+func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
+	p.mu.Lock()
+	defer p.unlock()
+	now := time.Now()
+	streak := b.streak.Load()
+	switch b.state {
+	case Suspect:
+		if o.unreachable() {
+			p.leave(b, "suspect: "+o.String(), now)
+			p.publish()
+		}
+	case Ejected:
+		if trial && !b.until.After(now) {
+			b.level++
+			p.setAside(b, o, fmt.Sprintf("trial %d failed: %s", b.level, o), now)
+		}
+	case Active:
+		limit := p.cfg.Eject.Consecutive
+		if limit < 0 || streak < int64(limit) {
+			return
+		}
+		reason := fmt.Sprintf("%d failures in a row, the last: %s", streak, o)
+		if p.tooManyOut() {
+			p.keep(b, reason)
+			return
+		}
+		b.level = 0
+		p.setAside(b, o, reason, now)
+	}
+}
+
+// keep leaves a failing b in rotation, and says so.
+func (p *Pool) keep(b *Backend, reason string) {
+	b.reason = reason + "; kept, too many are out"
+	if !b.kept {
+		b.kept = true
+		p.publish()
+	}
+}
+
+// setAside ejects b, or ejects it anew after a failed trial.
+func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
+	p.ejections[o.Label()]++
+	b.until = now.Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, b.level, rand.Float64()))
+	if b.state == Ejected {
+		b.reason = reason
+	} else {
+		p.moved(b, Ejected, reason, now)
+	}
+	p.publish()
+	p.rouse()
+}
+
+// succeeded takes in the success of a trial, or of one that was kept.
+func (p *Pool) succeeded(b *Backend) {
+	p.mu.Lock()
+	defer p.unlock()
+	switch {
+	case b.state == Ejected && !b.unhealthy:
+		b.level = 0
+		p.moved(b, Active, "trial succeeded", time.Now())
+	case b.kept:
+		b.kept, b.reason = false, ""
+	default:
+		return
+	}
+	p.publish()
+}
+
+// tooManyOut reports whether the pool can spare no more.
+func (p *Pool) tooManyOut() bool {
+	out, n := 0, 0
+	for _, b := range p.backends {
+		switch b.state {
+		case Ejected:
+			out, n = out+1, n+1
+		case Active, Suspect:
+			n++
+		}
+	}
+	return !mayEject(out, n, p.cfg.Eject.MaxPercent)
+}

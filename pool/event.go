@@ -1,0 +1,49 @@
+package pool
+
+import "time"
+
+// Gone is the state of a backend that is not in the pool: before it joins and
+// after it has left. It appears in events only.
+const Gone State = "gone"
+
+// Event is one change of one backend's state.
+type Event struct {
+	Time     time.Time
+	Backend  *Backend
+	From, To State
+	Reason   string
+}
+
+// moved sets b's state and notes the event. The caller holds p.mu.
+func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
+	from := b.state
+	if from == "" {
+		from = Gone
+	}
+	b.state, b.reason, b.since = to, reason, now
+	b.left.Store(to == Gone)
+	b.kept, b.unhealthy = false, false
+	if p.cfg.OnEvent != nil {
+		p.events = append(p.events, Event{Time: now, Backend: b, From: from, To: to, Reason: reason})
+	}
+}
+
+// unlock ends a change: it lets go of p.mu and tells of what happened, in order
+// and one at a time, even if several goroutines change the pool at once.
+func (p *Pool) unlock() {
+	tell := p.cfg.OnEvent
+	pending := len(p.events) > 0
+	p.mu.Unlock()
+	if !pending {
+		return
+	}
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.mu.Lock()
+	events := p.events
+	p.events = nil
+	p.mu.Unlock()
+	for _, e := range events {
+		tell(e)
+	}
+}

@@ -1,0 +1,244 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"portside/discovery"
+)
+
+func TestMass(t *testing.T) {
+	for _, c := range []struct {
+		left, present int
+		max           float64
+		want          bool
+	}{
+		{1, 0, 0.5, false}, {1, 1, 0.5, false}, {1, 9, 0.05, false}, // one is never a mass
+		{2, 0, 0.5, true}, {2, 1, 0.5, true}, {2, 2, 0.5, false}, {3, 3, 0.5, false},
+		{20, 0, 0.5, true}, {11, 9, 0.5, true}, {10, 10, 0.5, false}, {3, 17, 0.1, true},
+	} {
+		if got := mass(c.left, c.present, c.max); got != c.want {
+			t.Errorf("mass(%d left, %d present, %v) = %v, want %v", c.left, c.present, c.max, got, c.want)
+		}
+	}
+}
+
+// fleet runs a pool whose probe answers for those alive.
+type fleet struct {
+	*Pool
+	mu   sync.Mutex
+	dead map[string]bool
+}
+
+func (f *fleet) kill(address string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dead[address] = true
+}
+
+func (f *fleet) probe(_ context.Context, address string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dead[address] {
+		return errors.New("connection refused")
+	}
+	return nil
+}
+
+func inBubble(t *testing.T, cfg Config, test func(t *testing.T, f *fleet)) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{dead: map[string]bool{}}
+		cfg.Probe = f.probe
+		f.Pool = New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		test(t, f)
+		cancel()
+		<-done
+	})
+}
+
+func count(p *Pool, s State) (n int) {
+	for _, b := range p.Status().Backends {
+		if b.State == s {
+			n++
+		}
+	}
+	return n
+}
+
+func TestMassLeaseExpiryKeepsWhatAnswers(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(20)
+		f.Update(es)
+		f.Update(nil)
+		if n := count(f.Pool, Suspect); n != 20 {
+			t.Fatalf("%d suspects after all 20 left at once, want 20", n)
+		}
+		time.Sleep(5 * time.Second)
+		if n := count(f.Pool, Suspect); n != 20 {
+			t.Fatalf("%d suspects left though all answer, want 20", n)
+		}
+		for _, e := range es[:10] {
+			f.kill(e.Address)
+		}
+		time.Sleep(2500 * time.Millisecond)
+		if n := count(f.Pool, Suspect); n != 10 {
+			t.Fatalf("%d suspects two probes after ten died, want 10", n)
+		}
+		use(t, f.Pool, Success)
+		f.Update(es[15:])
+		if n := count(f.Pool, Active); n != 5 {
+			t.Fatalf("%d active after five registered again, want 5", n)
+		}
+		time.Sleep(10*time.Minute + time.Second)
+		if n := count(f.Pool, Suspect); n != 0 {
+			t.Fatalf("%d suspects after suspect_max, want none", n)
+		}
+	})
+}
+
+func TestTrickleOfExpiriesIsAMassToo(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(6)
+		f.Update(es)
+		for i := 1; i <= 6; i++ {
+			f.Update(es[i:])
+			time.Sleep(500 * time.Millisecond)
+		}
+		if n := count(f.Pool, Suspect); n != 6 {
+			t.Fatalf("%d suspects after six expired within three seconds, want 6, the first ones too", n)
+		}
+	})
+}
+
+func TestASingleDeleteIsHonouredAtOnce(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		inBubble(t, Config{Guard: Guard{MaxLeave: 0.1}}, func(t *testing.T, f *fleet) {
+			es := endpoints(n)
+			f.Update(es)
+			f.Update(es[1:])
+			wantState(t, f.Pool, es[0].Address, Gone, fmt.Sprintf("one deleted of %d", n))
+		})
+	}
+}
+
+func TestSlowDeletesAreNoMass(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(4)
+		f.Update(es)
+		for i := 1; i <= 4; i++ {
+			f.Update(es[i:])
+			time.Sleep(6 * time.Second)
+		}
+		if s := f.Status(); len(s.Backends) != 0 {
+			t.Fatalf("%v, want none: they left one by one, further apart than the window", s.Backends)
+		}
+	})
+}
+
+func TestAnnouncedDeparturesAreBelieved(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(4)
+		f.Update(es)
+		leaving := make([]discovery.Endpoint, 4)
+		for i, e := range es {
+			e.Draining = true
+			leaving[i] = e
+		}
+		f.Update(leaving)
+		f.Update(nil)
+		if s := f.Status(); len(s.Backends) != 0 {
+			t.Fatalf("%v, want none: each had said that it was leaving", s.Backends)
+		}
+	})
+}
+
+func TestAReplacedFleetIsNoMass(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(6)
+		f.Update(es[:3])
+		f.Update(es)
+		f.Update(es[3:])
+		if n := count(f.Pool, Suspect); n != 0 {
+			t.Fatalf("%d suspects after a rollout replaced three by three, want none", n)
+		}
+	})
+}
+
+func TestGuardOffAndForget(t *testing.T) {
+	inBubble(t, Config{Guard: Guard{Off: true}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(20))
+		f.Update(nil)
+		if s := f.Status(); len(s.Backends) != 0 {
+			t.Fatalf("%v, want none: the guard is off", s.Backends)
+		}
+	})
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Update(es)
+		f.Update(nil)
+		if err := f.Forget(es[0].Address); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, f.Pool, es[0].Address, Gone, "forgotten")
+		if err := f.Forget(""); err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Status(); len(s.Backends) != 0 {
+			t.Fatalf("%v, want all forgotten", s.Backends)
+		}
+		if err := f.Forget(""); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("Forget with no suspects = %v, want ErrNotFound", err)
+		}
+	})
+}
+
+func TestSuspectThatRefusesTrafficGoes(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(2))
+		f.Update(nil)
+		a := use(t, f.Pool, Refused)
+		wantState(t, f.Pool, a, Gone, "it refused a connection while suspect")
+	})
+}
+
+func TestHealthChecksEjectAndReadmit(t *testing.T) {
+	cfg := Config{Health: Health{Interval: time.Second}}
+	inBubble(t, cfg, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Update(es)
+		a := es[0].Address
+		f.kill(a)
+		time.Sleep(4 * time.Second)
+		wantState(t, f.Pool, a, Ejected, "three checks failed")
+		time.Sleep(time.Minute)
+		for range 50 {
+			if got := use(t, f.Pool, Success); got == a {
+				t.Fatal("a backend that fails its checks got a trial from a client")
+			}
+		}
+		f.mu.Lock()
+		delete(f.dead, a)
+		f.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		wantState(t, f.Pool, a, Active, "two checks passed")
+	})
+}
+
+func TestPassedChecksDoNotOverruleTraffic(t *testing.T) {
+	cfg := Config{Health: Health{Interval: 100 * time.Millisecond}, Eject: Eject{Backoff: time.Minute}}
+	inBubble(t, cfg, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Update(es)
+		fail(t, f.Pool, es[0].Address, 5, ServerError)
+		time.Sleep(10 * time.Second)
+		wantState(t, f.Pool, es[0].Address, Ejected, "a shallow check passed, real requests fail")
+	})
+}

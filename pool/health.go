@@ -1,0 +1,32 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+)
+
+// checked takes in a health check's answer. The caller holds p.mu.
+func (p *Pool) checked(b *Backend, err error, now time.Time) {
+	if err == nil {
+		b.checks = max(b.checks, 0) + 1
+		if b.state == Ejected && b.unhealthy && b.checks >= p.cfg.Health.Rise {
+			b.streak.Store(0)
+			p.moved(b, Active, fmt.Sprintf("passed %d health checks", b.checks), now)
+			p.publish()
+		}
+		return
+	}
+	b.checks = min(b.checks, 0) - 1
+	if b.state != Active || -b.checks < p.cfg.Health.Fall {
+		return
+	}
+	reason := fmt.Sprintf("failed %d health checks, the last: %v", -b.checks, err)
+	if p.tooManyOut() {
+		p.keep(b, reason)
+		return
+	}
+	p.ejections["health_check"]++
+	p.moved(b, Ejected, reason, now)
+	b.unhealthy = true
+	p.publish()
+}

@@ -1,0 +1,63 @@
+package pool
+
+import "time"
+
+// Lease is one piece of work on a backend, from [Pool.Acquire] to
+// [Lease.Release]. It belongs to one goroutine at a time.
+type Lease struct {
+	pool     *Pool
+	backend  *Backend
+	trial    bool
+	reported bool
+}
+
+// Backend is the one that was chosen.
+func (l *Lease) Backend() *Backend { return l.backend }
+
+// Trial reports whether this work decides if an ejected backend comes back.
+func (l *Lease) Trial() bool { return l.trial }
+
+// Report says what the work taught about the backend, as soon as it is known.
+// The first report counts; later ones are ignored.
+func (l *Lease) Report(o Outcome) {
+	if l.reported || o == Unknown {
+		return
+	}
+	l.reported = true
+	b := l.backend
+	v := l.pool.view.Load()
+	if !o.failure(v.cfg.Eject.On) {
+		if b.streak.Load() != 0 {
+			b.streak.Store(0)
+		}
+		if !b.proven.Load() {
+			b.proven.Store(true)
+		}
+		if l.trial || v.kept > 0 {
+			l.pool.succeeded(b)
+		}
+		return
+	}
+	b.failures.Add(1)
+	b.proven.Store(false)
+	b.streak.Add(1)
+	l.pool.failed(b, o, l.trial)
+}
+
+// Latency takes in how long the backend took to its first byte, seen at now.
+func (l *Lease) Latency(d time.Duration, now time.Time) {
+	n := now.UnixNano()
+	l.backend.latency.observe(d, n)
+	if l.pool.view.Load().cfg.Balance == EWMA {
+		l.pool.latency.observe(d, n)
+	}
+}
+
+// Release ends the work. It must be called exactly once.
+func (l *Lease) Release() {
+	l.pool.view.Load().picker.release(l.backend)
+	if l.trial {
+		// No verdict leaves the trial to the next comer.
+		l.backend.trial.Store(false)
+	}
+}

@@ -1,0 +1,249 @@
+package pool
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/discovery"
+)
+
+// What Acquire may answer instead of a backend.
+var (
+	ErrSyncing = errors.New("pool: the first list of backends is not in yet")
+	ErrEmpty   = errors.New("pool: no backends")
+	ErrTried   = errors.New("pool: every backend has been tried")
+)
+
+// ErrNotFound answers a verb about an address that is not in the pool.
+var ErrNotFound = errors.New("pool: no such backend")
+
+// Pool keeps the backends of one service. Its methods are safe for concurrent
+// use.
+type Pool struct {
+	view    atomic.Pointer[view]
+	latency average // of all backends, for policies that need a guess
+	synced  chan struct{}
+	wake    chan struct{} // something became due earlier than Run thought
+
+	mu        sync.Mutex
+	cfg       *Config
+	backends  []*Backend  // sorted by address
+	departed  []departure // within the guard's window, unannounced
+	ejections map[string]uint64
+	events    []Event
+
+	telling sync.Mutex
+}
+
+// New returns a pool that knows no backends yet. Trials, probes and health checks
+// need [Pool.Run].
+func New(cfg Config) *Pool {
+	p := &Pool{
+		cfg:       cfg.withDefaults(),
+		synced:    make(chan struct{}),
+		wake:      make(chan struct{}, 1),
+		ejections: map[string]uint64{},
+	}
+	p.publish()
+	return p
+}
+
+// Reconfigure replaces the pool's configuration and keeps everything else.
+func (p *Pool) Reconfigure(cfg Config) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.cfg = cfg.withDefaults()
+	p.publish()
+	p.rouse()
+}
+
+// Synced is closed when the first set is in.
+func (p *Pool) Synced() <-chan struct{} { return p.synced }
+
+// Acquire chooses a backend that is not in tried and counts the work on it, in
+// one step. The key is the client's, for policies with affinity. It takes no
+// longer with 10,000 backends than with ten, does not block and does not
+// allocate. Errors: [ErrSyncing], [ErrEmpty], [ErrTried].
+func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
+	for {
+		v := p.view.Load()
+		for _, b := range v.trials {
+			if !slices.Contains(tried, b) && b.trial.CompareAndSwap(false, true) {
+				v.picker.take(b)
+				b.requests.Add(1)
+				return Lease{pool: p, backend: b, trial: true}, nil
+			}
+		}
+		if b := v.picker.pick(key, tried); b != nil {
+			b.requests.Add(1)
+			return Lease{pool: p, backend: b}, nil
+		}
+		if p.view.Load() == v {
+			return Lease{}, p.none(v)
+		}
+	}
+}
+
+// none says why v yielded no backend.
+func (p *Pool) none(v *view) error {
+	if len(v.ready) > 0 {
+		return ErrTried
+	}
+	select {
+	case <-p.synced:
+		return ErrEmpty
+	default:
+		return ErrSyncing
+	}
+}
+
+// FailingOpen reports whether every backend that is left to choose from fails,
+// and is kept only so that the pool is not empty: no time for second tries.
+func (p *Pool) FailingOpen() bool { return p.view.Load().failOpen }
+
+// Update makes endpoints, the whole truth of discovery, the pool's own. What is
+// equal keeps its counts, its health and its connections.
+func (p *Pool) Update(endpoints []discovery.Endpoint) {
+	if !slices.IsSortedFunc(endpoints, byAddress) {
+		endpoints = slices.SortedFunc(slices.Values(endpoints), byAddress)
+	}
+	p.mu.Lock()
+	defer p.unlock()
+	now := time.Now()
+	changed := p.match(endpoints, now)
+	select {
+	case <-p.synced:
+	default:
+		close(p.synced)
+		changed = true
+	}
+	if changed {
+		p.publish()
+		p.rouse()
+	}
+}
+
+func byAddress(a, b discovery.Endpoint) int { return strings.Compare(a.Address, b.Address) }
+
+// match walks the old and the new set side by side, both in order of address.
+// It reports whether a new view is needed.
+func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (changed bool) {
+	old := p.backends
+	var gone []*Backend
+	next := make([]*Backend, 0, len(endpoints))
+	i := 0
+	for k, e := range endpoints {
+		if k > 0 && e.Address == endpoints[k-1].Address {
+			continue
+		}
+		for ; i < len(old) && old[i].address < e.Address; i++ {
+			gone = append(gone, old[i])
+		}
+		if i < len(old) && old[i].address == e.Address {
+			changed = p.describe(old[i], e, now) || changed
+			next = append(next, old[i])
+			i++
+			continue
+		}
+		changed = true
+		next = append(next, p.join(e, now))
+	}
+	gone = append(gone, old[i:]...)
+	p.backends = next
+	return p.depart(gone, now) || changed
+}
+
+// join makes the backend of a new address: a clean record, whatever a former
+// holder of the address had done.
+func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
+	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return d.backend.address == e.Address })
+	b := &Backend{address: e.Address, weight: weight(e)}
+	b.endpoint = e
+	state, reason := Active, ""
+	if e.Draining {
+		state, reason = Draining, announced
+	}
+	p.moved(b, state, reason, now)
+	return b
+}
+
+const (
+	announced = "its record says that it is leaving"
+	byHand    = "drained by hand"
+)
+
+// describe takes over what discovery now says of b. It reports whether a new
+// view is needed.
+func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (changed bool) {
+	if b.state != Suspect && b.endpoint.Equal(e) {
+		return false
+	}
+	b.endpoint = e
+	if w := weight(e); w != b.weight {
+		b.weight, changed = w, true
+	}
+	switch {
+	case e.Draining && b.state != Draining:
+		p.moved(b, Draining, announced, now)
+	case !e.Draining && b.state == Draining && !b.drained:
+		p.moved(b, Active, "", now)
+	case b.state == Suspect:
+		p.moved(b, Active, "registered again", now)
+	default:
+		return changed
+	}
+	return true
+}
+
+func weight(e discovery.Endpoint) float64 {
+	if e.Weight > 0 {
+		return e.Weight
+	}
+	return 1
+}
+
+// Drain takes the backend at address out of rotation until [Pool.Undrain] or
+// until it leaves. Its connections go on.
+func (p *Pool) Drain(address string) error {
+	p.mu.Lock()
+	defer p.unlock()
+	b := p.find(address)
+	if b == nil {
+		return ErrNotFound
+	}
+	b.drained = true
+	if b.state != Draining {
+		p.moved(b, Draining, byHand, time.Now())
+		p.publish()
+	}
+	return nil
+}
+
+// Undrain undoes [Pool.Drain].
+func (p *Pool) Undrain(address string) error {
+	p.mu.Lock()
+	defer p.unlock()
+	b := p.find(address)
+	if b == nil {
+		return ErrNotFound
+	}
+	b.drained = false
+	if b.state == Draining && !b.endpoint.Draining {
+		p.moved(b, Active, "", time.Now())
+		p.publish()
+	}
+	return nil
+}
+
+// find returns the backend at address, or nil. The caller holds p.mu.
+func (p *Pool) find(address string) *Backend {
+	i, ok := slices.BinarySearchFunc(p.backends, address, func(b *Backend, a string) int { return strings.Compare(b.address, a) })
+	if !ok {
+		return nil
+	}
+	return p.backends[i]
+}

@@ -1,0 +1,85 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+)
+
+// roundRobin is weighted, smooth and starts at random. It is a static stride
+// scheduler (grpc-go, balancer/weightedroundrobin): one counter walks the
+// backends round after round, and a backend of weight w out of a top weight of
+// strideTop takes its turn in w of every strideTop rounds, evenly spread. A pick
+// costs one atomic addition and, on average, top weight ÷ mean weight steps.
+type roundRobin struct {
+	counting
+	ready   []*Backend
+	strides []uint64 // nil: all weights are equal
+	turn    atomic.Uint64
+}
+
+const strideTop = 1<<16 - 1
+
+// newRoundRobin goes on where old, which may be nil, had got to.
+func newRoundRobin(old *roundRobin, ready []*Backend) *roundRobin {
+	r := &roundRobin{ready: ready, strides: strides(ready)}
+	if old != nil {
+		r.turn.Store(old.turn.Load())
+	} else {
+		// Many portsides start together; none should start with the same backend.
+		r.turn.Store(uint64(rand.Uint32()))
+	}
+	return r
+}
+
+// strides scales weights so that the greatest becomes strideTop.
+func strides(ready []*Backend) []uint64 {
+	if len(ready) == 0 {
+		return nil
+	}
+	top, low := ready[0].weight, ready[0].weight
+	for _, b := range ready {
+		top, low = max(top, b.weight), min(low, b.weight)
+	}
+	if top == low {
+		return nil
+	}
+	s := make([]uint64, len(ready))
+	for i, b := range ready {
+		s[i] = max(uint64(b.weight/top*strideTop+0.5), 1)
+	}
+	return s
+}
+
+func (r *roundRobin) pick(_ uint64, tried []*Backend) *Backend {
+	n := uint64(len(r.ready))
+	if n == 0 {
+		return nil
+	}
+	// Everyone of full weight is seen within a round; the bound is for the rare
+	// caller who has tried those, not for the usual one.
+	for range 2*n + 2 {
+		turn := r.turn.Add(1)
+		i := turn % n
+		if r.strides != nil && !takesTurn(r.strides[i], turn/n, i) {
+			continue
+		}
+		if b := r.ready[i]; len(tried) == 0 || !slices.Contains(tried, b) {
+			r.take(b)
+			return b
+		}
+	}
+	b := firstUntried(r.ready, tried)
+	if b != nil {
+		r.take(b)
+	}
+	return b
+}
+
+// takesTurn reports whether the i-th backend, of this stride, is chosen in this
+// round: when its line of slope stride/strideTop crosses a whole number. Each
+// starts half a top apart from its neighbour so that equals do not come in runs.
+func takesTurn(stride, round, i uint64) bool {
+	const apart = strideTop / 2
+	return (stride*round+i*apart)%strideTop >= strideTop-stride
+}

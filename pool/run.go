@@ -1,0 +1,135 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Run gives ejected backends their trials when their time is up, and probes
+// suspects and, with [Health], all. It returns ctx's error when all that it
+// started has ended.
+func (p *Pool) Run(ctx context.Context) error {
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	slots := make(chan struct{}, maxProbes)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.wake:
+		case <-timer.C:
+		}
+		due, next := p.tick(time.Now())
+		for _, b := range due {
+			probes.Go(func() { p.probe(ctx, b, slots) })
+		}
+		timer.Reset(max(next, minTick))
+	}
+}
+
+const (
+	// maxProbes of one pool run at a time.
+	maxProbes = 64
+	// minTick is the finest grain of probes and trials: with thousands of
+	// backends to check, what is due together is done together.
+	minTick = 10 * time.Millisecond
+	// idleTick is how long Run sleeps when nothing is due.
+	idleTick = time.Hour
+)
+
+// rouse has Run look again.
+func (p *Pool) rouse() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tick does what is due at now and returns whom to probe and how long until
+// something else is due.
+func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
+	p.mu.Lock()
+	defer p.unlock()
+	next = idleTick
+	soon := func(t time.Time) { next = min(next, t.Sub(now)) }
+	trials := 0
+	var expired []*Backend
+	for _, b := range p.backends {
+		switch {
+		case b.state == Ejected && !b.unhealthy && b.until.After(now):
+			soon(b.until)
+		case b.state == Ejected && !b.unhealthy:
+			trials++
+		case b.state == Suspect && !b.until.After(now):
+			expired = append(expired, b)
+			continue
+		}
+		if !p.probed(b) || b.probing {
+			continue
+		}
+		if b.probeAt.After(now) {
+			soon(b.probeAt)
+			continue
+		}
+		b.probing = true
+		probe = append(probe, b)
+	}
+	for _, b := range expired {
+		p.leave(b, fmt.Sprintf("suspect for %s", p.cfg.Guard.SuspectMax), now)
+	}
+	if len(expired) > 0 || trials != len(p.view.Load().trials) {
+		p.publish()
+	}
+	return probe, next
+}
+
+// probed reports whether b is to be probed at all.
+func (p *Pool) probed(b *Backend) bool {
+	return b.state == Suspect || p.cfg.Health.Interval > 0 && b.state != Draining
+}
+
+// probe asks b once and takes in the answer.
+func (p *Pool) probe(ctx context.Context, b *Backend, slots chan struct{}) {
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	ask, timeout := p.cfg.Probe, p.cfg.Health.Timeout
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := ask(ctx, b.address)
+	if context.Cause(ctx) == context.Canceled {
+		return
+	}
+	p.answered(b, err, time.Now())
+}
+
+// answered takes in what b's probe said at now.
+func (p *Pool) answered(b *Backend, err error, now time.Time) {
+	p.mu.Lock()
+	defer p.unlock()
+	b.probing = false
+	every := p.cfg.Health.Interval
+	if b.state == Suspect {
+		every = p.cfg.Guard.ProbeEvery
+	}
+	b.probeAt = now.Add(time.Duration(float64(every) * (0.9 + 0.2*rand.Float64())))
+	p.rouse()
+	switch {
+	case b.Left():
+	case b.state == Suspect && err != nil:
+		p.leave(b, fmt.Sprintf("suspect failed its probe: %v", err), now)
+		p.publish()
+	case p.cfg.Health.Interval > 0:
+		p.checked(b, err, now)
+	}
+}

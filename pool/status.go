@@ -1,0 +1,76 @@
+package pool
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Status is a snapshot of a pool.
+type Status struct {
+	Synced    bool // the first set is in
+	FailOpen  bool // see [Pool.FailingOpen]
+	Backends  []BackendStatus
+	Ejections map[string]uint64 // since the start, by reason
+}
+
+// BackendStatus is a snapshot of a backend. Counters are since it joined.
+type BackendStatus struct {
+	Address  string
+	Keys     []string
+	State    State
+	Reason   string
+	Since    time.Time
+	Until    time.Time // ejected: its next trial; suspect: its last moment
+	Weight   float64
+	Zone     string
+	Version  string
+	InFlight int64
+	Requests uint64
+	Failures uint64
+	Latency  time.Duration // to the first byte, moving average; zero: not measured
+}
+
+// Status takes a snapshot, backends in order of address.
+func (p *Pool) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{
+		FailOpen:  p.view.Load().failOpen,
+		Backends:  make([]BackendStatus, len(p.backends)),
+		Ejections: maps.Clone(p.ejections),
+	}
+	select {
+	case <-p.synced:
+		s.Synced = true
+	default:
+	}
+	for i, b := range p.backends {
+		s.Backends[i] = b.status()
+	}
+	return s
+}
+
+func (b *Backend) status() BackendStatus {
+	s := BackendStatus{
+		Address:  b.address,
+		Keys:     b.endpoint.Keys,
+		State:    b.state,
+		Reason:   b.reason,
+		Since:    b.since,
+		Weight:   b.weight,
+		Zone:     b.endpoint.Zone,
+		Version:  b.endpoint.Version,
+		InFlight: b.inFlight.Load(),
+		Requests: b.requests.Load(),
+		Failures: b.failures.Load(),
+		Latency:  time.Duration(b.latency.seconds() * float64(time.Second)),
+	}
+	if b.state == Suspect || b.state == Ejected && !b.unhealthy {
+		s.Until = b.until
+	}
+	if n := b.streak.Load(); n > 0 && b.state == Active && s.Reason == "" {
+		s.Reason = fmt.Sprintf("%d failures in a row", n)
+	}
+	return s
+}

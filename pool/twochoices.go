@@ -1,0 +1,62 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// twoChoices draws two distinct backends and takes the one that is expected to
+// answer sooner: latency × (in flight + 1) ÷ weight, the latency a peak-sensitive
+// moving average (peak EWMA, as Finagle and linkerd). With replacement a hung
+// backend would in time absorb everything (envoyproxy/envoy#39737).
+type twoChoices struct {
+	counting
+	ready []*Backend
+	mean  *average // of the pool: what is assumed of the unseen
+}
+
+func (t *twoChoices) pick(_ uint64, tried []*Backend) *Backend {
+	b := t.choose()
+	if len(tried) > 0 {
+		for tries := 0; b != nil && slices.Contains(tried, b); tries++ {
+			if tries == 4 {
+				b = firstUntried(t.ready, tried)
+				break
+			}
+			b = t.choose()
+		}
+	}
+	if b != nil {
+		t.take(b)
+	}
+	return b
+}
+
+func (t *twoChoices) choose() *Backend {
+	n := uint32(len(t.ready))
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return t.ready[0]
+	}
+	i := rand.Uint32N(n)
+	j := rand.Uint32N(n - 1)
+	if j >= i {
+		j++
+	}
+	a, b := t.ready[i], t.ready[j]
+	if t.cost(b) < t.cost(a) {
+		return b
+	}
+	return a
+}
+
+func (t *twoChoices) cost(b *Backend) float64 {
+	latency := b.latency.seconds()
+	if latency == 0 {
+		latency = t.mean.seconds()
+	}
+	// Before anything was measured in-flight alone decides.
+	return max(latency, 1e-6) * float64(b.inFlight.Load()+1) / b.weight
+}

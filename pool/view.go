@@ -1,0 +1,118 @@
+package pool
+
+import (
+	"slices"
+	"time"
+)
+
+// view is what readers see: immutable, published whole behind one pointer.
+type view struct {
+	cfg      *Config
+	ready    []*Backend // may be chosen
+	trials   []*Backend // ejected, their time is up
+	picker   picker     // chooses among ready
+	kept     int        // of ready: failing, kept because too many are out
+	failOpen bool       // nothing but kept ones is ready
+}
+
+// picker is a policy. It chooses among the backends it was made for, and counts
+// what it chose, in one step.
+type picker interface {
+	// pick chooses a backend not in tried and counts it; nil if there is none.
+	// Backends equal under the policy may be told apart by key.
+	pick(key uint64, tried []*Backend) *Backend
+	// take counts one more on b, which need not be among the chosen-from.
+	take(b *Backend)
+	// release counts one less on b.
+	release(b *Backend)
+}
+
+// newPicker makes cfg's policy for ready; old is the one it replaces, or nil.
+func (p *Pool) newPicker(old picker, ready []*Backend) picker {
+	lc, ok := old.(*leastConn)
+	if ok && p.cfg.Balance != LeastConn {
+		lc.set(nil)
+	}
+	switch p.cfg.Balance {
+	case LeastConn:
+		// The count of each backend and its place in the order change under one
+		// lock, so this picker lives on and is told of the new set.
+		if !ok {
+			lc = newLeastConn()
+		}
+		lc.set(ready)
+		return lc
+	case EWMA:
+		return &twoChoices{ready: ready, mean: &p.latency}
+	case Random:
+		return newWeightedRandom(ready)
+	case Hash:
+		return newRendezvous(ready)
+	default:
+		rr, _ := old.(*roundRobin)
+		return newRoundRobin(rr, ready)
+	}
+}
+
+// publish rebuilds the view from the backends. The caller holds p.mu.
+func (p *Pool) publish() {
+	v := &view{cfg: p.cfg, ready: make([]*Backend, 0, len(p.backends))}
+	now := time.Now()
+	for _, b := range p.backends {
+		switch b.state {
+		case Active, Suspect:
+			v.ready = append(v.ready, b)
+			if b.kept {
+				v.kept++
+			}
+		case Ejected:
+			if !b.unhealthy && !b.until.After(now) {
+				v.trials = append(v.trials, b)
+			}
+		}
+	}
+	if len(v.ready) == 0 {
+		// The good ones left while these were out. Ejection never empties a pool.
+		v.ready = leastBad(p.backends)
+		v.kept = len(v.ready)
+	}
+	v.failOpen = v.kept > 0 && v.kept == len(v.ready)
+	var old picker
+	if prev := p.view.Load(); prev != nil {
+		old = prev.picker
+	}
+	v.picker = p.newPicker(old, v.ready)
+	p.view.Store(v)
+}
+
+// leastBad returns those of the ejected that have failed the fewest trials.
+func leastBad(backends []*Backend) (least []*Backend) {
+	for _, b := range backends {
+		if b.state != Ejected {
+			continue
+		}
+		if len(least) > 0 && b.level < least[0].level {
+			least = least[:0]
+		}
+		if len(least) == 0 || b.level == least[0].level {
+			least = append(least, b)
+		}
+	}
+	return least
+}
+
+// firstUntried is the last resort of every policy.
+func firstUntried(ready, tried []*Backend) *Backend {
+	for _, b := range ready {
+		if !slices.Contains(tried, b) {
+			return b
+		}
+	}
+	return nil
+}
+
+// counting is the take and release of policies that need no order.
+type counting struct{}
+
+func (counting) take(b *Backend)    { b.inFlight.Add(1) }
+func (counting) release(b *Backend) { b.inFlight.Add(-1) }
