@@ -1,0 +1,160 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// kinds are the conns a relay is tried with. pair returns two ends of one.
+var kinds = []struct {
+	name   string
+	socket bool // resets exist, and the kernel holds bytes
+	pair   func(testing.TB) (Conn, Conn)
+}{
+	{"tcp", true, tcpPair},
+	{"unix", true, unixPair},
+	{"pipe", false, func(testing.TB) (Conn, Conn) { return newPipe() }},
+}
+
+func tcpPair(t testing.TB) (Conn, Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connect(t, l)
+}
+
+func unixPair(t testing.TB) (Conn, Conn) {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connect(t, l)
+}
+
+func connect(t testing.TB, l net.Listener) (Conn, Conn) {
+	t.Helper()
+	defer l.Close()
+	a, err := net.Dial(l.Addr().Network(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.(Conn), b.(Conn)
+}
+
+// pipe is a conn that is no socket: two net.Pipes, one a direction, so that
+// each can end alone.
+type pipe struct {
+	net.Conn // reads
+	w        net.Conn
+}
+
+func newPipe() (Conn, Conn) {
+	r1, w1 := net.Pipe()
+	r2, w2 := net.Pipe()
+	return &pipe{r1, w2}, &pipe{r2, w1}
+}
+
+func (p *pipe) Write(b []byte) (int, error) { return p.w.Write(b) }
+func (p *pipe) CloseWrite() error           { return p.w.Close() }
+func (p *pipe) Close() error                { return errors.Join(p.Conn.Close(), p.w.Close()) }
+func (p *pipe) SetWriteDeadline(t time.Time) error {
+	return p.w.SetWriteDeadline(t)
+}
+func (p *pipe) SetDeadline(t time.Time) error {
+	return errors.Join(p.Conn.SetReadDeadline(t), p.w.SetWriteDeadline(t))
+}
+
+// running is a relay at work between the test's own ends of two conns.
+type running struct {
+	client, backend Conn
+	// The relay's ends, to cancel it with.
+	innerClient, innerBackend Conn
+
+	t    testing.TB
+	once sync.Once
+	done chan Result
+}
+
+func start(t testing.TB, pair func(testing.TB) (Conn, Conn), cfg Config) *running {
+	t.Helper()
+	r := &running{t: t, done: make(chan Result, 1)}
+	r.client, r.innerClient = pair(t)
+	r.backend, r.innerBackend = pair(t)
+	go func() { r.done <- Run(r.innerClient, r.innerBackend, cfg) }()
+	t.Cleanup(func() { r.client.Close(); r.backend.Close() })
+	return r
+}
+
+// result waits for the relay to end.
+func (r *running) result() Result {
+	r.t.Helper()
+	select {
+	case res := <-r.done:
+		return res
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("the relay did not end")
+	}
+	return Result{}
+}
+
+// reset makes the peer of c see a reset.
+func reset(t testing.TB, c Conn) {
+	t.Helper()
+	if err := c.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func write(t testing.TB, c io.Writer, s string) {
+	t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		t.Fatalf("write: %v", err)
+	}
+}
+
+func expect(t testing.TB, c net.Conn, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	defer c.SetReadDeadline(time.Time{})
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Fatalf("read %q, %v; want %q", got, err, want)
+	}
+}
+
+func expectEnd(t testing.TB, c net.Conn, want func(error) bool, name string) {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, err := c.Read(make([]byte, 1))
+	if n != 0 || !want(err) {
+		t.Fatalf("read %d bytes, %v; want %s", n, err, name)
+	}
+}
+
+func expectEOF(t testing.TB, c net.Conn) {
+	t.Helper()
+	expectEnd(t, c, func(err error) bool { return err == io.EOF }, "a clean end")
+}
+
+func expectReset(t testing.TB, c net.Conn) {
+	t.Helper()
+	expectEnd(t, c, isReset, "a reset")
+}

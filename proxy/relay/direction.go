@@ -1,0 +1,113 @@
+package relay
+
+import "sync/atomic"
+
+// direction moves what one side sends to the other, until the source ends.
+type direction struct {
+	relay    *relay
+	src, dst *side
+	moved    atomic.Int64  // bytes that dst has taken
+	shared   *atomic.Int64 // the same for a whole service; nil: not counted
+
+	buf      *buffer // held only while there is something to move
+	pending  []byte  // read and not yet taken by dst
+	admitted bool    // the first bytes were allowed to pass
+	draining bool    // src is gone: nothing follows what has already come
+	clean    bool    // the end of src's stream was passed on to dst
+
+	readErr, writeErr error // set by the callbacks
+
+	// The callbacks given to the sockets, made once so that no chunk allocates.
+	onReadable, onWritable, onWritableOnce func(fd uintptr) (done bool)
+}
+
+func (d *direction) prepare() {
+	d.onReadable, d.onWritable, d.onWritableOnce = d.pump, d.push, d.pushOnce
+}
+
+// run moves bytes until the direction has ended, and passes its end on. What
+// stays pending then could not be delivered.
+func (d *direction) run() {
+	for d.deliver() && d.read() {
+	}
+}
+
+// read waits until bytes are pending; false means that no more will be.
+func (d *direction) read() bool {
+	for len(d.pending) == 0 {
+		if err := d.fetch(); err != nil && !d.sourceFailed(err) {
+			return false
+		}
+	}
+	return true
+}
+
+// deliver waits until dst has taken what is pending; false means that it won't.
+func (d *direction) deliver() bool {
+	if len(d.pending) == 0 {
+		return true
+	}
+	if !d.admitted {
+		d.admitted = d.admit()
+	}
+	for d.admitted && d.writeErr == nil && len(d.pending) > 0 {
+		d.write()
+	}
+	if d.writeErr != nil {
+		d.sinkFailed(d.writeErr)
+	}
+	if d.writeErr != nil || !d.admitted {
+		return false
+	}
+	d.drop()
+	return true
+}
+
+// fetch waits for bytes from src.
+func (d *direction) fetch() error {
+	if d.src.raw != nil {
+		return d.fetchSocket()
+	}
+	d.take()
+	n, err := d.src.Read(d.buf[:])
+	if n > 0 {
+		d.pending = d.buf[:n]
+		return nil // the error, if any, comes again
+	}
+	d.drop()
+	return err
+}
+
+// write writes what is pending to dst, waiting where dst makes it wait.
+func (d *direction) write() {
+	if d.dst.raw != nil {
+		d.writeSocket(d.onWritable)
+		return
+	}
+	n, err := d.dst.Write(d.pending)
+	d.took(n)
+	d.writeErr = err
+}
+
+// took notes that dst has taken n of the pending bytes.
+func (d *direction) took(n int) {
+	d.pending = d.pending[n:]
+	d.moved.Add(int64(n))
+	if d.shared != nil {
+		d.shared.Add(int64(n))
+	}
+}
+
+func (d *direction) take() {
+	if d.buf == nil {
+		d.buf = buffers.Get().(*buffer)
+	}
+}
+
+func (d *direction) drop() {
+	d.pending = nil
+	if d.buf != nil {
+		buffers.Put(d.buf)
+		d.buf = nil
+	}
+}

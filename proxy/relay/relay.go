@@ -1,0 +1,116 @@
+// Package relay moves bytes both ways between a client and a backend until both
+// directions have ended. It is the only copy loop in the house.
+//
+//	result := relay.Run(client, backend, relay.Config{Idle: 5 * time.Minute})
+//
+// What one side does, the other sees: an end of stream becomes an end of stream
+// while the other direction goes on, a reset becomes a reset, and neither
+// overtakes the bytes before it. The package does not choose, dial or judge
+// backends, and knows nothing of what the bytes mean.
+package relay
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is one side of a relay: [net.TCPConn], [net.UnixConn], or anything that
+// can end its own direction alone. A relay owns its conns' deadlines while it
+// runs, and expects them clear at the start. Deadlines must work.
+type Conn interface {
+	net.Conn
+	// CloseWrite ends what is written, as FIN does; reading goes on.
+	CloseWrite() error
+}
+
+// Config says how a relay behaves. The zero value relays with no idle limit and
+// without early ends.
+type Config struct {
+	// Idle ends a relay in which no byte moved in either direction for this
+	// long, half-closed ones included. It may be late by a tenth. Zero: never.
+	Idle time.Duration
+	// Early is how long after the start a backend that ends without having
+	// sent a byte is reported as [Early], provided no byte of the client's had
+	// been delivered to it and the client has not ended either. Zero: never.
+	Early time.Duration
+	// FirstByte, when set, is called once, before the backend's first bytes
+	// are passed on. It must not block.
+	FirstByte func()
+	// Head was read from the client before, and goes to the backend first.
+	Head []byte
+	// BackendHead was read from the backend before, and goes to the client first.
+	BackendHead []byte
+	// Counters, when set, also count every byte moved.
+	Counters *Counters
+}
+
+// Counters count bytes while relays move them. One may serve many relays; read
+// them at any time.
+type Counters struct {
+	ToBackend atomic.Int64
+	_         [56]byte // the two directions of a relay run on two cores
+	ToClient  atomic.Int64
+}
+
+// Result is how a relay went.
+type Result struct {
+	// ToBackend and ToClient are the bytes handed to each side's kernel.
+	ToBackend, ToClient int64
+	// End is why the relay ended.
+	End End
+	// Err is the error that ended it; nil after [Done] and [Idle].
+	Err error
+	// Unsent is, after [Early], what had been read from the client and not
+	// delivered: the Head of the next attempt.
+	Unsent []byte
+}
+
+// Run relays until both directions have ended, and returns when nothing of it
+// runs any more. It works on the calling goroutine and exactly one other. Both
+// conns are closed on return, except that after [Early] the client is open and
+// as it was. To cancel, close both conns from outside: Run then returns at once
+// with [Closed].
+func Run(client, backend Conn, cfg Config) Result {
+	r := newRelay(client, backend, cfg)
+	idle := r.watchIdle()
+	r.other.Go(r.up.run)
+	r.down.run()
+	r.other.Wait()
+	idle.stop()
+	return r.finish()
+}
+
+// relay is one pair of conns and what is known about both.
+type relay struct {
+	cfg             Config
+	start           time.Time // set only when an early end is looked for
+	client, backend side
+	up, down        direction // to the backend, to the client
+	other           sync.WaitGroup
+
+	stopped atomic.Bool // idle or cancelled: both directions leave
+
+	mu    sync.Mutex // guards what follows; taken at the ends, never per chunk
+	end   End
+	err   error
+	moved bool // a byte or an end has reached the other side: too late to be early
+}
+
+func newRelay(client, backend Conn, cfg Config) *relay {
+	r := &relay{cfg: cfg, moved: cfg.Early <= 0 || len(cfg.BackendHead) > 0}
+	if !r.moved {
+		r.start = time.Now()
+	}
+	r.client.set(client)
+	r.backend.set(backend)
+	r.up = direction{relay: r, src: &r.client, dst: &r.backend, pending: cfg.Head}
+	r.down = direction{relay: r, src: &r.backend, dst: &r.client, pending: cfg.BackendHead}
+	if cfg.Counters != nil {
+		r.up.shared, r.down.shared = &cfg.Counters.ToBackend, &cfg.Counters.ToClient
+	}
+	r.up.prepare()
+	r.down.prepare()
+	return r
+}

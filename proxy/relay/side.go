@@ -1,0 +1,79 @@
+package relay
+
+import (
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// side is one conn of a relay.
+type side struct {
+	Conn
+	raw  syscall.RawConn // nil when the conn is no socket
+	gone atomic.Bool     // lost in both directions
+}
+
+func (s *side) set(c Conn) {
+	s.Conn = c
+	if sc, ok := c.(syscall.Conn); ok {
+		s.raw, _ = sc.SyscallConn()
+	}
+}
+
+// close closes s when the relay is over: after the loss of the other side, after
+// a clean end of the stream toward s, or with that stream cut off.
+//
+// A reset is passed on only where the stream toward s had not ended: after a
+// clean end it could but destroy what s has yet to receive (envoy#45190).
+func (s *side) close(otherGone, clean, cut bool) {
+	if otherGone && !s.gone.Load() {
+		s.settle()
+	}
+	if !clean && (otherGone || cut) {
+		s.reset()
+		return
+	}
+	s.Close()
+}
+
+// reset closes s so that its peer sees a reset, where the conn can do that.
+func (s *side) reset() {
+	if l, ok := s.Conn.(interface{ SetLinger(int) error }); ok {
+		l.SetLinger(0)
+	}
+	s.Close()
+}
+
+// stall is how long settle waits for a peer that takes nothing.
+const stall = 5 * time.Second
+
+// settle waits until the peer's kernel has all that was written to s, because a
+// reset, and a close with bytes still unread, throw away what waits there. It
+// gives up on a peer that takes nothing for a while, and when s is closed.
+func (s *side) settle() {
+	pause, last, since := time.Millisecond, -1, time.Now()
+	for {
+		n := s.queued()
+		switch {
+		case n <= 0:
+			return
+		case n != last:
+			last, since = n, time.Now()
+		case time.Since(since) > stall:
+			return
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+}
+
+// queued is how many bytes written to s its peer has not acknowledged.
+func (s *side) queued() (n int) {
+	if s.raw == nil {
+		return 0
+	}
+	if s.raw.Control(func(fd uintptr) { n = unacknowledged(fd) }) != nil {
+		return 0
+	}
+	return n
+}
