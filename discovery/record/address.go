@@ -1,0 +1,258 @@
+package record
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+const maxPort = 65535
+
+// Address cleans what registrars write for an address into host:port: scheme,
+// user, path and query are cut off, host names lowered, IPv6 put in single
+// brackets and its shortest form (RFC 5952), IPv4 in IPv6 made IPv4. Bracketless
+// IPv6 is split at its last colon when what precedes it is IPv6 too. A missing
+// port becomes defaultPort or, when that is zero, the one its scheme implies.
+// The scheme is lowered; it is empty when raw has none.
+//
+// Address of a cleaned address is the same address.
+func Address(raw string, defaultPort int) (address, scheme string, err error) {
+	scheme, authority, err := cutScheme(strings.TrimSpace(raw))
+	if err != nil {
+		return "", "", fmt.Errorf("address %q: %w", short(raw), err)
+	}
+	if defaultPort == 0 {
+		defaultPort = schemePort(scheme)
+	}
+	address, err = clean(authority, defaultPort)
+	if err != nil {
+		return "", "", fmt.Errorf("address %q: %w", short(raw), err)
+	}
+	return address, scheme, nil
+}
+
+// isAddress tells an address with a port of its own.
+func isAddress(s string) bool {
+	_, _, err := Address(s, 0)
+	return err == nil
+}
+
+// cutScheme takes scheme://[user@]authority[/path][?query][#fragment] apart.
+func cutScheme(s string) (scheme, authority string, err error) {
+	before, rest, found := strings.Cut(s, "://")
+	if !found {
+		return "", s[:endOfAuthority(s)], nil
+	}
+	scheme = strings.ToLower(before)
+	if !isScheme(scheme) {
+		return "", "", fmt.Errorf("%q is not a URL scheme", short(before))
+	}
+	if scheme == "unix" {
+		return "", "", fmt.Errorf("a unix socket is no network address")
+	}
+	authority = rest[:endOfAuthority(rest)]
+	authority = authority[strings.LastIndexByte(authority, '@')+1:]
+	// RFC 6874: in a URL the percent sign before a zone is itself escaped.
+	return scheme, strings.Replace(authority, "%25", "%", 1), nil
+}
+
+func endOfAuthority(s string) int {
+	if i := strings.IndexAny(s, "/?#"); i >= 0 {
+		return i
+	}
+	return len(s)
+}
+
+// isScheme is RFC 3986 section 3.1, for a lowered s.
+func isScheme(s string) bool {
+	for i, c := range []byte(s) {
+		letter := 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || !isDigit(c) && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func schemePort(scheme string) int {
+	switch scheme {
+	case "http", "ws":
+		return 80
+	case "https", "wss":
+		return 443
+	}
+	return 0
+}
+
+func clean(authority string, defaultPort int) (string, error) {
+	if authority == "" {
+		return "", fmt.Errorf("it is empty")
+	}
+	host, port, err := split(authority)
+	if err != nil {
+		return "", err
+	}
+	if host, err = cleanHost(host); err != nil {
+		return "", err
+	}
+	switch {
+	case port != "" && !isPort(port):
+		return "", fmt.Errorf("port %q is not a number from 1 to %d", short(port), maxPort)
+	case port == "" && defaultPort == 0:
+		return "", fmt.Errorf("no port")
+	case port == "":
+		port = strconv.Itoa(defaultPort)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// split parts host and port; port is empty when there is none.
+func split(s string) (host, port string, err error) {
+	if s[0] == '[' {
+		return splitBrackets(s)
+	}
+	last := strings.LastIndexByte(s, ':')
+	if last < 0 {
+		return s, "", nil
+	}
+	host, port = s[:last], s[last+1:]
+	if !strings.Contains(host, ":") {
+		if port == "" {
+			return "", "", fmt.Errorf("nothing after the colon")
+		}
+		return host, port, nil
+	}
+	// Kitex and tRPC join IPv6 and port with a bare colon: fe80::1:8888.
+	if isIPv6(host) && isPort(port) {
+		return host, port, nil
+	}
+	if isIPv6(s) {
+		return s, "", nil
+	}
+	return "", "", fmt.Errorf("neither host:port nor IPv6")
+}
+
+// splitBrackets parts [host]:port; go-micro's web services write [[host]]:port.
+func splitBrackets(s string) (host, port string, err error) {
+	end := strings.LastIndexByte(s, ']')
+	if end < 0 {
+		return "", "", fmt.Errorf("a bracket is not closed")
+	}
+	host, rest := s[1:end], s[end+1:]
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	if !isIPv6(host) {
+		return "", "", fmt.Errorf("%q in brackets is not IPv6", short(host))
+	}
+	if rest == "" {
+		return host, "", nil
+	}
+	if rest[0] != ':' || len(rest) == 1 {
+		return "", "", fmt.Errorf("%q after the bracket is not a port", short(rest))
+	}
+	return host, rest[1:], nil
+}
+
+func isIPv6(s string) bool {
+	ip, err := netip.ParseAddr(s)
+	return err == nil && ip.Is6()
+}
+
+// isPort refuses leading zeros: with one, the end of a bracketless IPv6 is a
+// part of the address.
+func isPort(s string) bool {
+	if s == "" || len(s) > 5 || s[0] == '0' {
+		return false
+	}
+	n := 0
+	for _, c := range []byte(s) {
+		if !isDigit(c) {
+			return false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n <= maxPort
+}
+
+func cleanHost(host string) (string, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if !isZone(ip.Zone()) {
+			return "", fmt.Errorf("zone %q has odd characters", short(ip.Zone()))
+		}
+		return ip.Unmap().String(), nil
+	}
+	return cleanName(host)
+}
+
+func isZone(s string) bool {
+	for _, c := range []byte(s) {
+		if !isNameByte(c) && c != '.' && c != '~' && !('A' <= c && c <= 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// cleanName lowers a host name and holds it to RFC 1123, with the underscore
+// that container names have.
+func cleanName(host string) (string, error) {
+	host = strings.ToLower(host)
+	name := strings.TrimSuffix(host, ".")
+	if name == "" {
+		return "", fmt.Errorf("no host")
+	}
+	if len(name) > 253 {
+		return "", fmt.Errorf("a host name of %d bytes is longer than 253", len(name))
+	}
+	label := ""
+	for label = range strings.SplitSeq(name, ".") {
+		if !isLabel(label) {
+			return "", fmt.Errorf("%q is no part of a host name", short(label))
+		}
+	}
+	// A name that ends in a number is an IPv4 address gone wrong (300.1.1.1),
+	// or not an address at all (a lease id).
+	if isNumber(label) {
+		return "", fmt.Errorf("%q is neither IPv4 nor a host name", short(host))
+	}
+	return host, nil
+}
+
+func isLabel(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !isNameByte(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || isDigit(c) || c == '-' || c == '_'
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isNumber(s string) bool {
+	for _, c := range []byte(s) {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// short keeps a foreign value from flooding a log line.
+func short(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}

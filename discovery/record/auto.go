@@ -1,0 +1,221 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"portside/discovery"
+)
+
+// auto reads the record as every format whose signs it bears and takes the
+// reading they agree on. It never prefers one of two that differ.
+func (in entry) auto() (Reading, error) {
+	claims, err := in.claims()
+	if err != nil {
+		return Reading{}, fmt.Errorf("auto: %w", err)
+	}
+	if len(claims) == 0 {
+		return in.unclaimed()
+	}
+	var taken Reading
+	var unread error
+	for _, f := range claims {
+		r, err := in.decode(f)
+		switch {
+		case err != nil:
+			unread = err
+		case taken.Format == "":
+			taken = r
+		case !alike(taken, r):
+			return Reading{}, fmt.Errorf("auto: %s; set format: %s or %s", versus(taken, r), taken.Format, f)
+		}
+	}
+	if taken.Format == "" {
+		return Reading{}, fmt.Errorf("auto: read as %w", unread)
+	}
+	return taken, nil
+}
+
+// unclaimed is a record without any format's signs.
+func (in entry) unclaimed() (Reading, error) {
+	if in.text == "" {
+		return Reading{Format: Auto, Reason: "placeholder: the value is empty and the key ends in no address"}, nil
+	}
+	if strings.HasPrefix(in.text, "{") {
+		return Reading{}, fmt.Errorf("auto: value %q has no known format's fields; set format", short(in.text))
+	}
+	_, err := in.decode(Plain)
+	if err == nil {
+		err = fmt.Errorf("nothing known")
+	}
+	return Reading{}, fmt.Errorf("auto: read as %w; set format if it is another", err)
+}
+
+// claims lists the formats whose signs the record bears.
+func (in entry) claims() ([]Format, error) {
+	if strings.HasPrefix(in.text, "{") {
+		return in.jsonClaims()
+	}
+	var claims []Format
+	add := func(f Format, sign bool) {
+		if sign {
+			claims = append(claims, f)
+		}
+	}
+	add(Dubbo, isDubboURL(in.leaf))
+	add(RPCX, isRPCX(in.leaf))
+	add(TiDB, in.leaf == "ttl" && isAddress(in.parent()) && isNumber(in.text))
+	plain, err := in.plainClaim()
+	add(Plain, plain)
+	return claims, err
+}
+
+// plainClaim asks whether value, or key when there is no value, is an address.
+// A bare word is one only by courtesy of the default port, and then not beside
+// a key that has a whole one: it might as well say "up".
+func (in entry) plainClaim() (bool, error) {
+	text, _, _ := strings.Cut(in.text, ";")
+	if text == "" {
+		text = in.leaf
+	}
+	address, _, err := Address(text, in.want.port)
+	if err != nil {
+		return false, nil
+	}
+	if in.text != "" && !isAddress(text) && isAddress(in.leaf) {
+		if fromKey, _, _ := Address(in.leaf, 0); fromKey != address {
+			return false, fmt.Errorf("the value reads %s, the key %s; set format: plain to go by the value", address, fromKey)
+		}
+	}
+	return true, nil
+}
+
+// sniffed are the fields by which the JSON formats are told apart.
+type sniffed struct {
+	Op, Addr, MetadataX        json.RawMessage
+	Endpoints, Nodes           json.RawMessage
+	Address, Network, ID, Name json.RawMessage
+	ServerName, ServiceName    json.RawMessage
+	Host, Text, Mail           json.RawMessage
+	IP, URL, State, Role       json.RawMessage
+	ListeningPort              json.RawMessage `json:"listening_port"`
+	StatusPort                 json.RawMessage `json:"status_port"`
+	ConnURL                    json.RawMessage `json:"conn_url"`
+}
+
+// claim is one row of the table of signs. A weak sign is a common word, which
+// the metadata of a key-carried address may use as well.
+type claim struct {
+	format Format
+	sign   bool
+	weak   bool
+}
+
+func (in entry) jsonClaims() ([]Format, error) {
+	var v sniffed
+	if err := in.parse(&v); err != nil {
+		return nil, err
+	}
+	var claims []Format
+	strong := false
+	for _, c := range v.claims(in.key) {
+		if c.sign {
+			claims = append(claims, c.format)
+			strong = strong || !c.weak
+		}
+	}
+	if !strong && in.isGoFrame() {
+		claims = append(claims, GoFrame)
+	}
+	return claims, nil
+}
+
+// claims is the table of signs. An address without more is claimed by all who
+// call it so: it is for their readings to agree.
+func (v sniffed) claims(key string) []claim {
+	kitex := Kitex
+	if strings.HasPrefix(strings.TrimPrefix(key, "/"), "hertz/") {
+		kitex = Hertz
+	}
+	address, network, named := has(v.Address), has(v.Network), has(v.ID) && has(v.Name)
+	bare := address && !network && !named && !has(v.ServerName) && !has(v.ServiceName)
+	micro := v.nodesHaveAddress()
+	return []claim{
+		{format: Jupiter, sign: has(v.MetadataX)},
+		{format: Etcd, sign: !has(v.MetadataX) && (has(v.Addr) || has(v.Op))},
+		{format: Kratos, sign: opens(v.Endpoints, `["`) || named && v.Nodes == nil && v.noEndpoints()},
+		{format: GoMicro, sign: micro},
+		{format: APISIX, sign: v.Nodes != nil && !micro, weak: true},
+		{format: Milvus, sign: has(v.ServerName) && address},
+		{format: kitex, sign: address && network || bare, weak: bare},
+		{format: TRPC, sign: address && named || bare, weak: true},
+		{format: Dubbo, sign: has(v.ServiceName) && has(v.Host)},
+		{format: SkyDNS, sign: !has(v.ServiceName) && (has(v.Host) || has(v.Text) || has(v.Mail)), weak: true},
+		{format: TiDB, sign: has(v.IP) && (has(v.ListeningPort) || has(v.StatusPort))},
+		{format: Vulcand, sign: has(v.URL), weak: true},
+		{format: Patroni, sign: has(v.ConnURL) && (has(v.State) || has(v.Role))},
+	}
+}
+
+// nodesHaveAddress tells go-micro's nodes from APISIX', which have a host.
+func (v sniffed) nodesHaveAddress() bool {
+	var nodes []struct{ Address json.RawMessage }
+	if !opens(v.Nodes, "[{") || json.Unmarshal(v.Nodes, &nodes) != nil {
+		return false
+	}
+	return has(nodes[0].Address)
+}
+
+// noEndpoints reports a list that is there and empty.
+func (v sniffed) noEndpoints() bool {
+	return opens(v.Endpoints, "[]") || string(v.Endpoints) == "null"
+}
+
+// has reports that a field is there and says something.
+func has(raw json.RawMessage) bool {
+	text := string(raw)
+	return text != "" && text != "null" && text != `""`
+}
+
+// opens reports whether raw begins with opening, blanks aside.
+func opens(raw json.RawMessage, opening string) bool {
+	rest := string(raw)
+	for _, c := range opening {
+		rest = strings.TrimLeft(rest, " \t\r\n")
+		if !strings.HasPrefix(rest, string(c)) {
+			return false
+		}
+		rest = rest[1:]
+	}
+	return true
+}
+
+// alike compares what a pool would make of two readings.
+func alike(a, b Reading) bool {
+	if len(a.Endpoints) != len(b.Endpoints) {
+		return false
+	}
+	for i, e := range a.Endpoints {
+		f := b.Endpoints[i]
+		if e.Address != f.Address || e.Weight != f.Weight || e.Zone != f.Zone || e.Draining != f.Draining {
+			return false
+		}
+	}
+	return true
+}
+
+func versus(a, b Reading) string {
+	return fmt.Sprintf("as %s it reads %s, as %s %s", a.Format, brief(a.Endpoints), b.Format, brief(b.Endpoints))
+}
+
+func brief(all []discovery.Endpoint) string {
+	if len(all) == 0 {
+		return "nothing"
+	}
+	text := fmt.Sprintf("%s with weight %g", all[0].Address, all[0].Weight)
+	if len(all) > 1 {
+		text += fmt.Sprintf(" and %d more", len(all)-1)
+	}
+	return text
+}

@@ -1,0 +1,88 @@
+package record
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// want is which endpoint a service is after.
+type want struct {
+	protocol string // what the service speaks
+	only     string // what the user named after the format's plus sign
+	port     int    // completes addresses without one
+}
+
+// offer is one of several endpoints of one process.
+type offer struct {
+	scheme, address string
+}
+
+// order is which schemes suit a protocol, the best first. Twins with TLS come
+// after the plain ones.
+func (w want) order() []string {
+	switch w.protocol {
+	case "http":
+		return []string{"http", "https", "rest", "ws", "wss", "h2c", "tri", "grpc", "grpcs"}
+	case "grpc", "h2", "h2c":
+		return []string{"grpc", "grpcs", "tri", "h2c"}
+	case "", "tcp":
+		return []string{"tcp", "tls"}
+	}
+	return []string{w.protocol, w.protocol + "s"}
+}
+
+// suits reports whether what a record says it is, is what the user named.
+func (w want) suits(scheme string) bool {
+	return w.only == "" || scheme == w.only || scheme == w.only+"s"
+}
+
+// choose takes one of the offers of one process: what the user named; else
+// the only address; else the first scheme in the protocol's order. It does not
+// guess: TCP over a record that offers http and grpc is an error. A reason
+// means that nothing of what the user named is offered.
+func (w want) choose(offers []offer) (chosen offer, reason string, err error) {
+	if w.only != "" {
+		return w.named(offers)
+	}
+	for _, scheme := range w.order() {
+		if i := slices.IndexFunc(offers, func(o offer) bool { return o.scheme == scheme }); i >= 0 {
+			return offers[i], "", nil
+		}
+	}
+	for _, o := range offers {
+		if o.address != offers[0].address {
+			return offer{}, "", fmt.Errorf("several endpoints and none for protocol %q: %s; set protocol, or format: <name>+%s",
+				w.spoken(), list(offers), offers[0].scheme)
+		}
+	}
+	return offers[0], "", nil
+}
+
+func (w want) named(offers []offer) (offer, string, error) {
+	for _, o := range offers {
+		if w.suits(o.scheme) {
+			return o, "", nil
+		}
+	}
+	return offer{}, fmt.Sprintf("no %s endpoint among %s", w.only, list(offers)), nil
+}
+
+func (w want) spoken() string {
+	if w.protocol == "" {
+		return "tcp"
+	}
+	return w.protocol
+}
+
+func list(offers []offer) string {
+	const most = 4
+	var all []string
+	for _, o := range offers[:min(most, len(offers))] {
+		all = append(all, short(o.scheme)+"://"+short(o.address))
+	}
+	if len(offers) > most {
+		all = append(all, "…")
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,139 @@
+package record
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portside/discovery"
+)
+
+func TestEncodeWritesWhatTheFormatsOwnLibrariesWrite(t *testing.T) {
+	bare := discovery.Endpoint{Address: "10.0.0.5:8080"}
+	full := discovery.Endpoint{Address: "10.0.0.5:8080", Weight: 2, Zone: "z1", Version: "v1", Metadata: map[string]string{"rack": "7"}}
+	tests := []struct {
+		f    Format
+		e    discovery.Endpoint
+		want Record
+	}{
+		{Plain, bare, Record{"p/10.0.0.5:8080", "10.0.0.5:8080", "10.0.0.5:8080;draining=true"}},
+		{Plain, full, Record{"p/10.0.0.5:8080", "10.0.0.5:8080;weight=2;rack=7;version=v1;zone=z1", "10.0.0.5:8080;weight=2;draining=true;rack=7;version=v1;zone=z1"}},
+		{Etcd, bare, Record{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":null}`, `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true}}`}},
+		{Etcd, full, Record{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
+			`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true,"rack":"7","version":"v1","weight":2,"zone":"z1"}}`}},
+		{GoZero, bare, Record{"p/10.0.0.5:8080", "10.0.0.5:8080", ""}},
+		{Kratos, bare, Record{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
+			`{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":{"draining":"true"},"endpoints":["grpc://10.0.0.5:8080"]}`}},
+		{Kratos, full, Record{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
+			`{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"draining":"true","rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`}},
+		{Kitex, bare, Record{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
+			`{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":{"draining":"true"}}`}},
+		{Hertz, full, Record{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
+			`{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"draining":"true","rack":"7","version":"v1","zone":"z1"}}`}},
+	}
+	for _, tt := range tests {
+		got, err := Encode(tt.f, "p/", Registrant{Service: "orders", Protocol: "grpc", Endpoint: tt.e})
+		if err != nil {
+			t.Errorf("%s: %v", tt.f, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s, want - got +: the format's other readers know these bytes\n%s", tt.f, diff)
+		}
+	}
+}
+
+func TestWhatIsWrittenReadsBack(t *testing.T) {
+	for _, f := range Writable() {
+		for _, e := range []discovery.Endpoint{
+			{Address: "10.0.0.5:8080", Weight: 1},
+			{Address: "[fe80::1%eth0]:8080", Weight: 1},
+			{Address: "api.example.com:8080", Weight: 2.5, Zone: "z1", Version: "v1.2.0", Metadata: map[string]string{"a.b": "c d", "<&>": `"q"`}},
+			{Address: "10.0.0.5:8080", Weight: .1, Zone: "ü"},
+		} {
+			if f == GoZero {
+				e = discovery.Endpoint{Address: e.Address, Weight: 1}
+			}
+			rec, err := Encode(f, "s/", Registrant{Service: "orders", Endpoint: e})
+			if err != nil {
+				t.Errorf("%s %+v: %v", f, e, err)
+				continue
+			}
+			checkReadsBack(t, f, rec, rec.Value, e)
+			if rec.Draining != "" {
+				e.Draining = true
+				checkReadsBack(t, f, rec, rec.Draining, e)
+			}
+		}
+	}
+}
+
+func checkReadsBack(t *testing.T, f Format, rec Record, value string, want discovery.Endpoint) {
+	t.Helper()
+	for _, o := range []Options{{Format: f}, {Format: Auto}} {
+		r, err := decoder(t, o).Decode(rec.Key, []byte(value))
+		if err != nil || len(r.Endpoints) != 1 {
+			t.Errorf("%s as %s: %v, %v", value, o.Format, r, err)
+			continue
+		}
+		got := r.Endpoints[0]
+		delete(got.Metadata, "scheme")
+		if len(got.Metadata) == 0 {
+			got.Metadata = nil
+		}
+		want.Keys = []string{rec.Key}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s as %s, wrote - read +:\n%s", value, o.Format, diff)
+		}
+	}
+}
+
+func TestKratosSchemeComesFromWhoeverKnows(t *testing.T) {
+	tests := []struct {
+		r    Registrant
+		want string
+	}{
+		{Registrant{Endpoint: discovery.Endpoint{Address: "10.0.0.5:1"}}, "http://10.0.0.5:1"},
+		{Registrant{Protocol: "tcp", Endpoint: discovery.Endpoint{Address: "grpc://10.0.0.5:1"}}, "tcp://10.0.0.5:1"},
+		{Registrant{Endpoint: discovery.Endpoint{Address: "grpc://10.0.0.5:1"}}, "grpc://10.0.0.5:1"},
+		{Registrant{Endpoint: discovery.Endpoint{Address: "10.0.0.5:1", Metadata: map[string]string{"protocol": "grpc"}}}, "grpc://10.0.0.5:1"},
+	}
+	for _, tt := range tests {
+		rec, err := Encode(Kratos, "", tt.r)
+		if err != nil || !strings.Contains(rec.Value, `["`+tt.want+`"]`) {
+			t.Errorf("%+v: %s, %v; want %s", tt.r, rec.Value, err, tt.want)
+		}
+	}
+}
+
+func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
+	tests := []struct {
+		f    Format
+		e    discovery.Endpoint
+		want string
+	}{
+		{RPCX, discovery.Endpoint{}, "those are plain"},
+		{Auto, discovery.Endpoint{}, "those are plain"},
+		{Plain, discovery.Endpoint{Address: "10.0.0.5"}, "no port"},
+		{Plain, discovery.Endpoint{Weight: -1}, "weight -1"},
+		{Plain, discovery.Endpoint{Weight: math.NaN()}, "weight NaN"},
+		{Plain, discovery.Endpoint{Weight: math.Inf(1)}, "weight +Inf"},
+		{Plain, discovery.Endpoint{Zone: "a;b"}, "cannot hold"},
+		{Plain, discovery.Endpoint{Metadata: map[string]string{"a=b": "c"}}, "cannot hold"},
+		{Plain, discovery.Endpoint{Metadata: map[string]string{"a": "b\nc"}}, "cannot hold"},
+		{Etcd, discovery.Endpoint{Metadata: map[string]string{"Weight": "3"}}, "record's own"},
+		{Etcd, discovery.Endpoint{Metadata: map[string]string{"a": strings.Repeat("x", maxMetadata)}}, "4096 bytes"},
+		{GoZero, discovery.Endpoint{Weight: 2}, "an address alone"},
+		{GoZero, discovery.Endpoint{Zone: "z"}, "an address alone"},
+		{GoZero, discovery.Endpoint{Metadata: map[string]string{"a": "b"}}, "an address alone"},
+		{Kratos, discovery.Endpoint{Metadata: map[string]string{"protocol": "g rpc"}}, "not a URL scheme"},
+	}
+	for _, tt := range tests {
+		fill(&tt.e.Address, "10.0.0.5:80")
+		rec, err := Encode(tt.f, "p/", Registrant{Endpoint: tt.e})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s %+v: wrote %q, %v; want an error with %q", tt.f, tt.e, rec.Value, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,429 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func decoder(t testing.TB, o Options) *Decoder {
+	t.Helper()
+	d, err := New("", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestEverySampleSaysWhatItsProjectMeant(t *testing.T) {
+	for _, s := range samples() {
+		t.Run(string(s.options.Format)+"/"+s.name, func(t *testing.T) {
+			r, err := decoder(t, s.options).Decode(s.key, []byte(s.value))
+			if err != nil {
+				t.Fatalf("a record its own project writes was refused: %v", err)
+			}
+			checkReading(t, s, r)
+		})
+	}
+}
+
+func checkReading(t *testing.T, s sample, r Reading) {
+	t.Helper()
+	want := s.want
+	for i := range want {
+		if s.key != "" {
+			want[i].Keys = []string{s.key}
+		}
+	}
+	if diff := cmp.Diff(want, r.Endpoints, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("endpoints, want - got +:\n%s", diff)
+	}
+	if (len(want) == 0) != (r.Reason != "") {
+		t.Errorf("reason %q: it must be there exactly when there is no endpoint", r.Reason)
+	}
+	if r.Warning != "" {
+		t.Errorf("warning %q about an ordinary record", r.Warning)
+	}
+}
+
+func TestAutoReadsEverySampleAsItsOwnFormat(t *testing.T) {
+	for _, s := range samples() {
+		name, only, plus := strings.Cut(string(s.options.Format), "+")
+		t.Run(name+"/"+s.name, func(t *testing.T) {
+			o := s.options
+			o.Format = Auto
+			if plus {
+				o.Format = Format("auto+" + only)
+			}
+			r, err := decoder(t, o).Decode(s.key, []byte(s.value))
+			if err != nil {
+				t.Fatalf("auto refused an unmistakable record: %v", err)
+			}
+			checkReading(t, s, r)
+			want, _ := Parse(name)
+			if s.auto != "" {
+				want = s.auto
+			}
+			if r.Format != want {
+				t.Errorf("auto took it for %s, want %s", r.Format, want)
+			}
+		})
+	}
+}
+
+func TestAutoDoesNotChooseBetweenReadingsThatDiffer(t *testing.T) {
+	tests := []struct {
+		name, key, value string
+		o                Options
+		want             []string // parts of the error
+	}{
+		{"rpcx key with an address for a value", "a/Arith/tcp@10.0.0.5:8972", "10.0.0.6:99", Options{}, []string{"rpcx", "plain", "10.0.0.5:8972", "10.0.0.6:99"}},
+		{"etcd and kitex fields", "a/b", `{"Addr":"10.0.0.5:1","network":"tcp","address":"10.0.0.6:2"}`, Options{}, []string{"etcd", "kitex"}},
+		{"a weight of nobody knows how many", "a/b", `{"address":"10.0.0.5:1","weight":20}`, Options{}, []string{"kitex", "trpc", "weight 2", "weight 20"}},
+		{"skydns and tidb", "a/b", `{"host":"h1","port":1,"ip":"10.0.0.5","listening_port":4000}`, Options{}, []string{"skydns", "tidb"}},
+		{"goframe metadata that names a URL", "/service/default/default/demo/latest/10.0.0.5:8000", `{"url":"http://10.0.0.9:1"}`, Options{}, []string{"goframe", "vulcand"}},
+		{"a word beside an address", "a/10.0.0.5:8080", "up", Options{DefaultPort: 80}, []string{"up:80", "10.0.0.5:8080", "format: plain"}},
+		{"unknown fields", "a/b", `{"weight":3}`, Options{}, []string{"no known format"}},
+		{"no address at all", "a/b", "hello", Options{}, []string{"no port"}},
+		{"broken JSON", "a/b", `{"Addr":`, Options{}, []string{"auto", "unexpected end"}},
+		{"JSON array", "a/b", `["10.0.0.5:80"]`, Options{}, []string{"auto"}},
+		{"kratos over tcp", "a/b", `{"id":"1","name":"n","endpoints":["http://10.0.0.5:8000","grpc://10.0.0.5:9000"]}`, Options{}, []string{"protocol", "<name>+http"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := decoder(t, tt.o).Decode(tt.key, []byte(tt.value))
+			if err == nil {
+				t.Fatalf("taken as %s: %v; a guess sends traffic to the wrong place", r.Format, r.Endpoints)
+			}
+			for _, part := range tt.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not mention %q, which is how a user would mend it", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestAutoTakesWhatAllAgreeOn(t *testing.T) {
+	for name, value := range map[string]string{
+		"an address alone":              `{"address":"10.0.0.5:1"}`,
+		"weights that come to the same": `{"Addr":"10.0.0.5:1","network":"tcp","address":"10.0.0.5:1","weight":10}`,
+	} {
+		r, err := decoder(t, Options{}).Decode("a/b", []byte(value))
+		if err != nil || len(r.Endpoints) != 1 || r.Endpoints[0].Address != "10.0.0.5:1" {
+			t.Errorf("%s: got %v, %v; nothing differs, so nothing is a guess", name, r.Endpoints, err)
+		}
+	}
+}
+
+func TestWrongRecordsAreErrorsThatSayWhatIsWrong(t *testing.T) {
+	tests := []struct {
+		f          Format
+		key, value string
+		want       string
+	}{
+		{Plain, "a/b", "10.0.0.5", "no port"},
+		{Plain, "a/b", "10.0.0.5:0", `port "0"`},
+		{Plain, "a/b", "10.0.0.5:80,10.0.0.6:80", "10.0.0.5:80,10.0.0.6:80"},
+		{Plain, "a/b", "10.0.0.5:80;weight", `"weight" is not name=value`},
+		{Plain, "a/b", "10.0.0.5:80;=3", `"=3" is not name=value`},
+		{Plain, "a/b", `{"Addr":"10.0.0.5:80"}`, "Addr"},
+		{Plain, "a/b", "unix:///run/x.sock", "unix socket"},
+		{Etcd, "a/b", "10.0.0.5:80", "not a JSON object"},
+		{Etcd, "a/b", "", "not a JSON object"},
+		{Etcd, "a/b", `{"Op":0}`, "empty"},
+		{Etcd, "a/b", `{"Addr":"10.0.0.5:80"} x`, "invalid character"},
+		{Etcd, "a/b", `{"Addr":{"host":"x"}}`, "address"},
+		{GoZero, "a/b", "10.0.0.5:80;weight=2", "port"},
+		{Kratos, "a/b", `{"endpoints":"http://10.0.0.5:80"}`, "endpoints"},
+		{Kratos, "a/b", `{"endpoints":["http://","grpc://"]}`, "no usable endpoint"},
+		{Kratos, "a/b", `{"endpoints":["http://10.0.0.5:1","grpc://10.0.0.5:2"]}`, "set protocol"},
+		{GoMicro, "a/b", `{"nodes":[{"address":""}]}`, "no usable node"},
+		{Kitex, "a/b", `{"network":"tcp","address":"10.0.0.5:99999"}`, `port "99999"`},
+		{RPCX, "a/tcp@10.0.0.5", "", "no port"},
+		{RPCX, "a/tcp@10.0.0.5:1", "a=%zz", "invalid URL escape"},
+		{RPCX, "a/tcp@10.0.0.5:1", `{"Addr":"x"}`, "not a query string"},
+		{Dubbo, "a/tri%3A%2F%2F10.0.0.5%zz", "", "invalid URL escape"},
+		{Dubbo, "a/tri%3A%2F%2F10.0.0.5", "", "no port"},
+		{Dubbo, "a/b", "hello", "neither a URL in the key nor JSON"},
+		{GoFrame, "a/b/c/d/e/10.0.0.5", `{}`, "no port"},
+		{GoFrame, "a/b/c/d/e/10.0.0.5:1", `[]`, "not a JSON object"},
+		{SkyDNS, "a/b", `{"host":"10.0.0.5"}`, "no port"},
+		{SkyDNS, "a/b", `{"host":"10.0.0.5","port":70000}`, `port "70000"`},
+		{TRPC, "a/b", `{"address":"10.0.0.5"}`, "no port"},
+		{Jupiter, "a/b", `{"Op":0,"Addr":"","MetadataX":{}}`, "empty"},
+		{Vulcand, "a/b", `{"URL":"http://"}`, "empty"},
+		{Milvus, "a/b", `{"ServerName":"proxy"}`, "empty"},
+		{TiDB, "a/b", "x", "not a JSON object"},
+		{Patroni, "a/b", "n1", "not a JSON object"},
+		{APISIX, "a/b", `{"nodes":3}`, "nodes"},
+		{APISIX, "a/b", `{"nodes":{"a b:1":1}}`, "no part of a host name"},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %s", tt.f, tt.value), func(t *testing.T) {
+			r, err := decoder(t, Options{Format: tt.f}).Decode(tt.key, []byte(tt.value))
+			if err == nil {
+				t.Fatalf("read as %v %s", r.Endpoints, r.Reason)
+			}
+			if !strings.HasPrefix(err.Error(), string(tt.f)+": ") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %q, want it to begin with the format and to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPlaceholdersAreAbsencesInEveryFormat(t *testing.T) {
+	for _, f := range Formats() {
+		for _, kv := range [][2]string{{"a/b/", ""}, {"a/b/", "10.0.0.5:80"}, {"a/b", "init_dir"}, {"a/b", "rpcx_path"}} {
+			r, err := decoder(t, Options{Format: f}).Decode(kv[0], []byte(kv[1]))
+			if err != nil || len(r.Endpoints) > 0 || r.Reason == "" {
+				t.Errorf("%s %q=%q: %v, reason %q, %v; want an absence with a reason", f, kv[0], kv[1], r.Endpoints, r.Reason, err)
+			}
+		}
+	}
+}
+
+func TestKeyEqualToThePrefixCarriesNoAddress(t *testing.T) {
+	d, err := New("service/10.0.0.5:80/", Options{Format: Plain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.Decode("service/10.0.0.5:80", nil); err != nil || r.Reason == "" {
+		t.Errorf("the service's own name was taken for a backend: %v, %v", r.Endpoints, err)
+	}
+}
+
+func TestWeightIsRelativeToTheFormatsOrdinary(t *testing.T) {
+	tests := []struct {
+		text     string
+		ordinary float64
+		want     float64
+		warns    bool
+	}{
+		{"", 100, 1, false}, {"0", 10, 1, false}, {"0.0", 10, 1, false}, {"20", 100, .2, false}, {"20", 10, 2, false},
+		{"20", 0, 20, false}, {"2.5", 1, 2.5, false}, {"1e2", 100, 1, false},
+		{"-1", 1, 1, true}, {"heavy", 1, 1, true}, {"NaN", 1, 1, true}, {"Inf", 1, 1, true}, {"1e999", 1, 1, true},
+		{"1e300", 1, maxWeight, true}, {"1e-300", 1, minWeight, true}, {`{"a":1}`, 1, 1, true},
+	}
+	for _, tt := range tests {
+		got, warning := weigh(tt.text, tt.ordinary)
+		if got != tt.want || (warning != "") != tt.warns {
+			t.Errorf("weigh(%q, %g) = %g, %q; want %g, warning %t", tt.text, tt.ordinary, got, warning, tt.want, tt.warns)
+		}
+	}
+}
+
+func TestAddressesThatMeanAnotherMachineAreWarnedOf(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:80": "loopback", "127.9.9.9:80": "loopback", "[::1]:80": "loopback", "localhost:80": "loopback",
+		"0.0.0.0:80": "listens", "[::]:80": "listens", "172.17.0.1:80": "docker", "10.0.0.5:80": "", "api:80": "",
+	} {
+		r, err := decoder(t, Options{}).Decode("a/b", []byte(address))
+		if err != nil || len(r.Endpoints) != 1 {
+			t.Errorf("%s: %v; a warning is no refusal", address, err)
+		}
+		if !strings.Contains(r.Warning, want) || want == "" && r.Warning != "" {
+			t.Errorf("%s: warning %q, want %q in it", address, r.Warning, want)
+		}
+	}
+}
+
+func TestZeroWeightInPlainIsWarnedOf(t *testing.T) {
+	r, err := decoder(t, Options{}).Decode("a/b", []byte("10.0.0.5:80;weight=0"))
+	if err != nil || r.Endpoints[0].Weight != 1 || !strings.Contains(r.Warning, "draining") {
+		t.Errorf("got %v, warning %q, %v; who writes weight=0 wants it off and should learn how", r.Endpoints, r.Warning, err)
+	}
+}
+
+func TestOneBadEndpointAmongGoodOnesIsAWarning(t *testing.T) {
+	for f, value := range map[Format]string{
+		Kratos:  `{"endpoints":["unix:///x","http://10.0.0.5:80"]}`,
+		GoMicro: `{"nodes":[{"address":"?"},{"address":"10.0.0.5:80"}]}`,
+		APISIX:  `{"nodes":{"?:1":1,"10.0.0.5:80":1}}`,
+	} {
+		r, err := decoder(t, Options{Format: f}).Decode("a/b", []byte(value))
+		if err != nil || len(r.Endpoints) != 1 || r.Warning == "" {
+			t.Errorf("%s: %v, warning %q, %v; want the good one and a word about the other", f, r.Endpoints, r.Warning, err)
+		}
+	}
+}
+
+func TestMetadataIsBoundedAndSaysSo(t *testing.T) {
+	many := map[string]string{"weight": "2", "zone": "z"}
+	for i := range 100 {
+		many[fmt.Sprintf("k%03d", i)] = "v"
+	}
+	r := decodeMetadata(t, many)
+	e := r.Endpoints[0]
+	if len(e.Metadata) != maxEntries || !strings.Contains(r.Warning, "36 of 100") {
+		t.Errorf("kept %d entries, warning %q; want %d and a count of the rest", len(e.Metadata), r.Warning, maxEntries)
+	}
+	if e.Weight != 2 || e.Zone != "z" {
+		t.Errorf("weight %g zone %q: the bound must not cost what balancing needs", e.Weight, e.Zone)
+	}
+	r = decodeMetadata(t, map[string]string{"big": strings.Repeat("x", maxMetadata), "small": "y"})
+	if got := r.Endpoints[0].Metadata; got["small"] != "y" || got["big"] != "" || r.Warning == "" {
+		t.Errorf("kept %d entries, warning %q; want the one that fits", len(got), r.Warning)
+	}
+}
+
+func decodeMetadata(t *testing.T, m map[string]string) Reading {
+	t.Helper()
+	value, err := json.Marshal(map[string]any{"Addr": "10.0.0.5:80", "Metadata": m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := decoder(t, Options{}).Decode("a/b", value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestHostileValuesAreRefusedOrHarmless(t *testing.T) {
+	deep := strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000)
+	for name, value := range map[string]string{
+		"huge":            strings.Repeat("x", maxValue+1),
+		"too deep":        strings.Repeat(`{"Addr":`, 20000),
+		"deep":            `{"Addr":"10.0.0.5:80","Metadata":` + deep + `}`,
+		"many brackets":   strings.Repeat("[", 1<<16),
+		"many colons":     strings.Repeat(":", 1<<16),
+		"many semicolons": "10.0.0.5:80" + strings.Repeat(";", 1<<16),
+		"many commas":     strings.Repeat(",", 1<<16),
+		"NULs":            strings.Repeat("\x00", 1<<16),
+	} {
+		for _, f := range Formats() {
+			r, err := decoder(t, Options{Format: f, DefaultPort: 80}).Decode("a/b", []byte(value))
+			if err != nil && len(err.Error()) > 600 {
+				t.Errorf("%s as %s: an error of %d bytes floods the log", name, f, len(err.Error()))
+			}
+			for _, e := range r.Endpoints {
+				if e.Address != "10.0.0.5:80" {
+					t.Errorf("%s as %s: read %q", name, f, e.Address)
+				}
+			}
+		}
+	}
+}
+
+func TestUnknownFormatNamesTheKnown(t *testing.T) {
+	_, err := New("", Options{Format: "consul"})
+	if err == nil {
+		t.Fatal("a format nobody reads was accepted")
+	}
+	for _, f := range Formats() {
+		if !strings.Contains(err.Error(), string(f)) {
+			t.Errorf("error %q does not offer %s", err, f)
+		}
+	}
+}
+
+func TestOptionsAreCheckedOnce(t *testing.T) {
+	for _, o := range []Options{
+		{Format: "plain+grpc"}, {Format: "kratos+"}, {Format: "Plain"}, {DefaultPort: -1}, {DefaultPort: 65536},
+	} {
+		if _, err := New("", o); err == nil {
+			t.Errorf("%+v was accepted", o)
+		}
+	}
+	for name, want := range map[string]Format{"": Auto, "sponge": Kratos, "grpc": Etcd, "coredns": SkyDNS, "kratos": Kratos} {
+		if got, err := Parse(name); got != want || err != nil {
+			t.Errorf("Parse(%q) = %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestTenThousandRecordsTakeWellUnderASecond(t *testing.T) {
+	d := decoder(t, Options{Protocol: "http"})
+	begin := time.Now()
+	for _, s := range samples() {
+		for range 200 {
+			d.Decode(s.key, []byte(s.value))
+		}
+	}
+	n := 200 * len(samples())
+	if took := time.Since(begin); took > 10*time.Second { // generous: a race build on a loaded machine
+		t.Errorf("%d records took %v: a list of a large service must not hold up its watch", n, took)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, s := range samples() {
+		if s.name != "host:port" && s.name != "null metadata" && s.name != "for http" && s.name != "go-micro" && s.name != "dubbo-go by interface" {
+			continue
+		}
+		for _, f := range []Format{s.options.Format, Auto} {
+			o := s.options
+			o.Format = f
+			d := decoder(b, o)
+			b.Run(fmt.Sprintf("%s/%s", s.name, f), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := d.Decode(s.key, []byte(s.value)); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range samples() {
+		f.Add(s.key, []byte(s.value), string(s.options.Format), s.options.Protocol, s.options.DefaultPort)
+	}
+	f.Fuzz(func(t *testing.T, key string, value []byte, format, protocol string, port int) {
+		for _, name := range append(Formats(), Format(format)) {
+			d, err := New("", Options{Format: name, Protocol: protocol, DefaultPort: port})
+			if err != nil {
+				continue
+			}
+			checkSound(t, d, key, value)
+		}
+	})
+}
+
+// checkSound holds a reading to what the pool relies on.
+func checkSound(t *testing.T, d *Decoder, key string, value []byte) {
+	r, err := d.Decode(key, value)
+	if err != nil && (r.Format != "" || len(r.Endpoints) > 0) {
+		t.Fatalf("%s: both a reading %+v and an error %v", d.format, r, err)
+	}
+	if err == nil && (len(r.Endpoints) == 0) != (r.Reason != "") {
+		t.Fatalf("%s: %d endpoints and reason %q", d.format, len(r.Endpoints), r.Reason)
+	}
+	seen := map[string]bool{}
+	for _, e := range r.Endpoints {
+		if a, _, err := Address(e.Address, 0); a != e.Address || err != nil {
+			t.Fatalf("%s: address %q cleans to %q, %v: one backend would have two identities", d.format, e.Address, a, err)
+		}
+		if !(e.Weight > 0) || math.IsInf(e.Weight, 0) {
+			t.Fatalf("%s: weight %g", d.format, e.Weight)
+		}
+		if _, dropped := bound(e.Metadata); dropped != "" || seen[e.Address] {
+			t.Fatalf("%s: %q twice, or its metadata out of bounds", d.format, e.Address)
+		}
+		seen[e.Address] = true
+	}
+	if again, _ := d.Decode(key, value); !same(r, again) {
+		t.Fatalf("%s: two readings of one record differ: %+v, %+v", d.format, r, again)
+	}
+}
+
+func same(a, b Reading) bool {
+	if a.Format != b.Format || a.Reason != b.Reason || a.Warning != b.Warning || len(a.Endpoints) != len(b.Endpoints) {
+		return false
+	}
+	for i := range a.Endpoints {
+		if !a.Endpoints[i].Equal(b.Endpoints[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,165 @@
+package record
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"portside/discovery"
+)
+
+// said is what a record says of one address, as it says it.
+type said struct {
+	address  string            // host, host:port or URL
+	port     string            // where the record keeps it apart from the host
+	scheme   string            // where it is not the address's own
+	weight   string            // empty when unsaid
+	ordinary float64           // the weight of an ordinary peer in this format; zero: 1
+	version  string            // empty when unsaid
+	zone     string            // empty when unsaid
+	draining bool              //
+	more     map[string]string // whatever else; changed by the reading
+}
+
+// absent is a record that declares that there is nobody to call.
+func absent(format string, args ...any) (Reading, error) {
+	return Reading{Reason: fmt.Sprintf(format, args...)}, nil
+}
+
+// one reads a record of one endpoint.
+func (in entry) one(s said) (Reading, error) {
+	e, warning, err := in.endpoint(s)
+	if err != nil {
+		return Reading{}, err
+	}
+	return Reading{Endpoints: []discovery.Endpoint{e}, Warning: warning}, nil
+}
+
+// several reads a record of many. A bad one among good ones is a warning.
+func (in entry) several(all []said) (Reading, error) {
+	var r Reading
+	var firstErr error
+	for _, s := range all {
+		e, warning, err := in.endpoint(s)
+		if err != nil {
+			if firstErr == nil {
+				firstErr = err
+			}
+			r.Warning = join(r.Warning, err.Error())
+			continue
+		}
+		r.Endpoints = append(r.Endpoints, e)
+		r.Warning = join(r.Warning, warning)
+	}
+	if len(r.Endpoints) == 0 {
+		return Reading{}, firstErr
+	}
+	return r, nil
+}
+
+// endpoint cleans what was said. What the format has no field for — weight,
+// zone, version, draining — is honoured where the metadata has it.
+func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err error) {
+	address, scheme, err := in.address(s)
+	if err != nil {
+		return e, "", err
+	}
+	if s.scheme != "" {
+		scheme = s.scheme
+	}
+	e = discovery.Endpoint{Address: address, Zone: s.zone, Version: s.version, Draining: s.draining}
+	if in.key != "" {
+		e.Keys = []string{in.key}
+	}
+	e.Draining = isTrue(take(s.more, "draining")) || e.Draining
+	fill(&e.Zone, take(s.more, "zone"))
+	fill(&e.Version, take(s.more, "version"))
+	fill(&s.weight, take(s.more, "weight"))
+	e.Weight, warning = weigh(s.weight, s.ordinary)
+	if scheme != "" {
+		s.more = with(s.more, "scheme", scheme)
+	}
+	more, dropped := bound(s.more)
+	e.Metadata = more
+	return e, join(warning, dropped, caution(address)), nil
+}
+
+func (in entry) address(s said) (address, scheme string, err error) {
+	if s.port == "" || s.port == "0" {
+		return Address(s.address, in.want.port)
+	}
+	if !isPort(s.port) {
+		return "", "", fmt.Errorf("port %q is not a number from 1 to %d", short(s.port), maxPort)
+	}
+	if isIPv6(s.address) {
+		s.address = "[" + s.address + "]"
+	}
+	return Address(s.address+":"+s.port, 0)
+}
+
+func fill(to *string, from string) {
+	if *to == "" {
+		*to = from
+	}
+}
+
+// The widest weights, relative to an ordinary peer, that are taken as meant.
+const minWeight, maxWeight = 1e-6, 1e6
+
+// weigh makes a format's weight relative. Missing and zero are ordinary: the
+// formats that write a zero mean "unset" by it.
+func weigh(text string, ordinary float64) (weight float64, warning string) {
+	if text == "" {
+		return 1, ""
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 {
+		return 1, fmt.Sprintf("weight %q is not a positive number: taken as ordinary", short(text))
+	}
+	if n == 0 {
+		return 1, ""
+	}
+	if ordinary != 0 {
+		n /= ordinary
+	}
+	if n < minWeight || n > maxWeight {
+		return min(max(n, minWeight), maxWeight), fmt.Sprintf("weight %q is out of range: taken as near as may be", short(text))
+	}
+	return n, ""
+}
+
+// caution warns of addresses that mean another machine to every reader.
+func caution(address string) string {
+	host := address[:strings.LastIndexByte(address, ':')]
+	if host == "localhost" {
+		return address + " is loopback: it means the reader's own machine"
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	switch {
+	case err != nil:
+		return ""
+	case ip.IsLoopback():
+		return address + " is loopback: it means the reader's own machine"
+	case ip.IsUnspecified():
+		return address + " is where a server listens, not where it can be reached"
+	case ip == dockerBridge():
+		return address + " is docker's bridge: it means the reader's own machine"
+	}
+	return ""
+}
+
+func dockerBridge() netip.Addr { return netip.AddrFrom4([4]byte{172, 17, 0, 1}) }
+
+// join puts warnings that there are into one line.
+func join(warnings ...string) string {
+	line := ""
+	for _, w := range warnings {
+		if w != "" && line != "" {
+			line += "; "
+		}
+		line += w
+	}
+	return line
+}
