@@ -39,3 +39,29 @@ type Registration struct {
 	// one. Zero: 10 s.
 	TTL time.Duration
 }
+
+func (c Config) liveness() time.Duration {
+	if c.Liveness <= 0 {
+		return 10 * time.Second
+	}
+	return c.Liveness
+}
+
+// audit is zero when there shall be none.
+func (c Config) audit() time.Duration {
+	switch {
+	case c.Audit < 0:
+		return 0
+	case c.Audit == 0:
+		return 5 * time.Minute
+	}
+	return c.Audit
+}
+
+// seconds is the TTL as a lease takes it.
+func (r Registration) seconds() int64 {
+	if r.TTL <= 0 {
+		return 10
+	}
+	return int64((r.TTL + time.Second - 1) / time.Second)
+}

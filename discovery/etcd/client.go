@@ -1,0 +1,172 @@
+package etcd
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+)
+
+const (
+	// callTimeout bounds every single call. A call that takes longer is made
+	// again, by then perhaps to another member.
+	callTimeout = 3 * time.Second
+	// dialTimeout bounds the first contact and the opening of a stream.
+	dialTimeout = 5 * time.Second
+	// listsAtOnce bounds how many prefixes are listed together, so that a
+	// thousand sources coming back do not ask for everything in one moment.
+	listsAtOnce = 8
+)
+
+// A Client is one connection to etcd, shared by every source and keeper made
+// from it. Its methods are safe for concurrent use.
+type Client struct {
+	cfg   Config
+	log   *slog.Logger
+	lists chan struct{} // one token a list under way
+	extra []grpc.DialOption
+
+	mu      sync.Mutex
+	now     link
+	changed chan struct{} // closed, and replaced, when now changes
+}
+
+// link is what a Client knows of its connection.
+type link struct {
+	etcd   *clientv3.Client // nil until the first contact
+	stream *stream          // nil while down
+	since  time.Time        // down since; zero while up
+	err    error            // why down
+}
+
+// New is a client that is not connected yet. It contacts nobody: Run does.
+func New(cfg Config, log *slog.Logger) *Client {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		cfg:     cfg,
+		log:     log,
+		lists:   make(chan struct{}, listsAtOnce),
+		now:     link{since: time.Now()},
+		changed: make(chan struct{}),
+	}
+}
+
+// Run keeps the connection until ctx ends, then closes it and returns ctx's
+// error. No fault of etcd ends it. Sources and keepers work while it runs; a
+// keeper that is to leave must have left before ctx ends.
+func (c *Client) Run(ctx context.Context) error {
+	etcd, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	pause := backoff{first: 50 * time.Millisecond, most: 2 * time.Second}
+	slow := backoff{first: time.Second, most: 15 * time.Second}
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := c.serve(ctx, etcd)
+		if time.Since(began) > c.cfg.liveness() {
+			pause.reset()
+			slow.reset()
+		}
+		wait := pause.next()
+		if refused(err) {
+			wait = slow.next()
+		}
+		c.down(ctx, etcd, err)
+		waitReady(ctx, etcd.ActiveConnection(), wait)
+	}
+	c.down(ctx, nil, context.Cause(ctx))
+	return ctx.Err()
+}
+
+// connect makes the etcd client. Where a user name is configured that takes an
+// answer from etcd, so it is tried until there is one.
+func (c *Client) connect(ctx context.Context) (*clientv3.Client, error) {
+	pause := backoff{first: 100 * time.Millisecond, most: 5 * time.Second}
+	slow := backoff{first: time.Second, most: 15 * time.Second}
+	for {
+		etcd, err := c.dial(ctx)
+		if err == nil {
+			return etcd, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		c.down(ctx, nil, err)
+		wait := pause.next()
+		if refused(err) {
+			wait = slow.next()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// serve opens one watch stream and returns why it ended.
+func (c *Client) serve(ctx context.Context, etcd *clientv3.Client) error {
+	s, err := openStream(ctx, etcd.ActiveConnection(), c.cfg.liveness())
+	if err != nil {
+		return err
+	}
+	c.up(etcd, s)
+	return s.run()
+}
+
+// waitReady waits for d, less when the connection becomes ready meanwhile: a
+// wait that was meant for an etcd that is down is over when it is back.
+func waitReady(ctx context.Context, conn *grpc.ClientConn, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	began := conn.GetState()
+	if began == connectivity.Ready {
+		<-ctx.Done()
+		return
+	}
+	for state := began; state != connectivity.Ready; state = conn.GetState() {
+		if !conn.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
+}
+
+// link is the present state of the connection, and a channel that is closed
+// when it changes.
+func (c *Client) link() (link, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now, c.changed
+}
+
+func (c *Client) up(etcd *clientv3.Client, s *stream) {
+	c.set(func(l *link) { *l = link{etcd: etcd, stream: s} })
+}
+
+func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
+	if ctx.Err() == nil {
+		c.log.Debug("etcd: no connection", "err", err)
+	}
+	c.set(func(l *link) {
+		if l.since.IsZero() {
+			l.since = time.Now()
+		}
+		l.etcd, l.stream, l.err = etcd, nil, err
+	})
+}
+
+func (c *Client) set(change func(*link)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.now)
+	close(c.changed)
+	c.changed = make(chan struct{})
+}

@@ -1,0 +1,365 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"portside/discovery"
+)
+
+// A follower is one Run of a Source: a loop that owns everything in it.
+//
+//	      ┌──────── doubt ─────────┐
+//	      ▼                        │
+//	list at R ──► publish ──► watch from R ──► apply, publish …
+//
+// It watches from R, not R+1, and passes over what it has: etcd answers a
+// request for progress only when its revision has reached where every watch on
+// the stream begins (mvcc.progressIfSync), so in an etcd to which nobody writes
+// a watch from R+1 could not be told from a dead one.
+type follower struct {
+	*Source
+	update func([]discovery.Endpoint)
+	table  *table
+
+	watch   *watch // nil: in doubt
+	base    int64  // revision of the list under the watch
+	why     string // the doubt that the next list answers; empty: the first list
+	stream  *stream
+	listing bool
+	listed  chan listing
+	calls   sync.WaitGroup
+
+	retryAt time.Time
+	pause   backoff
+	slow    backoff
+
+	auditAt time.Time
+	audit   *audit
+
+	told    discovery.State // the state last logged
+	toldAt  time.Time
+	changes difference // since then
+}
+
+func newFollower(s *Source, update func([]discovery.Endpoint)) *follower {
+	return &follower{
+		Source: s,
+		update: update,
+		table:  newTable(s.decode, s.log),
+		listed: make(chan listing, 1),
+		pause:  backoff{first: 100 * time.Millisecond, most: 5 * time.Second},
+		slow:   backoff{first: time.Second, most: 15 * time.Second},
+		told:   discovery.Syncing,
+		toldAt: time.Now(),
+	}
+}
+
+func (f *follower) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer f.calls.Wait()
+	defer cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		link, changed := f.client.link()
+		if link.stream != f.stream {
+			f.onStream(link.stream)
+		}
+		now := time.Now()
+		f.act(ctx, link, now)
+		f.report(link, now)
+		timer.Reset(f.deadline(link).Sub(time.Now()))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-timer.C:
+		case l := <-f.listed:
+			f.onListed(l)
+		case <-f.watchReady():
+			f.onWatch()
+		}
+	}
+}
+
+func (f *follower) close() {
+	if f.watch != nil {
+		f.watch.close()
+	}
+}
+
+// onStream makes a new stream a reason not to wait any longer.
+func (f *follower) onStream(s *stream) {
+	f.stream = s
+	if s == nil {
+		return
+	}
+	f.retryAt = time.Now()
+	if f.why != "" { // come back, but not all in one moment
+		f.retryAt = f.retryAt.Add(rand.N(50 * time.Millisecond))
+	}
+}
+
+// act does what is due at now.
+func (f *follower) act(ctx context.Context, link link, now time.Time) {
+	if f.watch != nil && now.After(f.silentAt()) {
+		f.doubt(errSilent)
+	}
+	switch {
+	case f.listing:
+	case f.watch != nil && f.auditDue(now):
+		f.list(ctx, link, keysOnly)
+	case f.watch == nil && f.mayList(link) && !now.Before(f.retryAt):
+		f.list(ctx, link, f.kind(link))
+	}
+}
+
+// mayList reports whether a list has any prospect. While etcd is away the
+// client alone tries to reach it, not each of its sources.
+func (f *follower) mayList(l link) bool {
+	return l.stream != nil || l.etcd != nil && f.alone(l.err)
+}
+
+// kind is what to list now: one member's own view at a start without quorum,
+// where an old set is better than none, and else the truth.
+func (f *follower) kind(l link) listKind {
+	if l.stream == nil || f.alone(f.seen.err) {
+		return unproven
+	}
+	return whole
+}
+
+// alone reports whether err, at a start, means that a member answers and a
+// quorum does not.
+func (f *follower) alone(err error) bool {
+	return !f.seen.known && err != nil &&
+		(leaderless(err) || status.Code(err) == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded))
+}
+
+func (f *follower) list(ctx context.Context, l link, kind listKind) {
+	f.listing = true
+	if kind == keysOnly {
+		f.audit = newAudit()
+	}
+	f.calls.Go(func() {
+		select {
+		case f.client.lists <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		got := list(ctx, l.etcd.ActiveConnection(), f.prefix, kind)
+		<-f.client.lists
+		got.stream = l.stream
+		f.listed <- got
+	})
+}
+
+func (f *follower) onListed(l listing) {
+	f.listing = false
+	now := time.Now()
+	switch {
+	case l.err != nil:
+		f.onListFailed(l, now)
+	case l.kind == keysOnly:
+		f.onAudit(l)
+	case l.kind == unproven:
+		f.onUnproven(l, now)
+	default:
+		f.onWhole(l, now)
+	}
+}
+
+func (f *follower) onListFailed(l listing, now time.Time) {
+	if l.kind == keysOnly {
+		f.audit = nil
+		f.auditAt = now.Add(jitter(f.client.cfg.audit() / 4))
+		f.log.Warn("etcd: an audit failed", "err", l.err)
+		return
+	}
+	f.note(func(s *seen) { s.err = l.err })
+	wait := f.pause.next()
+	switch {
+	case refused(l.err):
+		wait = f.slow.next()
+	case errors.Is(rpctypes.Error(l.err), rpctypes.ErrCompacted):
+		wait = 0 // between two pages
+	}
+	f.retryAt = now.Add(wait)
+	f.log.Debug("etcd: list failed", "err", l.err, "again_in", wait)
+}
+
+// onUnproven takes one member's own view, which may be old, for want of a
+// better one. That the member knows of nothing proves nothing.
+func (f *follower) onUnproven(l listing, now time.Time) {
+	f.retryAt = now.Add(f.pause.next())
+	f.note(func(s *seen) { s.err = rpctypes.ErrNoLeader })
+	kvs := f.below(l.kvs)
+	if f.seen.known || len(kvs) == 0 {
+		return
+	}
+	f.table.replace(kvs)
+	f.publish(func(s *seen) { s.revision, s.cluster = l.revision, l.cluster })
+}
+
+// onWhole takes a list over, whatever its revision: a lower one, or another
+// cluster's, is what etcd is now.
+func (f *follower) onWhole(l listing, now time.Time) {
+	f.pause.reset()
+	f.slow.reset()
+	f.table.replace(f.below(l.kvs))
+	f.base = l.revision
+	d := f.publish(func(s *seen) {
+		s.revision, s.cluster, s.proven, s.err = l.revision, l.cluster, l.asked, nil
+		if f.why != "" {
+			s.resyncs[f.why]++
+		}
+	})
+	if f.why != "" {
+		f.log.Debug("etcd: listed again", "why", f.why, "revision", l.revision, "difference", d)
+	}
+	if f.why == "audit" {
+		f.onDrift(d)
+	}
+	f.why, f.audit = "", nil
+	f.scheduleAudit(now)
+	if l.stream != nil {
+		f.watch = l.stream.watch(f.prefix, f.end, l.revision)
+	}
+}
+
+func (f *follower) watchReady() <-chan struct{} {
+	if f.watch == nil {
+		return nil
+	}
+	return f.watch.ready
+}
+
+// onWatch applies everything that has arrived, then hands it on at once: a
+// burst is one update, and its first change does not wait for the last.
+func (f *follower) onWatch() {
+	batch, ended := f.watch.take()
+	at := f.seen.proven
+	revision := f.seen.revision
+	for _, r := range batch {
+		if err := f.suspicious(r.Header, revision, r.Created); err != nil {
+			ended = err
+			break
+		}
+		for _, e := range r.Events {
+			f.apply(e)
+			revision = max(revision, e.Kv.ModRevision)
+		}
+		if isProgress(r.WatchResponse) {
+			revision = r.Header.Revision
+		}
+		if !r.Created && r.at.After(at) {
+			at = r.at
+		}
+	}
+	f.publish(func(s *seen) { s.revision, s.proven = revision, at })
+	f.compare()
+	if ended != nil {
+		f.doubt(ended)
+	}
+}
+
+var (
+	errBackwards = errors.New("etcd's revision went backwards")
+	errCluster   = errors.New("another cluster answers")
+)
+
+// suspicious looks for an etcd that was restored or emptied behind a
+// connection that stands. Only a confirmation may come from a member that lags
+// behind the list; etcd sends nothing else before it has caught up.
+func (f *follower) suspicious(h *pb.ResponseHeader, revision int64, created bool) error {
+	switch {
+	case h == nil:
+		return nil
+	case h.ClusterId != f.seen.cluster:
+		return errCluster
+	case !created && h.Revision < revision:
+		return errBackwards
+	}
+	return nil
+}
+
+// doubt gives the watch up. The set stands, and a list decides.
+func (f *follower) doubt(err error) {
+	if f.watch == nil {
+		return
+	}
+	f.watch.close()
+	f.watch, f.audit = nil, nil
+	f.why = doubtName(err)
+	f.note(func(s *seen) { s.err = nil })
+	if refused(err) {
+		f.note(func(s *seen) { s.err = err })
+	}
+	f.retryAt = time.Now().Add(rand.N(50 * time.Millisecond))
+	f.log.Debug("etcd: in doubt", "why", f.why, "err", err)
+}
+
+// doubtName is the label of a doubt in Status().Resyncs.
+func doubtName(err error) string {
+	switch {
+	case errors.Is(err, errCompacted):
+		return "compacted"
+	case errors.Is(err, errSilent):
+		return "silent"
+	case errors.Is(err, errBehind):
+		return "behind"
+	case errors.Is(err, errBackwards):
+		return "revision"
+	case errors.Is(err, errCluster):
+		return "cluster"
+	case errors.Is(err, errDrift):
+		return "audit"
+	case errors.Is(err, errEnded):
+		return "cancelled"
+	case leaderless(err):
+		return "no_leader"
+	case refused(err):
+		return "refused"
+	}
+	return "reconnect"
+}
+
+func (f *follower) silentAt() time.Time {
+	return f.seen.proven.Add(f.client.cfg.liveness() * 17 / 20)
+}
+
+func (f *follower) staleAt() time.Time {
+	return f.seen.proven.Add(f.client.cfg.liveness() + time.Millisecond)
+}
+
+// deadline is when to act next if nothing happens before.
+func (f *follower) deadline(l link) time.Time {
+	next := time.Now().Add(time.Hour)
+	sooner := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if f.watch != nil {
+		sooner(f.silentAt())
+		if !f.listing && f.audit == nil && !f.auditAt.IsZero() {
+			sooner(f.auditAt)
+		}
+	}
+	if f.watch == nil && !f.listing && f.mayList(l) {
+		sooner(f.retryAt)
+	}
+	if f.told == discovery.Synced {
+		sooner(f.staleAt())
+	}
+	return next
+}

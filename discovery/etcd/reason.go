@@ -1,0 +1,110 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// What ends a stream or a watch besides what etcd says.
+var (
+	errSilent    = errors.New("no answer")
+	errBehind    = errors.New("too many events waiting")
+	errCompacted = errors.New("history compacted")
+	errEnded     = errors.New("watch ended by etcd")
+)
+
+// refused reports whether err is etcd's no, or ours to its certificate: trying
+// again soon will not help, somebody has to change something.
+func refused(err error) bool {
+	switch status.Code(err) {
+	case codes.PermissionDenied, codes.Unauthenticated:
+		return true
+	}
+	return err != nil && containsAny(err.Error(), "permission denied", "authentication failed",
+		"user name is empty", "invalid auth token", "certificate", "tls: ")
+}
+
+// tokenRefused reports whether the stream's own token is at fault: a new
+// stream has a new one.
+func tokenRefused(reason string) bool {
+	return containsAny(reason, "invalid auth token", "revision in header is old", "user name is empty")
+}
+
+// leaderless reports whether etcd answers, yet has no quorum.
+func leaderless(err error) bool {
+	return err != nil && containsAny(err.Error(), "no leader", "request timed out", "leader changed")
+}
+
+func containsAny(s string, parts ...string) bool {
+	for _, p := range parts {
+		if strings.Contains(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// plain says in a user's words why etcd's answer is missing. What is what was
+// asked for, user who asked, since when there has been no answer.
+func plain(err error, what, user string, since time.Time) string {
+	cause := cause(err)
+	switch {
+	case err == nil:
+		return "not connected yet"
+	case refused(err):
+		said := "etcd refuses"
+		if containsAny(cause, "certificate", "tls: ") {
+			return "etcd cannot be trusted, or refuses: " + cause
+		}
+		if strings.Contains(cause, "permission denied") {
+			cause = "permission denied for " + what
+		}
+		if user != "" {
+			cause += " (user " + user + ")"
+		}
+		return said + ": " + cause
+	case leaderless(err):
+		return "etcd has no leader since " + clock(since)
+	}
+	return "etcd unreachable since " + clock(since) + ": " + cause
+}
+
+func clock(t time.Time) string { return t.Format(time.TimeOnly) }
+
+// cause is the innermost of what gRPC and etcd wrapped around an error.
+func cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	text := err.Error()
+	var etcd rpctypes.EtcdError
+	if errors.As(err, &etcd) {
+		text = etcd.Error()
+	} else if s, ok := status.FromError(err); ok {
+		text = s.Message()
+	}
+	for _, wrap := range []string{"latest balancer error: ", `desc = "`, "desc = ", "transport: ", "Error while dialing: ", "authentication handshake failed: ", "etcdserver: "} {
+		if _, inner, found := strings.Cut(text, wrap); found {
+			text = inner
+		}
+	}
+	text = strings.Trim(strings.TrimSpace(text), `"`)
+	if containsAny(text, "context deadline exceeded") {
+		return "no answer in time"
+	}
+	if strings.HasPrefix(text, "dial ") || strings.HasPrefix(text, "read ") || strings.HasPrefix(text, "write ") {
+		if i := strings.LastIndex(text, ": "); i >= 0 {
+			text = text[i+2:]
+		}
+	}
+	return text
+}

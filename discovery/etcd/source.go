@@ -1,0 +1,121 @@
+package etcd
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"portside/discovery"
+)
+
+// maxSkipped bounds Status().Skipped.
+const maxSkipped = 100
+
+// A Source follows the keys under one prefix. It is a [discovery.Source].
+type Source struct {
+	client *Client
+	prefix string // ends in one slash
+	end    string // first key past the prefix
+	decode Decode
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	seen seen
+}
+
+// seen is what a source knows of itself; its Run writes it, Status reads it.
+type seen struct {
+	known    bool      // a set was handed over
+	proven   time.Time // when it was last proven current; zero: never
+	revision int64     // it is true for
+	cluster  uint64
+	err      error // of the last call, when it failed
+	resyncs  map[string]uint64
+	bad      uint64
+	drift    uint64
+	skipped  []discovery.Skipped
+}
+
+// Source is a follower of prefix, whose end is made exactly one slash: the keys
+// of service/a are no part of service/ab. Nothing else of prefix is altered; a
+// leading blank is part of it. It does nothing until its Run.
+func (c *Client) Source(prefix string, decode Decode) *Source {
+	prefix = strings.TrimRight(prefix, "/") + "/"
+	return &Source{
+		client: c,
+		prefix: prefix,
+		end:    clientv3.GetPrefixRangeEnd(prefix),
+		decode: decode,
+		log:    c.log.With("prefix", prefix),
+		seen:   seen{resyncs: map[string]uint64{}},
+	}
+}
+
+var _ discovery.Source = (*Source)(nil)
+
+// Run implements [discovery.Source]. It ends with ctx and for no other reason.
+func (s *Source) Run(ctx context.Context, update func([]discovery.Endpoint)) error {
+	f := newFollower(s, update)
+	defer f.close()
+	return f.run(ctx)
+}
+
+// Status implements [discovery.Source]. The set is synced while a list, an
+// event or an answer on the watch proved it within the client's liveness.
+func (s *Source) Status() discovery.Status {
+	link, _ := s.client.link()
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := discovery.Status{
+		Source:     "etcd",
+		Prefix:     s.prefix,
+		State:      s.seen.state(now, s.client.cfg.liveness()),
+		Revision:   s.seen.revision,
+		Proven:     s.seen.proven,
+		Resyncs:    maps.Clone(s.seen.resyncs),
+		BadRecords: s.seen.bad,
+		Drift:      s.seen.drift,
+		Skipped:    s.seen.skipped,
+	}
+	if st.State != discovery.Synced {
+		st.Reason = s.reason(link)
+	}
+	return st
+}
+
+func (s *seen) state(now time.Time, liveness time.Duration) discovery.State {
+	switch {
+	case !s.known:
+		return discovery.Syncing
+	case now.Sub(s.proven) <= liveness:
+		return discovery.Synced
+	}
+	return discovery.Stale
+}
+
+// reason is why the set is not proven, in plain words.
+func (s *Source) reason(l link) string {
+	user := s.client.cfg.Username
+	switch {
+	case l.stream == nil:
+		return plain(l.err, s.prefix, user, l.since)
+	case s.seen.err != nil:
+		return plain(s.seen.err, s.prefix, user, s.seen.proven)
+	case s.seen.proven.IsZero():
+		return "first list under way"
+	}
+	return "no proof from etcd since " + clock(s.seen.proven)
+}
+
+// note changes what is known under the lock that Status takes.
+func (s *Source) note(change func(*seen)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.seen)
+}

@@ -1,0 +1,71 @@
+package etcd
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/naming/endpoints"
+
+	"portside/discovery"
+)
+
+func TestPutsAndDeletesPropagate(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("service/orders/a", "10.0.0.1:80")
+	v := follow(t, run(t, quickly(url)), "service/orders")
+	v.becomes("10.0.0.1:80")
+	v.state(discovery.Synced)
+	v.keep("10.0.0.1:80")
+	op.put("service/orders/b", "10.0.0.2:80")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	op.del("service/orders/b")
+	v.becomes("10.0.0.1:80")
+	v.unkeep()
+	op.del("service/orders/a")
+	v.becomes()
+}
+
+func TestBothWritersOfTheSeedAreRead(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("service/orders/bare", "10.0.0.1:80", clientv3.WithLease(op.lease(30)))
+	m, err := endpoints.NewManager(op.Client, "service/orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.AddEndpoint(op.ctx(), "service/orders/official", endpoints.Endpoint{Addr: "10.0.0.2:80"}); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	c := run(t, quickly(url))
+	s := c.Source("service/orders/", func(key string, value []byte) ([]discovery.Endpoint, string, error) {
+		keys = append(keys, fmt.Sprintf("%s=%s", key, value))
+		return []discovery.Endpoint{{Address: string(value)}}, "", nil
+	})
+	got := make(chan int, 1)
+	go s.Run(t.Context(), func(set []discovery.Endpoint) { got <- len(set) })
+	if n := <-got; n != 2 {
+		t.Fatalf("%d endpoints from two writers, want 2", n)
+	}
+	want := []string{"service/orders/bare=10.0.0.1:80", `service/orders/official={"Op":0,"Addr":"10.0.0.2:80","Metadata":null}`}
+	if d := cmp.Diff(want, keys); d != "" {
+		t.Errorf("what reached the decoder (-want +got):\n%s", d)
+	}
+}
+
+func TestANeighbourWhoseNameBeginsAlikeIsNotSeen(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("service/ab/1", "10.0.0.9:80")
+	op.put("service/a", "10.0.0.8:80")
+	op.put("service/a/", "10.0.0.7:80")
+	op.put("service/a/1", "10.0.0.1:80")
+	v := follow(t, run(t, quickly(url)), "service/a")
+	v.becomes("10.0.0.1:80")
+	op.put("service/ab/2", "10.0.0.6:80")
+	op.put("service/a/2", "10.0.0.2:80")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+}

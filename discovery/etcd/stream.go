@@ -1,0 +1,270 @@
+package etcd
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+)
+
+// A stream is one gRPC watch stream that carries every watch of a Client. When
+// it ends, every watch on it ends, and nothing resumes by itself.
+//
+// That is why etcd's own watcher is not used: it re-opens a broken stream in
+// silence and resumes at the next revision. Had etcd been restored from a
+// backup meanwhile, and written to until its revision caught up, the resumed
+// watch would never mention the difference. Here a broken stream is a doubt,
+// and a doubt is a list. The rest follows: the reason why a stream broke is
+// known, nothing spins while etcd is down (etcd-io/etcd#9578), and a token that
+// expired costs a new stream instead of a watch that cannot be made (#12385).
+type stream struct {
+	rpc      pb.Watch_WatchClient
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	liveness time.Duration
+
+	post chan struct{} // outbox has something
+
+	mu       sync.Mutex
+	outbox   []*pb.WatchRequest
+	creating []*watch         // asked for, in order; the first one's request is on its way
+	open     map[int64]*watch // confirmed
+	err      error            // why it ended; nil while it lives
+	heard    time.Time        // when etcd last said anything
+	asked    time.Time        // when the oldest unanswered proof was asked for; zero: none
+}
+
+// openStream opens a stream on conn. It fails at once, and says why, when the
+// connection is down.
+func openStream(ctx context.Context, conn *grpc.ClientConn, liveness time.Duration) (*stream, error) {
+	// Without it a member cut off from its peers would keep the stream open and
+	// say nothing for ever.
+	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+	late := time.AfterFunc(dialTimeout, func() { cancel(errSilent) })
+	rpc, err := pb.NewWatchClient(conn).Watch(ctx, grpc.MaxCallRecvMsgSize(math.MaxInt32))
+	if err == nil && !late.Stop() {
+		err = errSilent
+	}
+	if err != nil {
+		cancel(err)
+		return nil, err
+	}
+	return &stream{
+		rpc: rpc, ctx: ctx, cancel: cancel, liveness: liveness,
+		post:  make(chan struct{}, 1),
+		open:  map[int64]*watch{},
+		heard: time.Now(),
+	}, nil
+}
+
+// run carries the watches until the stream ends, and returns why it did.
+func (s *stream) run() error {
+	var sender sync.WaitGroup
+	sender.Go(s.send)
+	err := s.receive()
+	if why := context.Cause(s.ctx); why != nil {
+		err = why
+	}
+	s.cancel(err)
+	sender.Wait()
+	s.end(err)
+	return err
+}
+
+// fail ends the stream for err.
+func (s *stream) fail(err error) { s.cancel(err) }
+
+func (s *stream) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+	for _, w := range s.creating {
+		w.end(err)
+	}
+	for _, w := range s.open {
+		w.end(err)
+	}
+	s.creating, s.open = nil, nil
+}
+
+// watch asks for the events of [key, end) from revision on. On a stream that
+// has ended the watch has ended too.
+func (s *stream) watch(key, end string, revision int64) *watch {
+	w := &watch{stream: s, ready: make(chan struct{}, 1), create: &pb.WatchRequest{
+		RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
+			Key: []byte(key), RangeEnd: []byte(end), StartRevision: revision,
+			ProgressNotify: true, Fragment: true,
+		}},
+	}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		w.end(s.err)
+		return w
+	}
+	s.creating = append(s.creating, w)
+	if len(s.creating) == 1 {
+		s.enqueue(w.create)
+	}
+	return w
+}
+
+// drop is a watch's end by its holder.
+func (s *stream) drop(w *watch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.dropped = true
+	for i, c := range s.creating {
+		if c == w && i > 0 { // the first has been asked for: its answer will come
+			s.creating = append(s.creating[:i], s.creating[i+1:]...)
+			return
+		}
+	}
+	if s.open[w.id] == w {
+		delete(s.open, w.id)
+		s.enqueue(cancelRequest(w.id))
+	}
+}
+
+func cancelRequest(id int64) *pb.WatchRequest {
+	return &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CancelRequest{CancelRequest: &pb.WatchCancelRequest{WatchId: id}}}
+}
+
+func (s *stream) enqueue(r *pb.WatchRequest) {
+	s.outbox = append(s.outbox, r)
+	select {
+	case s.post <- struct{}{}:
+	default:
+	}
+}
+
+// send writes requests and, four times in a liveness, asks for a proof that
+// the stream is alive: its answer says up to which revision every watch on the
+// stream has been told everything.
+func (s *stream) send() {
+	pulse := time.NewTicker(s.liveness / 4)
+	defer pulse.Stop()
+	progress := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}}
+	for {
+		var requests []*pb.WatchRequest
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.post:
+			requests = s.takeOutbox()
+		case now := <-pulse.C:
+			ask, silent := s.beat(now)
+			if silent {
+				s.fail(errSilent)
+				return
+			}
+			if ask {
+				requests = []*pb.WatchRequest{progress}
+			}
+		}
+		for _, r := range requests {
+			if s.rpc.Send(r) != nil {
+				return // receive learns why
+			}
+		}
+	}
+}
+
+func (s *stream) takeOutbox() []*pb.WatchRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.outbox
+	s.outbox = nil
+	return out
+}
+
+// beat decides whether to ask for a proof now, and whether etcd owes an answer
+// for too long. A stream without watches is asked nothing: etcd does not answer
+// for one.
+func (s *stream) beat(now time.Time) (ask, silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open)+len(s.creating) == 0 {
+		s.heard, s.asked = now, time.Time{}
+		return false, false
+	}
+	if now.Sub(s.heard) > s.liveness*7/10 {
+		return false, true
+	}
+	if s.asked.IsZero() {
+		s.asked = now
+	}
+	return true, false
+}
+
+// receive hands what etcd says to the watches until the stream breaks.
+func (s *stream) receive() error {
+	for {
+		r, err := s.rpc.Recv()
+		if err != nil {
+			return err
+		}
+		if r.Canceled && tokenRefused(r.CancelReason) {
+			return cancelError(r)
+		}
+		s.dispatch(r)
+	}
+}
+
+func (s *stream) dispatch(r *pb.WatchResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = time.Now()
+	switch {
+	case r.Created:
+		s.created(r)
+	case isProgress(r):
+		asked := s.asked
+		if asked.IsZero() { // etcd's own notice, every ten minutes
+			asked = s.heard
+		}
+		s.asked = time.Time{}
+		for id, w := range s.open {
+			if r.WatchId == -1 || r.WatchId == id {
+				w.deliver(said{WatchResponse: r, at: asked})
+			}
+		}
+	default:
+		if w := s.open[r.WatchId]; w != nil {
+			if w.receive(r, s.heard) {
+				delete(s.open, r.WatchId)
+			}
+		}
+	}
+}
+
+// created is the answer to the first of those being created: etcd answers in
+// order, and one is asked for at a time.
+func (s *stream) created(r *pb.WatchResponse) {
+	if len(s.creating) == 0 {
+		return
+	}
+	w := s.creating[0]
+	s.creating = s.creating[1:]
+	switch {
+	case r.Canceled || r.WatchId == -1:
+		w.end(cancelError(r))
+	case w.dropped:
+		s.enqueue(cancelRequest(r.WatchId))
+	default:
+		w.id = r.WatchId
+		s.open[w.id] = w
+		w.deliver(said{WatchResponse: r, at: s.heard})
+	}
+	if len(s.creating) > 0 {
+		s.enqueue(s.creating[0].create)
+	}
+}
+
+func isProgress(r *pb.WatchResponse) bool {
+	return len(r.Events) == 0 && !r.Canceled && !r.Created && r.CompactRevision == 0 && !r.Fragment
+}
