@@ -2,6 +2,7 @@ package pool
 
 import (
 	"math"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -27,9 +28,10 @@ type Backend struct {
 	_ [64]byte // the counters are written by every core; keep what follows readable
 
 	address string
-	weight  float64     // guarded by pool.mu, read by pickers when they are built
-	left    atomic.Bool // gone for good: a new *Backend takes over should the address return
-	trial   atomic.Bool // an ejected backend's one trial is under way
+	ip      netip.AddrPort // of address; invalid if that is a name
+	weight  float64        // guarded by pool.mu, read by pickers when they are built
+	left    atomic.Bool    // gone for good: a new *Backend takes over should the address return
+	trial   atomic.Bool    // an ejected backend's one trial is under way
 
 	least leastNode // guarded by leastConn.mu
 
@@ -67,6 +69,10 @@ type record struct {
 // Address is host:port, to be dialled.
 func (b *Backend) Address() string { return b.address }
 
+// AddrPort is the address when its host is an IP address; otherwise it is not
+// valid, and the host is a name.
+func (b *Backend) AddrPort() netip.AddrPort { return b.ip }
+
 // InFlight is the number of leases not yet released.
 func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
 
@@ -77,6 +83,9 @@ func (b *Backend) Left() bool { return b.left.Load() }
 // A caller that cannot try again once it has sent something may want to wait a
 // moment for signs of life of one that is not.
 func (b *Backend) Proven() bool { return b.proven.Load() }
+
+// Doubtful reports whether the last that was heard of the backend is failures.
+func (b *Backend) Doubtful() bool { return b.streak.Load() > 0 }
 
 // average is a peak-sensitive exponentially weighted moving average: a slower
 // sample replaces it, a faster one pulls it down (Finagle's PeakEwma).

@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"portside/discovery"
+	"portside/pool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// backend is a server on a loopback port whose connections are handled by serve.
+type backend struct {
+	address string
+	ln      net.Listener
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	conns   map[net.Conn]bool
+}
+
+func startBackend(t *testing.T, serve func(*net.TCPConn)) *backend {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{address: ln.Addr().String(), ln: ln, conns: map[net.Conn]bool{}}
+	b.wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			b.mu.Lock()
+			b.conns[c] = true
+			b.mu.Unlock()
+			b.wg.Go(func() {
+				serve(c.(*net.TCPConn))
+				_ = c.Close()
+				b.mu.Lock()
+				delete(b.conns, c)
+				b.mu.Unlock()
+			})
+		}
+	})
+	t.Cleanup(b.stop)
+	return b
+}
+
+// stop is a backend's kill: its port and its connections go.
+func (b *backend) stop() {
+	_ = b.ln.Close()
+	b.mu.Lock()
+	for c := range b.conns {
+		_ = c.Close()
+	}
+	b.mu.Unlock()
+	b.wg.Wait()
+}
+
+// echoAs answers each line with its name and the line.
+func echoAs(name string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		for in := bufio.NewReader(c); ; {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if _, err := io.WriteString(c, name+" "+line); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// greetAs speaks first.
+func greetAs(name string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) { _, _ = io.WriteString(c, name+"\n") }
+}
+
+// resets accepts and resets.
+func resets(c *net.TCPConn) { _ = c.SetLinger(0) }
+
+// closes accepts and closes.
+func closes(*net.TCPConn) {}
+
+// refusing is an address where nobody listens.
+func refusing(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+func endpointsOf(addresses ...string) (es []discovery.Endpoint) {
+	for _, a := range addresses {
+		es = append(es, discovery.Endpoint{Address: a})
+	}
+	return es
+}
+
+// service is a running proxy.
+type service struct {
+	*TCP
+	pool    *pool.Pool
+	address string
+	stop    func() (cut int64)
+}
+
+func startTCP(t *testing.T, pc pool.Config, cfg Config, addresses ...string) *service {
+	t.Helper()
+	s := &service{}
+	pc.OnEvent = func(e pool.Event) {
+		if e.To == pool.Gone {
+			s.BackendLeft(e.Backend)
+		}
+	}
+	s.pool = pool.New(pc)
+	s.TCP = NewTCP(s.pool, cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	ln, err := Listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = ln.Addr().String()
+	var wg sync.WaitGroup
+	var cut int64
+	wg.Go(func() { _ = s.pool.Run(ctx) })
+	wg.Go(func() {
+		n, err := s.Serve(ctx, ln)
+		if err != nil {
+			t.Errorf("Serve = %v", err)
+		}
+		cut = n
+	})
+	if addresses != nil {
+		s.pool.Update(endpointsOf(addresses...))
+	}
+	s.stop = sync.OnceValue(func() int64 {
+		cancel()
+		wg.Wait()
+		return cut
+	})
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+func (s *service) dial(t *testing.T) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	t.Cleanup(func() { _ = c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// ask sends a line and returns the answer's first word: who answered.
+func ask(c net.Conn) (string, error) {
+	if _, err := io.WriteString(c, "hello\n"); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	for i, x := range line {
+		if x == ' ' || x == '\n' {
+			return line[:i], nil
+		}
+	}
+	return line, nil
+}
+
+// eventually polls until ok, at most 10 s.
+func eventually(t *testing.T, why string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(why)
+		}
+	}
+}
+
+func stateOf(p *pool.Pool, address string) pool.BackendStatus {
+	for _, b := range p.Status().Backends {
+		if b.Address == address {
+			return b
+		}
+	}
+	return pool.BackendStatus{State: pool.Gone}
+}

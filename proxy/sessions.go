@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/pool"
+)
+
+// session is one client's connection, and the backend it is joined to now.
+type session interface {
+	// backend is nil between two backends.
+	backend() *pool.Backend
+	// drain asks the session to end when its work is done.
+	drain()
+	// cut ends the session at once.
+	cut()
+}
+
+// sessions are those of one service. They are few enough to be walked through
+// when a backend leaves, and counted so that Serve can wait for them.
+type sessions struct {
+	mu       sync.Mutex
+	open     map[session]struct{}
+	draining bool
+	done     sync.WaitGroup
+	cuts     atomic.Int64
+}
+
+// add takes in s and reports whether it may go on: not when all are draining.
+func (ss *sessions) add(s session) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.draining {
+		return false
+	}
+	if ss.open == nil {
+		ss.open = map[session]struct{}{}
+	}
+	ss.open[s] = struct{}{}
+	ss.done.Add(1)
+	return true
+}
+
+func (ss *sessions) remove(s session) {
+	ss.mu.Lock()
+	delete(ss.open, s)
+	ss.mu.Unlock()
+	ss.done.Done()
+}
+
+// each calls f for every session of those that b, or every backend when nil,
+// serves now.
+func (ss *sessions) each(b *pool.Backend, f func(session)) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for s := range ss.open {
+		if b == nil || s.backend() == b {
+			f(s)
+		}
+	}
+}
+
+// finish lets no session in any more, gives the open ones timeout to end, cuts
+// the rest after a call of abandon, and returns when all have ended, with the
+// number it cut.
+func (ss *sessions) finish(timeout time.Duration, abandon func()) int64 {
+	ss.mu.Lock()
+	ss.draining = true
+	ss.mu.Unlock()
+	ss.each(nil, session.drain)
+	timer := time.AfterFunc(timeout, func() {
+		abandon()
+		ss.cutAll()
+	})
+	ss.done.Wait()
+	timer.Stop()
+	return ss.cuts.Load()
+}
+
+func (ss *sessions) cutAll() {
+	ss.each(nil, func(s session) {
+		ss.cuts.Add(1)
+		s.cut()
+	})
+}

@@ -1,0 +1,248 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/pool"
+	"portside/proxy/relay"
+)
+
+// TCP joins each client's connection to one of a backend's.
+type TCP struct{ server }
+
+// NewTCP returns a TCP service that draws on p.
+func NewTCP(p *pool.Pool, cfg Config) *TCP { return &TCP{newServer(p, cfg)} }
+
+// Serve accepts clients from ln, which must listen on TCP, until ctx ends; then
+// it closes ln and lets its clients finish for Config.DrainTimeout. It returns
+// when all have ended: how many had to be cut, and an error only if ln failed.
+func (t *TCP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error) {
+	return t.serve(ctx, ln, t.handle)
+}
+
+// early is how soon after connecting an end without a byte is a backend's fault.
+const early = time.Second
+
+// A backend that has not answered lately is given a moment to show that it ends
+// what it accepts, before the client's first bytes, which may be sent only once,
+// go to it: a short moment for one that is new, a longer one if it has failed.
+const (
+	newcomerHold = 2 * time.Millisecond
+	doubtfulHold = 25 * time.Millisecond
+)
+
+// tcpSession is one client and the connection made for it.
+type tcpSession struct {
+	client *net.TCPConn
+	lease  pool.Lease
+	judged atomic.Bool
+
+	mu   sync.Mutex
+	conn *net.TCPConn // to the backend
+	to   *pool.Backend
+	over bool // cut
+}
+
+func (t *TCP) handle(ctx context.Context, client *net.TCPConn) {
+	s := &tcpSession{client: client}
+	if !t.sessions.add(s) {
+		_ = client.Close()
+		return
+	}
+	defer t.sessions.remove(s)
+	if err := t.join(ctx, s); err != nil {
+		t.stats.Failed.Add(1)
+		t.config().Log.Debug("client not served", "client", client.RemoteAddr(), "error", err)
+		_ = client.Close()
+	}
+}
+
+// join tries one backend after another until one has served the client.
+func (t *TCP) join(ctx context.Context, s *tcpSession) error {
+	cfg := t.config()
+	var tried [8]*pool.Backend
+	n := 0
+	var head []byte
+	var last error
+	for n < min(cfg.Retry.Attempts, len(tried)) {
+		lease, err := t.acquire(ctx, clientKey(s.client), tried[:n])
+		if err != nil {
+			return errors.Join(err, last)
+		}
+		if n > 0 {
+			t.stats.Retries.Add(1)
+		}
+		tried[n] = lease.Backend()
+		n++
+		s.begin(lease)
+		head, last = t.attempt(ctx, s, head, cfg)
+		s.end()
+		if last == nil || ctx.Err() != nil || errors.Is(last, context.Canceled) {
+			return last
+		}
+	}
+	return last
+}
+
+// acquire takes a backend; while no list is in, it waits for one, as long as one
+// attempt to connect may take.
+func (s *server) acquire(ctx context.Context, key uint64, tried []*pool.Backend) (pool.Lease, error) {
+	lease, err := s.pool.Acquire(key, tried)
+	if !errors.Is(err, pool.ErrSyncing) {
+		return lease, err
+	}
+	timer := time.NewTimer(s.config().Timeouts.Connect)
+	defer timer.Stop()
+	select {
+	case <-s.pool.Synced():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return s.pool.Acquire(key, tried)
+}
+
+// attempt serves the client with the leased backend, starting with head. An
+// error means that the client is untouched and another backend may be tried,
+// with the head returned.
+func (t *TCP) attempt(ctx context.Context, s *tcpSession, head []byte, cfg *Config) ([]byte, error) {
+	b := s.lease.Backend()
+	start := time.Now()
+	conn, outcome, err := dial(ctx, b, cfg.Timeouts.Connect)
+	if err != nil {
+		s.report(outcome)
+		return head, err
+	}
+	s.lease.Latency(time.Since(start), start)
+	if !b.Proven() {
+		if err := hold(conn, b); err != nil {
+			s.report(endOutcome(err))
+			_ = conn.Close()
+			return head, err
+		}
+	}
+	if !s.attach(conn, b) {
+		_ = conn.Close()
+		return nil, context.Canceled
+	}
+	if s.lease.Trial() {
+		// A backend that waits for the client to speak passes by staying.
+		timer := time.AfterFunc(early, s.succeeded)
+		defer timer.Stop()
+	}
+	r := relay.Run(s.client, conn, relay.Config{
+		Idle:      cfg.Timeouts.Idle,
+		Early:     early,
+		FirstByte: s.succeeded,
+		Head:      head,
+		Counters:  &t.stats.Bytes,
+	})
+	if r.End == relay.Early {
+		s.report(endOutcome(r.Err))
+		return r.Unsent, r.Err
+	}
+	s.judge(r, time.Since(start))
+	return nil, nil
+}
+
+// hold waits a moment for c, to a backend that is not proven, to show that it
+// has ended already.
+func hold(c *net.TCPConn, b *pool.Backend) error {
+	wait := newcomerHold
+	if b.Doubtful() {
+		wait = doubtfulHold
+	}
+	err := peek(c, wait)
+	if isTimeout(err) {
+		return nil
+	}
+	return err
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// endOutcome says what an end before the first byte was.
+func endOutcome(err error) pool.Outcome {
+	if err == nil || errors.Is(err, io.EOF) {
+		return pool.Closed
+	}
+	return pool.Reset
+}
+
+// begin starts an attempt with lease, end ends it.
+func (s *tcpSession) begin(lease pool.Lease) {
+	s.lease = lease
+	s.judged.Store(false)
+}
+
+func (s *tcpSession) end() {
+	s.attach(nil, nil)
+	s.lease.Release()
+}
+
+// attach says which connection serves the client now; not if it was cut.
+func (s *tcpSession) attach(conn *net.TCPConn, b *pool.Backend) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn, s.to = conn, b
+	return !s.over
+}
+
+// report says how the attempt went, once.
+func (s *tcpSession) report(o pool.Outcome) {
+	if !s.judged.Swap(true) {
+		s.lease.Report(o)
+	}
+}
+
+func (s *tcpSession) succeeded() { s.report(pool.Success) }
+
+// judge reports an attempt that can be repeated no more.
+func (s *tcpSession) judge(r relay.Result, took time.Duration) {
+	switch {
+	case r.ToClient > 0, took >= early:
+		s.succeeded()
+	case r.End == relay.BackendReset:
+		s.report(pool.Reset)
+	}
+}
+
+func (s *tcpSession) backend() *pool.Backend {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.to
+}
+
+// drain leaves a TCP client alone: only it knows when it is done.
+func (s *tcpSession) drain() {}
+
+func (s *tcpSession) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	_ = s.client.Close()
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+}
+
+// clientKey is equal for connections of one client host.
+func clientKey(c *net.TCPConn) uint64 {
+	a, _ := c.RemoteAddr().(*net.TCPAddr)
+	if a == nil {
+		return 0
+	}
+	key := uint64(14695981039346656037) // FNV-1a
+	for _, x := range a.IP.To16() {
+		key = (key ^ uint64(x)) * 1099511628211
+	}
+	return key
+}

@@ -1,0 +1,380 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"portside/pool"
+)
+
+func TestTCPSpreadsOverAllBackends(t *testing.T) {
+	a, b, c := startBackend(t, echoAs("a")), startBackend(t, echoAs("b")), startBackend(t, echoAs("c"))
+	s := startTCP(t, pool.Config{}, Config{}, a.address, b.address, c.address)
+	got := map[string]int{}
+	for range 30 {
+		conn := s.dial(t)
+		who, err := ask(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[who]++
+		_ = conn.Close()
+	}
+	if got["a"] != 10 || got["b"] != 10 || got["c"] != 10 {
+		t.Fatalf("answers by %v, want ten of each", got)
+	}
+}
+
+// One backend of three is bad in its way from the start, and no client of 300
+// may notice, whether the client or the server speaks first.
+func TestTCPHidesABadBackend(t *testing.T) {
+	bad := map[string]func(t *testing.T) string{
+		"refuses": refusing,
+		"resets":  func(t *testing.T) string { return startBackend(t, resets).address },
+		"closes":  func(t *testing.T) string { return startBackend(t, closes).address },
+	}
+	speak := map[string]func(string) func(*net.TCPConn){"client first": echoAs, "server first": greetAs}
+	for how, start := range bad {
+		for who, serve := range speak {
+			t.Run(how+", "+who, func(t *testing.T) {
+				address := start(t)
+				s := startTCP(t, pool.Config{}, Config{}, startBackend(t, serve("a")).address, address, startBackend(t, serve("c")).address)
+				for i := range 300 {
+					conn := s.dial(t)
+					answer, err := "", error(nil)
+					if who == "client first" {
+						answer, err = ask(conn)
+					} else {
+						var line []byte
+						line, err = io.ReadAll(conn)
+						answer = strings.TrimSpace(string(line))
+					}
+					if err != nil || answer != "a" && answer != "c" {
+						t.Fatalf("client %d got %q, %v: it noticed the bad backend", i, answer, err)
+					}
+					_ = conn.Close()
+				}
+				got := stateOf(s.pool, address)
+				if got.State != pool.Ejected || got.Reason == "" {
+					t.Fatalf("the bad backend is %s (%q), want it ejected with its reason", got.State, got.Reason)
+				}
+			})
+		}
+	}
+}
+
+func TestTCPBackendIsBackWhenItHeals(t *testing.T) {
+	good := startBackend(t, echoAs("good"))
+	address := refusing(t)
+	s := startTCP(t, pool.Config{Eject: pool.Eject{Backoff: 50 * time.Millisecond}}, Config{}, good.address, address)
+	for range 20 {
+		if _, err := ask(s.dial(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := stateOf(s.pool, address); got.State != pool.Ejected {
+		t.Fatalf("the refusing backend is %s, want ejected", got.State)
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Skip("its port was taken meanwhile by somebody else:", err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { echoAs("healed")(c.(*net.TCPConn)); _ = c.Close() })
+		}
+	})
+	defer wg.Wait()
+	defer func() { _ = ln.Close() }()
+	eventually(t, "the healed backend never answered a client", func() bool {
+		conn := s.dial(t)
+		defer func() { _ = conn.Close() }()
+		who, err := ask(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return who == "healed"
+	})
+	if got := stateOf(s.pool, address); got.State != pool.Active {
+		t.Fatalf("the healed backend is %s (%s), want active", got.State, got.Reason)
+	}
+}
+
+// A backend on trial that waits for its client to speak, and a client that does
+// not, leave no verdict for ever unless staying is one.
+func TestTCPSilentTrialSucceedsByStaying(t *testing.T) {
+	quiet := startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
+	eject := pool.Eject{Consecutive: 1, Backoff: time.Millisecond}
+	s := startTCP(t, pool.Config{Eject: eject}, Config{}, quiet.address, refusing(t))
+	for stateOf(s.pool, quiet.address).State != pool.Ejected {
+		lease, err := s.pool.Acquire(0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lease.Backend().Address() == quiet.address {
+			lease.Report(pool.Reset)
+		}
+		lease.Release()
+	}
+	eventually(t, "no trial succeeded", func() bool {
+		s.dial(t) // and says nothing
+		return stateOf(s.pool, quiet.address).State == pool.Active
+	})
+}
+
+func TestTCPNoBackendsClosesTheClient(t *testing.T) {
+	s := startTCP(t, pool.Config{}, Config{}, []string{}...)
+	s.pool.Update(nil)
+	conn := s.dial(t)
+	if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("read %d, %v from a service without backends, want the end", n, err)
+	}
+}
+
+func TestTCPHoldsClientsUntilTheFirstList(t *testing.T) {
+	b := startBackend(t, echoAs("b"))
+	s := startTCP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 5 * time.Second}})
+	conn := s.dial(t)
+	late := s.pool
+	time.AfterFunc(100*time.Millisecond, func() { late.Update(endpointsOf(b.address)) })
+	if who, err := ask(conn); who != "b" || err != nil {
+		t.Fatalf("answer %q, %v; want the client held until the list was in", who, err)
+	}
+
+	s = startTCP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 50 * time.Millisecond}})
+	start := time.Now()
+	if n, err := s.dial(t).Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("read %d, %v with no list at all, want the end", n, err)
+	}
+	if took := time.Since(start); took < 40*time.Millisecond {
+		t.Fatalf("closed after %s, want it held for the connect timeout", took)
+	}
+}
+
+func TestTCPDrainLetsClientsFinish(t *testing.T) {
+	b := startBackend(t, echoAs("b"))
+	s := startTCP(t, pool.Config{}, Config{DrainTimeout: 10 * time.Second}, b.address)
+	conn := s.dial(t)
+	if _, err := ask(conn); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan int64)
+	go func() { done <- s.stop() }()
+	eventually(t, "the port still accepts while draining", func() bool {
+		c, err := net.Dial("tcp", s.address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
+	if _, err := ask(conn); err != nil {
+		t.Fatalf("a client was cut while the drain had time: %v", err)
+	}
+	_ = conn.Close()
+	if cut := <-done; cut != 0 {
+		t.Fatalf("%d cut, want none", cut)
+	}
+}
+
+func TestTCPDrainEndsAtItsTimeout(t *testing.T) {
+	b := startBackend(t, echoAs("b"))
+	s := startTCP(t, pool.Config{}, Config{DrainTimeout: 50 * time.Millisecond}, b.address)
+	conn := s.dial(t)
+	if _, err := ask(conn); err != nil {
+		t.Fatal(err)
+	}
+	if cut := s.stop(); cut != 1 {
+		t.Fatalf("%d cut, want the one that stayed", cut)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Fatal("the client that was cut can still read")
+	}
+}
+
+func TestTCPOnRemove(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		cut  bool
+	}{
+		{"close", Config{CloseOnRemove: true}, true},
+		{"drain within its time", Config{}, false},
+		{"drain past its time", Config{RemoveTimeout: 30 * time.Millisecond}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, other := startBackend(t, echoAs("b")), startBackend(t, echoAs("other"))
+			s := startTCP(t, pool.Config{}, c.cfg, b.address)
+			conn := s.dial(t)
+			if _, err := ask(conn); err != nil {
+				t.Fatal(err)
+			}
+			s.pool.Update(endpointsOf(other.address))
+			if who, err := ask(s.dial(t)); who != "other" || err != nil {
+				t.Fatalf("a new client got %q, %v after the removal", who, err)
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+			_, err := conn.Read(make([]byte, 1))
+			if cut := !errors.Is(err, os.ErrDeadlineExceeded); cut != c.cut {
+				t.Fatalf("after its backend left, the old client reads %v; cut should be %v", err, c.cut)
+			}
+		})
+	}
+}
+
+// Bulk in both directions at once, and each half-closing before the other ends.
+func TestTCPCarriesEverythingBothWays(t *testing.T) {
+	const size = 20 << 20
+	payload := make([]byte, size)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range payload {
+		payload[i] = byte(r.Uint32())
+	}
+	want := sha256.Sum256(payload)
+	got := make(chan [32]byte, 1)
+	b := startBackend(t, func(c *net.TCPConn) {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, _ = io.Copy(c, bytes.NewReader(payload))
+			_ = c.CloseWrite()
+		})
+		h := sha256.New()
+		_, _ = io.Copy(h, c)
+		got <- [32]byte(h.Sum(nil))
+		wg.Wait()
+	})
+	s := startTCP(t, pool.Config{}, Config{}, b.address)
+	conn := s.dial(t)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, _ = io.Copy(conn, bytes.NewReader(payload))
+		_ = conn.CloseWrite()
+	})
+	h := sha256.New()
+	if _, err := io.Copy(h, conn); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if [32]byte(h.Sum(nil)) != want || <-got != want {
+		t.Fatal("what arrived is not what was sent")
+	}
+	if n := s.Stats().Bytes.ToClient.Load(); n != size {
+		t.Fatalf("bytes to the client counted as %d, want %d", n, size)
+	}
+}
+
+func TestTCPManyConnectionsLeaveNothingBehind(t *testing.T) {
+	b := startBackend(t, greetAs("b"))
+	s := startTCP(t, pool.Config{}, Config{}, b.address)
+	n := 4000
+	if testing.Short() {
+		n = 500
+	}
+	before := descriptors(t)
+	for range n {
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(conn); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+	}
+	eventually(t, "connections stay open", func() bool { return s.Stats().Active.Load() == 0 })
+	eventually(t, "descriptors stay open", func() bool { return descriptors(t) <= before+2 })
+	for _, b := range s.pool.Status().Backends {
+		if b.InFlight != 0 {
+			t.Fatalf("%d in flight at the end", b.InFlight)
+		}
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc to count descriptors in:", err)
+	}
+	return len(fds)
+}
+
+// Running out of descriptors must neither end the accept loop nor have it spin.
+func TestAcceptSurvivesWantOfDescriptors(t *testing.T) {
+	s := newServer(pool.New(pool.Config{}), Config{})
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := &starved{Listener: inner, left: 3}
+	served := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, _ = s.serve(ctx, ln, func(_ context.Context, c *net.TCPConn) {
+			_ = c.Close()
+			close(served)
+		})
+	})
+	conn, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-served
+	_ = conn.Close()
+	cancel()
+	wg.Wait()
+	if n := s.stats.AcceptErrors.Load(); n != 3 {
+		t.Fatalf("%d failed accepts counted, want 3", n)
+	}
+}
+
+// starved is a listener whose next accepts fail for want of descriptors.
+type starved struct {
+	net.Listener
+	left int
+}
+
+func (s *starved) Accept() (net.Conn, error) {
+	if s.left > 0 {
+		s.left--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return s.Listener.Accept()
+}
+
+func TestDialOutcomeBlamesTheRightSide(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want pool.Outcome
+	}{
+		{syscall.ECONNREFUSED, pool.Refused},
+		{syscall.EHOSTUNREACH, pool.Refused},
+		{syscall.ECONNRESET, pool.Refused},
+		{os.ErrDeadlineExceeded, pool.Timeout},
+		{context.DeadlineExceeded, pool.Timeout},
+		{syscall.ETIMEDOUT, pool.Timeout},
+		{syscall.EMFILE, pool.Unknown},
+		{syscall.EADDRNOTAVAIL, pool.Unknown},
+		{context.Canceled, pool.Unknown},
+	} {
+		if got := dialOutcome(&net.OpError{Op: "dial", Err: c.err}); got != c.want {
+			t.Errorf("%v is %s, want %s", c.err, got, c.want)
+		}
+	}
+}
