@@ -52,7 +52,7 @@ func (w want) choose(offers []offer) (chosen offer, reason string, err error) {
 	}
 	for _, o := range offers {
 		if o.address != offers[0].address {
-			return offer{}, "", fmt.Errorf("several endpoints and none for protocol %q: %s; set protocol, or format: <name>+%s",
+			return offer{}, "", fmt.Errorf("several endpoints and none for protocol %q: %s; set protocol, or format: kratos+%s",
 				w.spoken(), list(offers), offers[0].scheme)
 		}
 	}

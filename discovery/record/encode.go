@@ -24,8 +24,8 @@ type Registrant struct {
 	Endpoint discovery.Endpoint
 }
 
-// Record is a registration as the registry holds it.
-type Record struct {
+// Registration is what the registry is to hold.
+type Registration struct {
 	Key   string
 	Value string
 	// Draining replaces Value while the server leaves; empty when the format
@@ -40,29 +40,54 @@ func Writable() []Format { return []Format{Plain, Etcd, GoZero, Kratos, Kitex, H
 // own libraries write and read it. The key ends in the address whatever the
 // format, so that a server which comes back finds its own key again. Whatever
 // the format has no room for is an error; a weight is rounded to what it has.
-func Encode(f Format, prefix string, r Registrant) (Record, error) {
+func Encode(f Format, prefix string, r Registrant) (Registration, error) {
 	address, scheme, err := Address(r.Endpoint.Address, 0)
 	if err != nil {
-		return Record{}, fmt.Errorf("encode %s: %w", f, err)
+		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
 	}
 	r.Endpoint.Address = address
 	fill(&r.Protocol, scheme)
 	if err := fits(r.Endpoint); err != nil {
-		return Record{}, fmt.Errorf("encode %s: %w", f, err)
+		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
 	}
-	r.Endpoint.Draining = false
-	rec := Record{Key: prefix + address}
-	if rec.Value, err = write(f, r); err != nil {
-		return Record{}, fmt.Errorf("encode %s: %w", f, err)
+	rec := Registration{Key: prefix + address}
+	if rec.Value, err = r.write(f, false); err != nil {
+		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
 	}
-	if f == GoZero {
-		return rec, nil
+	if f != GoZero {
+		rec.Draining, err = r.write(f, true)
 	}
-	r.Endpoint.Draining = true
-	if rec.Draining, err = write(f, r); err != nil {
-		return Record{}, fmt.Errorf("encode %s: %w", f, err)
+	if err != nil {
+		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
 	}
 	return rec, nil
+}
+
+// write returns the value that says r, having read it back.
+func (r Registrant) write(f Format, draining bool) (string, error) {
+	r.Endpoint.Draining = draining
+	value, err := write(f, r)
+	if err != nil {
+		return "", err
+	}
+	if !r.readsBack(f, value) {
+		return "", fmt.Errorf("value %q would not read back as it was meant: odd characters or names", short(value))
+	}
+	return value, nil
+}
+
+func (r Registrant) readsBack(f Format, value string) bool {
+	in := entry{text: value}
+	reading, err := in.decode(f)
+	if err != nil || len(reading.Endpoints) != 1 {
+		return false
+	}
+	want, got := r.Endpoint, reading.Endpoints[0]
+	if _, said := want.Metadata["scheme"]; !said {
+		delete(got.Metadata, "scheme") // told by the URL
+	}
+	want.Weight, want.Keys = got.Weight, nil // a weight may be rounded
+	return want.Equal(got)
 }
 
 func write(f Format, r Registrant) (string, error) {

@@ -16,21 +16,21 @@ func TestEncodeWritesWhatTheFormatsOwnLibrariesWrite(t *testing.T) {
 	tests := []struct {
 		f    Format
 		e    discovery.Endpoint
-		want Record
+		want Registration
 	}{
-		{Plain, bare, Record{"p/10.0.0.5:8080", "10.0.0.5:8080", "10.0.0.5:8080;draining=true"}},
-		{Plain, full, Record{"p/10.0.0.5:8080", "10.0.0.5:8080;weight=2;rack=7;version=v1;zone=z1", "10.0.0.5:8080;weight=2;draining=true;rack=7;version=v1;zone=z1"}},
-		{Etcd, bare, Record{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":null}`, `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true}}`}},
-		{Etcd, full, Record{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
+		{Plain, bare, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080", "10.0.0.5:8080;draining=true"}},
+		{Plain, full, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080;weight=2;rack=7;version=v1;zone=z1", "10.0.0.5:8080;weight=2;draining=true;rack=7;version=v1;zone=z1"}},
+		{Etcd, bare, Registration{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":null}`, `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true}}`}},
+		{Etcd, full, Registration{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
 			`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true,"rack":"7","version":"v1","weight":2,"zone":"z1"}}`}},
-		{GoZero, bare, Record{"p/10.0.0.5:8080", "10.0.0.5:8080", ""}},
-		{Kratos, bare, Record{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
+		{GoZero, bare, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080", ""}},
+		{Kratos, bare, Registration{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
 			`{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":{"draining":"true"},"endpoints":["grpc://10.0.0.5:8080"]}`}},
-		{Kratos, full, Record{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
+		{Kratos, full, Registration{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
 			`{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"draining":"true","rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`}},
-		{Kitex, bare, Record{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
+		{Kitex, bare, Registration{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
 			`{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":{"draining":"true"}}`}},
-		{Hertz, full, Record{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
+		{Hertz, full, Registration{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
 			`{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"draining":"true","rack":"7","version":"v1","zone":"z1"}}`}},
 	}
 	for _, tt := range tests {
@@ -69,7 +69,7 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 	}
 }
 
-func checkReadsBack(t *testing.T, f Format, rec Record, value string, want discovery.Endpoint) {
+func checkReadsBack(t *testing.T, f Format, rec Registration, value string, want discovery.Endpoint) {
 	t.Helper()
 	for _, o := range []Options{{Format: f}, {Format: Auto}} {
 		r, err := decoder(t, o).Decode(rec.Key, []byte(value))
@@ -128,6 +128,12 @@ func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
 		{GoZero, discovery.Endpoint{Zone: "z"}, "an address alone"},
 		{GoZero, discovery.Endpoint{Metadata: map[string]string{"a": "b"}}, "an address alone"},
 		{Kratos, discovery.Endpoint{Metadata: map[string]string{"protocol": "g rpc"}}, "not a URL scheme"},
+		{Kratos, discovery.Endpoint{Metadata: map[string]string{"scheme": "mine"}}, "read back"},
+		{Etcd, discovery.Endpoint{Metadata: map[string]string{"a": " b"}}, "read back"},
+		{Etcd, discovery.Endpoint{Metadata: map[string]string{"a": "\xff"}}, "read back"},
+		{Kitex, discovery.Endpoint{Metadata: map[string]string{"": "b"}}, "read back"},
+		{Kitex, discovery.Endpoint{Metadata: map[string]string{"a": ""}}, "read back"},
+		{Kratos, discovery.Endpoint{Version: "v1\n"}, "read back"},
 	}
 	for _, tt := range tests {
 		fill(&tt.e.Address, "10.0.0.5:80")
@@ -135,5 +141,41 @@ func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %+v: wrote %q, %v; want an error with %q", tt.f, tt.e, rec.Value, err, tt.want)
 		}
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add("10.0.0.5:8080", 2.5, "z1", "v1", "rack", "7", "orders", "grpc")
+	f.Add("grpc://[fe80::1%25eth0]:1", .1, "ü", "", "a.b", "<&>", "", "")
+	f.Fuzz(func(t *testing.T, address string, weight float64, zone, version, name, value, service, protocol string) {
+		e := discovery.Endpoint{Address: address, Weight: weight, Zone: zone, Version: version, Metadata: with(nil, name, value)}
+		for _, format := range Writable() {
+			rec, err := Encode(format, "s/o/", Registrant{Service: service, Protocol: protocol, Endpoint: e})
+			if err != nil {
+				continue
+			}
+			checkAutoReads(t, format, rec, e)
+		}
+	})
+}
+
+// checkAutoReads holds what was written to the commonest way of reading it.
+func checkAutoReads(t *testing.T, f Format, rec Registration, e discovery.Endpoint) {
+	r, err := decoder(t, Options{}).Decode(rec.Key, []byte(rec.Value))
+	if err != nil || len(r.Endpoints) != 1 {
+		t.Fatalf("%s wrote %q=%q, which auto reads as %+v, %v", f, rec.Key, rec.Value, r, err)
+	}
+	got := r.Endpoints[0]
+	address, _, _ := Address(e.Address, 0)
+	if got.Address != address || got.Zone != e.Zone || got.Version != e.Version || got.Draining {
+		t.Fatalf("%s wrote %+v as %q, which reads as %+v", f, e, rec.Value, got)
+	}
+	want := e.Weight
+	if want == 0 {
+		want = 1
+	}
+	const coarsest = .1 // Kitex counts in tenths
+	if got.Weight != want && (f == Plain || f == Etcd) || math.Abs(got.Weight-want) > coarsest {
+		t.Fatalf("%s wrote weight %g, which reads as %g", f, want, got.Weight)
 	}
 }

@@ -93,7 +93,7 @@ func TestAutoDoesNotChooseBetweenReadingsThatDiffer(t *testing.T) {
 		{"no address at all", "a/b", "hello", Options{}, []string{"no port"}},
 		{"broken JSON", "a/b", `{"Addr":`, Options{}, []string{"auto", "unexpected end"}},
 		{"JSON array", "a/b", `["10.0.0.5:80"]`, Options{}, []string{"auto"}},
-		{"kratos over tcp", "a/b", `{"id":"1","name":"n","endpoints":["http://10.0.0.5:8000","grpc://10.0.0.5:9000"]}`, Options{}, []string{"protocol", "<name>+http"}},
+		{"kratos over tcp", "a/b", `{"id":"1","name":"n","endpoints":["http://10.0.0.5:8000","grpc://10.0.0.5:9000"]}`, Options{}, []string{"protocol", "kratos+http"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -296,12 +296,18 @@ func TestHostileValuesAreRefusedOrHarmless(t *testing.T) {
 		"many colons":     strings.Repeat(":", 1<<16),
 		"many semicolons": "10.0.0.5:80" + strings.Repeat(";", 1<<16),
 		"many commas":     strings.Repeat(",", 1<<16),
+		"many bad nodes":  `{"nodes":[` + strings.Repeat(`{"host":"?","port":1},`, 40000) + `{"host":"?"}]}`,
+		"many endpoints":  `{"endpoints":[` + strings.Repeat(`"x://?",`, 100000) + `"x://?"]}`,
+		"many warnings":   `{"nodes":[` + strings.Repeat(`{"host":"10.0.0.5","port":80,"weight":"?"},`, 20000) + `{"host":"?"}]}`,
 		"NULs":            strings.Repeat("\x00", 1<<16),
 	} {
 		for _, f := range Formats() {
 			r, err := decoder(t, Options{Format: f, DefaultPort: 80}).Decode("a/b", []byte(value))
 			if err != nil && len(err.Error()) > 600 {
 				t.Errorf("%s as %s: an error of %d bytes floods the log", name, f, len(err.Error()))
+			}
+			if len(r.Warning) > 600 {
+				t.Errorf("%s as %s: a warning of %d bytes floods the log", name, f, len(r.Warning))
 			}
 			for _, e := range r.Endpoints {
 				if e.Address != "10.0.0.5:80" {

@@ -152,14 +152,23 @@ func caution(address string) string {
 
 func dockerBridge() netip.Addr { return netip.AddrFrom4([4]byte{172, 17, 0, 1}) }
 
+// maxWarning bounds a warning; a record may have thousands of faults.
+const maxWarning = 400
+
 // join puts warnings that there are into one line.
 func join(warnings ...string) string {
+	const more = "; and more"
 	line := ""
 	for _, w := range warnings {
-		if w != "" && line != "" {
-			line += "; "
+		switch {
+		case w == "" || strings.HasSuffix(line, more):
+		case line == "":
+			line = w
+		case len(line)+len(w) > maxWarning:
+			line += more
+		default:
+			line += "; " + w
 		}
-		line += w
 	}
 	return line
 }

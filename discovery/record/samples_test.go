@@ -120,7 +120,7 @@ func rpcSamples() []sample {
 			`{"name":"web","version":"1","metadata":null,"endpoints":null,"nodes":[{"metadata":null,"id":"web-1","address":"[[2001:db8::1]]:8080"}]}`,
 			ep(discovery.Endpoint{Address: "[2001:db8::1]:8080", Version: "1"}), ""},
 		{"go-micro, other protocol", Options{Format: "go-micro+http"}, "/micro/registry/greeter/greeter-3f1e", micro, nil, ""},
-		{"go-micro, no node", Options{Format: GoMicro}, "/micro/registry/greeter/x", `{"name":"greeter","nodes":[]}`, nil, APISIX},
+		{"go-micro, no node", Options{Format: GoMicro}, "/micro/registry/greeter/x", `{"name":"greeter","endpoints":[],"nodes":[]}`, nil, ""},
 		{"kitex", Options{Format: Kitex}, "kitex/registry-etcd/Hello/10.0.0.5:8888",
 			`{"network":"tcp","address":"10.0.0.5:8888","weight":10,"tags":null}`, ep(at("10.0.0.5:8888")), ""},
 		{"kitex, bare IPv6", Options{Format: Kitex}, "kitex/registry-etcd/Hello/fe80::1:8888",
