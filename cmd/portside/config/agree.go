@@ -1,0 +1,177 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"portside/discovery/etcd"
+)
+
+// agree checks what no value shows alone: that values go together.
+func agree(r *reader, c *Config) {
+	agreeEtcd(r, c.Etcd)
+	agreeListeners(r, c)
+	for _, s := range c.Services {
+		agreeService(r, s)
+	}
+	keys := map[string]string{}
+	for _, reg := range c.Register {
+		agreeRegistration(r, reg, keys)
+	}
+}
+
+func item(path string, i int) string { return join(path, strconv.Itoa(i)) }
+
+func agreeEtcd(r *reader, e Etcd) {
+	if e.Password != "" && e.Username == "" {
+		r.wrongAt("etcd.password", "is never sent without `username`", "add `username`")
+	}
+	if e.Embedded {
+		r.idle("etcd", []string{"username", "password", "tls"}, "an embedded etcd has none")
+		return
+	}
+	agreeSchemes(r, e)
+	if e.TLS != nil {
+		agreeTLS(r, *e.TLS)
+	}
+}
+
+// agreeSchemes: etcd's client lets the first endpoint decide for all, and with
+// http drops a configured tls in silence. Neither is left to chance.
+func agreeSchemes(r *reader, e Etcd) {
+	first, _, _ := strings.Cut(strings.Join(e.Endpoints, ""), "://")
+	for i, endpoint := range e.Endpoints {
+		scheme, rest, _ := strings.Cut(endpoint, "://")
+		switch {
+		case scheme == "http" && e.TLS != nil:
+			r.wrongAt(item("etcd.endpoints", i), "is http, but `tls` is set", "write https://"+rest)
+		case scheme != first:
+			r.wrongAt(item("etcd.endpoints", i), fmt.Sprintf("is %s, but the first endpoint is %s", scheme, first), "all are one or the other")
+		}
+	}
+}
+
+func agreeTLS(r *reader, t etcd.TLS) {
+	if t.CA != "" {
+		if pem, err := readPEM(t.CA); err != nil {
+			r.wrongAt("etcd.tls.ca", reason(err), "paths are relative to the file that names them")
+		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			r.wrongAt("etcd.tls.ca", "holds no certificate in PEM", "")
+		}
+	}
+	switch {
+	case t.Cert != "" && t.Key == "":
+		r.wrongAt("etcd.tls.cert", "has no `key` beside it", "add `key`")
+	case t.Cert == "" && t.Key != "":
+		r.wrongAt("etcd.tls.key", "has no `cert` beside it", "add `cert`")
+	case t.Cert != "":
+		agreePair(r, t)
+	}
+}
+
+func agreePair(r *reader, t etcd.TLS) {
+	const relative = "paths are relative to the file that names them"
+	cert, errCert := readPEM(t.Cert)
+	if errCert != nil {
+		r.wrongAt("etcd.tls.cert", reason(errCert), relative)
+	}
+	key, errKey := readPEM(t.Key)
+	if errKey != nil {
+		r.wrongAt("etcd.tls.key", reason(errKey), relative)
+	}
+	if errCert != nil || errKey != nil {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		r.wrongAt("etcd.tls.cert", "makes no pair with `key`: "+strings.TrimPrefix(err.Error(), "tls: "), "")
+	}
+}
+
+// readPEM reads a file that is one: a pipe would wait and a device never end.
+func readPEM(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+// agreeListeners: no two may want one address.
+func agreeListeners(r *reader, c *Config) {
+	type listener struct{ path, address string }
+	all := []listener{{"admin", c.Admin}}
+	for _, s := range c.Services {
+		all = append(all, listener{join(join("services", s.Name), "listen"), s.Listen})
+	}
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if a.address != "" && b.address != "" && clash(a.address, b.address) {
+				r.wrongAt(a.path, fmt.Sprintf("%s is taken by %s (%s)", a.address, b.path, b.address), "give it another port")
+				break
+			}
+		}
+	}
+}
+
+func agreeService(r *reader, s Service) {
+	at := join("services", s.Name)
+	if s.Listen == "" && !r.wrote(join(at, "listen")) {
+		r.wrongAt(join(at, "listen"), "is missing", "write the address that clients connect to, such as 127.0.0.1:7001")
+	}
+	seen := map[string]bool{}
+	for i, e := range s.Endpoints {
+		place := item(join(at, "endpoints"), i)
+		switch {
+		case seen[e.Address]:
+			r.wrongAt(place, e.Address+" is listed twice", "for more work give it a weight")
+		case e.Address == s.Listen:
+			r.wrongAt(place, e.Address+" is where the service listens: it would call itself", "")
+		}
+		seen[e.Address] = true
+	}
+	if e := s.Pool.Eject; e.MaxBackoff < e.Backoff {
+		r.wrongAt(join(at, "eject"), "`max_backoff` is below `backoff`", fmt.Sprintf("at least %s", writeDuration(e.Backoff)))
+	}
+	agreeCheck(r, join(at, "health"), s.Health)
+}
+
+func agreeCheck(r *reader, path string, c *Check) {
+	if c == nil {
+		return
+	}
+	if c.Kind == "" {
+		r.wrongAt(path, "says not how to ask", "write one of http: /healthz, tcp: {}, grpc: SERVICE")
+	}
+	if c.Timeout > c.Interval {
+		r.wrongAt(join(path, "timeout"), fmt.Sprintf("%s is longer than the interval, %s", writeDuration(c.Timeout), writeDuration(c.Interval)), "")
+	}
+}
+
+func agreeRegistration(r *reader, reg Registration, keys map[string]string) {
+	at := join("register", reg.Name)
+	if reg.Address == "" {
+		if !r.wrote(join(at, "address")) {
+			r.wrongAt(join(at, "address"), "is missing", "write the HOST:PORT that clients dial")
+		}
+		return
+	}
+	if other, taken := keys[reg.Key]; taken {
+		r.wrongAt(join(at, "key"), fmt.Sprintf("%s is the key of %s too", reg.Key, other), "")
+	}
+	keys[reg.Key] = at
+	agreeCheck(r, join(at, "check"), reg.Check)
+}

@@ -1,0 +1,307 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A form is how one kind of value is read from what a user wrote, written back,
+// and described to editors.
+type form[T any] struct {
+	// read sets v from p. On a fault it leaves v as it was.
+	read func(r *reader, p place, v *T)
+	// write is v as a user would have written it; nil leaves the key out.
+	write func(v T) *node
+	// describe is the JSON Schema of what read takes; v is the default.
+	describe func(w vocabulary, v T) schema
+}
+
+// A key is one key of a section over S.
+type key[S any] struct {
+	name, doc string
+	read      func(r *reader, p place, s *S)
+	write     func(s S) *node
+	describe  func(w vocabulary, s S) schema
+}
+
+// at is the key that keeps a value of form f in the field that of points to.
+func at[S, T any](name, doc string, f form[T], of func(*S) *T) key[S] {
+	return key[S]{
+		name: name, doc: doc,
+		read:     func(r *reader, p place, s *S) { f.read(r, p, of(s)) },
+		write:    func(s S) *node { return f.write(*of(&s)) },
+		describe: func(w vocabulary, s S) schema { return f.describe(w, *of(&s)) },
+	}
+}
+
+// over is the key that may touch more than one field of S.
+func over[S any](name, doc string, f form[S]) key[S] {
+	return at(name, doc, f, func(s *S) *S { return s })
+}
+
+// when keeps the key out of what is written unless it means something for s.
+func (k key[S]) when(meant func(S) bool) key[S] {
+	write := k.write
+	k.write = func(s S) *node {
+		if !meant(s) {
+			return nil
+		}
+		return write(s)
+	}
+	return k
+}
+
+// section is a table with these keys and no others.
+func section[S any](keys ...key[S]) form[S] {
+	return form[S]{
+		read:     func(r *reader, p place, s *S) { readSection(r, p, s, keys) },
+		write:    func(s S) *node { return writeSection(s, keys) },
+		describe: func(w vocabulary, s S) schema { return describeSection(w, s, keys) },
+	}
+}
+
+func readSection[S any](r *reader, p place, s *S, keys []key[S]) {
+	if p.blank() {
+		return
+	}
+	if p.kind != table {
+		r.mismatch(p, table.String(), "its keys are "+nameAll(names(keys)))
+		return
+	}
+	for _, e := range p.entries {
+		i := slices.IndexFunc(keys, func(k key[S]) bool { return k.name == e.key })
+		if i < 0 {
+			r.unknown(p, e, names(keys))
+			continue
+		}
+		if c, ok := r.child(p, e); ok {
+			keys[i].read(r, c, s)
+		}
+	}
+}
+
+func (r *reader) unknown(p place, e entry, known []string) {
+	const short = 8 // a list that people still read
+	message, hint := fmt.Sprintf("unknown key `%s`", e.key), ""
+	if near := nearest(e.key, known); near != "" {
+		hint = fmt.Sprintf("did you mean `%s`?", near)
+	}
+	if hint == "" || len(known) <= short {
+		hint = strings.TrimSpace(hint + " known are " + nameAll(known))
+	}
+	r.fault(e.at, join(p.path, e.key), message, hint)
+}
+
+func names[S any](keys []key[S]) []string {
+	all := make([]string, len(keys))
+	for i, k := range keys {
+		all[i] = k.name
+	}
+	return all
+}
+
+func nameAll(words []string) string { return strings.Join(words, ", ") }
+
+func writeSection[S any](s S, keys []key[S]) *node {
+	n := &node{kind: table}
+	for _, k := range keys {
+		if v := k.write(s); v != nil {
+			n.entries = append(n.entries, entry{key: k.name, value: v})
+		}
+	}
+	return n
+}
+
+func describeSection[S any](w vocabulary, s S, keys []key[S]) schema {
+	properties := schema{}
+	for _, k := range keys {
+		d := k.describe(w, s)
+		d["description"] = k.doc
+		if v := k.write(s); v != nil && v.kind == scalar && d["properties"] == nil {
+			d["default"] = v.json()
+		}
+		properties[k.name] = d
+	}
+	return schema{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
+}
+
+// orOff is f, or the word off.
+func orOff[T any](f form[T], fresh func() T, isOff func(T) bool, off func(*T)) form[T] {
+	return form[T]{
+		read: func(r *reader, p place, v *T) {
+			if r.says(p, "off") {
+				off(v)
+				return
+			}
+			if isOff(*v) {
+				*v = fresh()
+			}
+			f.read(r, p, v)
+		},
+		write: func(v T) *node {
+			if isOff(v) {
+				return word("off")
+			}
+			return f.write(v)
+		},
+		describe: func(w vocabulary, v T) schema {
+			return schema{"anyOf": []schema{{"const": "off"}, f.describe(w, fresh())}}
+		},
+	}
+}
+
+// optional is f, or the word off for nil.
+func optional[T any](f form[T], fresh func() T) form[*T] {
+	held := form[*T]{
+		read:     func(r *reader, p place, v **T) { f.read(r, p, *v) },
+		write:    func(v *T) *node { return f.write(*v) },
+		describe: func(w vocabulary, v *T) schema { return f.describe(w, *v) },
+	}
+	return orOff(held,
+		func() *T { v := fresh(); return &v },
+		func(v *T) bool { return v == nil },
+		func(v **T) { *v = nil })
+}
+
+// listOf is a list of at least one item.
+func listOf[T any](item form[T], example string) form[[]T] {
+	return form[[]T]{
+		read: func(r *reader, p place, v *[]T) { readList(r, p, v, item, example) },
+		write: func(v []T) *node {
+			n := &node{kind: list}
+			for _, one := range v {
+				n.items = append(n.items, item.write(one))
+			}
+			return n
+		},
+		describe: func(w vocabulary, _ []T) schema {
+			var one T
+			return schema{"type": "array", "minItems": 1, "items": item.describe(w, one)}
+		},
+	}
+}
+
+func readList[T any](r *reader, p place, v *[]T, item form[T], example string) {
+	items := p.items
+	switch {
+	case p.kind == scalar && p.at.from.inline():
+		items = split(p.node)
+	case p.kind != list:
+		r.mismatch(p, "a list", "write "+example)
+		return
+	}
+	if len(items) == 0 {
+		r.wrong(p, "is an empty list", "write "+example+", or leave the key out")
+		return
+	}
+	all := make([]T, 0, len(items))
+	for i, n := range items {
+		c, ok := r.child(p, entry{fmt.Sprint(i), n.at, n})
+		if !ok {
+			return
+		}
+		var one T
+		item.read(r, c, &one)
+		all = append(all, one)
+	}
+	*v = all
+}
+
+// split makes a list of the text of a flag, a variable or an argument.
+func split(n *node) []*node {
+	if n.text == "" {
+		return nil
+	}
+	var items []*node
+	for text := range strings.SplitSeq(n.text, n.at.from.separator) {
+		items = append(items, &node{kind: scalar, at: n.at, text: strings.TrimSpace(text)})
+	}
+	return items
+}
+
+// named is a table whose keys are the users' own: names of what fresh makes.
+// What is there already is changed, not replaced.
+func named[T any](f form[T], fresh func(name string) T, nameOf func(T) string) form[[]T] {
+	return form[[]T]{
+		read: func(r *reader, p place, v *[]T) {
+			readNamed(r, p, func(c place, name string) {
+				i := slices.IndexFunc(*v, func(one T) bool { return nameOf(one) == name })
+				if i < 0 {
+					i = len(*v)
+					*v = append(*v, fresh(name))
+				}
+				f.read(r, c, &(*v)[i])
+			})
+		},
+		write: func(v []T) *node {
+			n := &node{kind: table}
+			for _, one := range v {
+				n.entries = append(n.entries, entry{key: nameOf(one), value: f.write(one)})
+			}
+			return n
+		},
+		describe: func(w vocabulary, _ []T) schema {
+			return schema{
+				"type": []string{"object", "null"}, "propertyNames": schema{"pattern": nameSyntax.String()},
+				"additionalProperties": f.describe(w, fresh("")),
+			}
+		},
+	}
+}
+
+func readNamed(r *reader, p place, one func(p place, name string)) {
+	if p.blank() {
+		return
+	}
+	if p.kind != table {
+		r.mismatch(p, "a table of names", "write `NAME:` and its keys below")
+		return
+	}
+	for _, e := range p.entries {
+		c, ok := r.child(p, e)
+		if !ok {
+			return
+		}
+		if why := badName(e.key); why != "" {
+			r.fault(e.at, c.path, fmt.Sprintf("name %s %s", shown(e.key), why), "names are letters, digits and . _ - with / between parts")
+			continue
+		}
+		one(c, e.key)
+	}
+}
+
+// pairs is a table of texts, such as metadata.
+var pairs = form[map[string]string]{
+	read: func(r *reader, p place, v *map[string]string) {
+		if p.kind != table {
+			r.mismatch(p, "a table of texts", "write {KEY: VALUE}")
+			return
+		}
+		all := map[string]string{}
+		for _, e := range p.entries {
+			if c, ok := r.child(p, e); ok {
+				one := ""
+				text.read(r, c, &one)
+				all[e.key] = one
+			}
+		}
+		if *v = all; len(all) == 0 {
+			*v = nil
+		}
+	},
+	write: func(v map[string]string) *node {
+		if len(v) == 0 {
+			return nil
+		}
+		n := &node{kind: table}
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			n.entries = append(n.entries, entry{key: k, value: text.write(v[k])})
+		}
+		return n
+	},
+	describe: func(w vocabulary, _ map[string]string) schema {
+		return schema{"type": "object", "additionalProperties": text.describe(w, "")}
+	},
+}

@@ -1,0 +1,138 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Options say where a configuration comes from. A flag beats a variable of the
+// environment, which beats the file, which beats the default.
+type Options struct {
+	// Path is the file; "-" is Stdin. Empty: $PORTSIDE_CONFIG, else the first
+	// of Search that exists, else no file.
+	Path string
+	// Search are the files that may exist. Nil: portside.yaml and
+	// /etc/portside/portside.yaml.
+	Search []string
+	// Args are NAME=LISTEN[,key=value…]; keys of a service in the file that
+	// they do not name stay.
+	Args []string
+	// Flags are the flags that were given, by name without dashes: etcd, admin,
+	// state-dir and the others of the table in settings.go. Others are ignored.
+	Flags map[string]string
+	// Set are further settings, after Flags.
+	Set []Setting
+
+	// Formats and Written are the record formats that can be read and written.
+	// Empty: any word will do.
+	Formats, Written []string
+
+	Env   func(string) (string, bool) // nil: [os.LookupEnv]
+	Stdin io.Reader                   // nil: [os.Stdin]
+}
+
+// Load reads the configuration. All that is wrong with it is one error of type
+// [Faults]. It is safe for concurrent use.
+func Load(o Options) (*Config, error) {
+	r := &reader{env: o.env(), words: vocabulary{o.Formats, o.Written}, spots: map[string]spot{}}
+	c := defaults()
+	for _, doc := range r.documents(o, &c) {
+		root.read(r, r.root(doc), &c)
+	}
+	settle(r, &c)
+	agree(r, &c)
+	if len(r.faults) > 0 {
+		return nil, r.faults.sorted()
+	}
+	return &c, nil
+}
+
+func (o Options) env() func(string) (string, bool) {
+	if o.Env == nil {
+		return os.LookupEnv
+	}
+	return o.Env
+}
+
+// documents are what has to be read, each over the one before.
+func (r *reader) documents(o Options, c *Config) (docs []*node) {
+	if doc := r.file(o, c); doc != nil {
+		docs = append(docs, doc)
+	}
+	for _, s := range append(append(fromEnvironment(r.env), fromFlags(o.Flags)...), o.Set...) {
+		docs = append(docs, s.node(r))
+	}
+	for _, arg := range o.Args {
+		if doc := r.argument(arg); doc != nil {
+			docs = append(docs, doc)
+		}
+	}
+	return docs
+}
+
+// file finds, reads and parses the file. Nil when there is none or it is unreadable.
+func (r *reader) file(o Options, c *Config) *node {
+	name := r.find(o)
+	if name == "" {
+		return nil
+	}
+	c.Source = name
+	from := r.origin(name, "")
+	from.dir = filepath.Dir(name)
+	if name == "-" {
+		from.name, from.dir = "standard input", ""
+	}
+	data, err := read(name, o.Stdin)
+	if err != nil {
+		r.fault(position{from: from}, "", reason(err), "")
+		return nil
+	}
+	return r.parse(from, data)
+}
+
+func (r *reader) find(o Options) string {
+	if o.Path != "" {
+		return o.Path
+	}
+	if name, _ := r.env("PORTSIDE_CONFIG"); name != "" {
+		return name
+	}
+	search := o.Search
+	if search == nil {
+		search = []string{"portside.yaml", "/etc/portside/portside.yaml"}
+	}
+	for _, name := range search {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			return name // one that cannot be read is a fault, not a reason to look on
+		}
+	}
+	return ""
+}
+
+// read takes one byte more than a file may have, so that parse sees the excess.
+func read(name string, stdin io.Reader) ([]byte, error) {
+	if name == "-" {
+		if stdin == nil {
+			stdin = os.Stdin
+		}
+		return io.ReadAll(io.LimitReader(stdin, maxFile+1))
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+// reason is err without the file's name, which the fault already says.
+func reason(err error) string {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Sprintf("cannot be read: %v", failed.Err)
+	}
+	return fmt.Sprintf("cannot be read: %v", err)
+}

@@ -1,0 +1,232 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+const maxFile = 1 << 20 // bytes; thousands of services fit
+
+// parse reads the one YAML document in data. Nil, with a fault, when there is
+// none or it cannot be read; other faults leave out what they are about.
+func (r *reader) parse(from *origin, data []byte) *node {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	whole := position{from: from}
+	if len(data) > maxFile {
+		r.fault(whole, "", "is larger than 1 MiB", "")
+		return nil
+	}
+	if at, what := unreadable(data); what != "" {
+		r.fault(locate(from, data, at), "", what, "save it as UTF-8 text")
+		return nil
+	}
+	from.lines = hideSecrets(string(data))
+	file, err := parseYAML(data)
+	if err != nil {
+		r.syntaxFault(from, err)
+		return nil
+	}
+	t := translator{reader: r, from: from, anchors: map[string]*node{}}
+	return t.document(file)
+}
+
+// unreadable finds the first byte that no text file holds.
+func unreadable(data []byte) (at int, what string) {
+	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return 0, "is UTF-16"
+	}
+	for i := 0; i < len(data); {
+		c, size := utf8.DecodeRune(data[i:])
+		switch {
+		case c == utf8.RuneError && size == 1:
+			return i, "a byte that is not UTF-8"
+		case c < ' ' && c != '\t' && c != '\n' && c != '\r', c == 0x7f:
+			return i, fmt.Sprintf("a control character (0x%02x)", c)
+		}
+		i += size
+	}
+	return 0, ""
+}
+
+func locate(from *origin, data []byte, at int) position {
+	before := data[:at]
+	line := before[bytes.LastIndexByte(before, '\n')+1:]
+	return position{from, 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(line)}
+}
+
+// parseYAML keeps a panic of the parser, which is young, from ending a reload.
+func parseYAML(data []byte) (file *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the parser gave up: %v", p)
+		}
+	}()
+	// Duplicates are allowed here so that translate can report each with both its lines.
+	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+}
+
+func (r *reader) syntaxFault(from *origin, err error) {
+	at, message, hint := position{from: from}, err.Error(), ""
+	if bad, ok := errors.AsType[yaml.Error](err); ok {
+		message = bad.GetMessage()
+		at = position{from, bad.GetToken().Position.Line, bad.GetToken().Position.Column}
+	}
+	switch {
+	case strings.Contains(message, "'\t'"):
+		message, hint = "a tab", "YAML is indented with spaces"
+	case strings.HasPrefix(message, "mapping value is not allowed"):
+		hint = "either the indentation is off, or a value with a colon in it needs quotes"
+	}
+	r.fault(at, "", "not YAML: "+message, hint)
+}
+
+// A translator makes nodes of the parser's tree: aliases followed, merge keys
+// written out, duplicates and what has no place in a configuration reported.
+type translator struct {
+	*reader
+	from    *origin
+	anchors map[string]*node // complete ones only, so none can hold itself
+}
+
+func (t *translator) document(file *ast.File) *node {
+	var root *node
+	for _, doc := range file.Docs {
+		if _, directive := doc.Body.(*ast.DirectiveNode); directive || doc.Body == nil {
+			continue
+		}
+		if root != nil {
+			t.fault(t.at(doc.Body.GetToken()), "", "a second document", "one file is one document")
+			return root
+		}
+		if root = t.translate("", doc.Body); root.kind == null {
+			root = nil
+		}
+	}
+	if root == nil {
+		t.fault(position{from: t.from}, "", "is empty", "it needs at least `services:` or `register:`")
+	}
+	return root
+}
+
+func (t *translator) at(tok *token.Token) position {
+	return position{t.from, tok.Position.Line, tok.Position.Column}
+}
+
+func (t *translator) translate(path string, n ast.Node) *node {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return t.table(path, t.start(n), n.Values)
+	case *ast.MappingValueNode:
+		return t.table(path, t.at(n.Key.GetToken()), []*ast.MappingValueNode{n})
+	case *ast.SequenceNode:
+		return t.list(path, n)
+	case *ast.AnchorNode:
+		v := t.translate(path, n.Value)
+		t.anchors[n.Name.GetToken().Value] = v
+		return v
+	case *ast.AliasNode:
+		return t.alias(path, n)
+	case *ast.TagNode:
+		t.fault(t.at(n.GetToken()), path, fmt.Sprintf("a tag, %s", shown(n.Start.Value)), "leave it out; values have the type their key asks for")
+		return t.translate(path, n.Value)
+	case *ast.LiteralNode:
+		return &node{kind: scalar, at: t.at(n.GetToken()), text: n.Value.Value, quoted: true}
+	case *ast.NullNode, nil:
+		return t.null(n)
+	}
+	tok := n.GetToken()
+	quoted := tok.Type == token.SingleQuoteType || tok.Type == token.DoubleQuoteType
+	return &node{kind: scalar, at: t.at(tok), text: tok.Value, quoted: quoted}
+}
+
+// start is where a table begins: its brace, or its first key.
+func (t *translator) start(n *ast.MappingNode) position {
+	if n.IsFlowStyle || len(n.Values) == 0 {
+		return t.at(n.Start)
+	}
+	return t.at(n.Values[0].Key.GetToken())
+}
+
+func (t *translator) null(n ast.Node) *node {
+	if n == nil {
+		return &node{at: position{from: t.from}}
+	}
+	return &node{at: t.at(n.GetToken())}
+}
+
+func (t *translator) list(path string, n *ast.SequenceNode) *node {
+	l := &node{kind: list, at: t.at(n.Start)}
+	for i, item := range n.Values {
+		l.items = append(l.items, t.translate(join(path, strconv.Itoa(i)), item))
+	}
+	return l
+}
+
+func (t *translator) alias(path string, n *ast.AliasNode) *node {
+	name := n.Value.GetToken().Value
+	v, ok := t.anchors[name]
+	if !ok {
+		t.fault(t.at(n.Start), path, fmt.Sprintf("no anchor &%s before this", name), "text that begins with * needs quotes")
+		return &node{at: t.at(n.Start)}
+	}
+	return v
+}
+
+func (t *translator) table(path string, at position, values []*ast.MappingValueNode) *node {
+	m := &node{kind: table, at: at}
+	first := map[string]position{}
+	var merged []*node
+	for _, v := range values {
+		tok := v.Key.GetToken()
+		if v.Key.IsMergeKey() {
+			merged = append(merged, t.merged(path, v.Value)...)
+			continue
+		}
+		if was, twice := first[tok.Value]; twice {
+			t.fault(t.at(tok), join(path, tok.Value), fmt.Sprintf("duplicate key `%s`", tok.Value), fmt.Sprintf("it is already on line %d", was.line))
+			continue
+		}
+		first[tok.Value] = t.at(tok)
+		m.entries = append(m.entries, entry{tok.Value, t.at(tok), t.translate(join(path, tok.Value), v.Value)})
+	}
+	t.merge(path, m, merged)
+	return m
+}
+
+// merged is what a merge key names: a table or a list of them.
+func (t *translator) merged(path string, n ast.Node) []*node {
+	v := t.translate(path, n)
+	if v.kind != list {
+		return []*node{v}
+	}
+	return v.items
+}
+
+// merge adds to m what the merged tables have and m, or an earlier one, has not.
+func (t *translator) merge(path string, m *node, merged []*node) {
+	has := map[string]bool{}
+	for _, e := range m.entries {
+		has[e.key] = true
+	}
+	for _, other := range merged {
+		if other.kind != table {
+			t.fault(other.at, path, "a merge key (<<) that names no table of keys", "write <<: *anchor")
+			continue
+		}
+		for _, e := range other.entries {
+			if !has[e.key] && t.spend(e.at) {
+				has[e.key] = true
+				m.entries = append(m.entries, e)
+			}
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+var registrationSection = section(
+	at("address", "HOST:PORT that clients dial.", dial, func(r *Registration) *string { return &r.Address }),
+	at("key", "The whole key; default <etcd.prefix><name>/<address>.", etcdKey, func(r *Registration) *string { return &r.Key }),
+	at("format", "How the record is written.", writtenFormat, func(r *Registration) *string { return &r.Format }),
+	at("ttl", "Of the lease, in whole seconds.", ttl, func(r *Registration) *time.Duration { return &r.TTL }),
+	at("leave_delay", "Between leaving etcd and stopping.", duration(0), func(r *Registration) *time.Duration { return &r.LeaveDelay }),
+	at("stop_timeout", "The most the command may take to exit once told to.", positive, func(r *Registration) *time.Duration { return &r.StopTimeout }),
+	at("weight", "Share of work relative to an ordinary peer.", weight, func(r *Registration) *float64 { return &r.Weight }),
+	at("zone", "Where it runs.", text, func(r *Registration) *string { return &r.Zone }),
+	at("metadata", "What else the record says, where its format can.", pairs, func(r *Registration) *map[string]string { return &r.Metadata }),
+	at("check", "In etcd only while this passes; off: always.", optional(registerCheckSection, newRegisterCheck), func(r *Registration) **Check { return &r.Check }),
+)
+
+func newRegistration(name string) Registration {
+	check := newRegisterCheck()
+	return Registration{
+		Name: name, Format: "plain", TTL: 10 * time.Second, LeaveDelay: 2 * time.Second,
+		StopTimeout: 30 * time.Second, Weight: 1, Check: &check,
+	}
+}
+
+// ttl is a lease's: etcd counts it in whole seconds.
+var ttl = duration(time.Second)
+
+var etcdKey = scalarForm(func(text string) (string, string, string) {
+	if strings.HasSuffix(text, "/") {
+		return "", "ends in a slash, which is a prefix", "write the whole key, or leave it out"
+	}
+	return parseText(text)
+}, phrase, schema{"type": "string"})
+
+// format and writtenFormat are words of the record package, which the caller
+// passes on: those that can be read, and those that can be written.
+var (
+	format        = formatOf(func(w vocabulary) []string { return w.formats })
+	writtenFormat = formatOf(func(w vocabulary) []string { return w.written })
+)
+
+// formatOf is one of the known formats. What follows a plus sign chooses among
+// the several addresses of one record (kratos+grpc).
+func formatOf(known func(vocabulary) []string) form[string] {
+	return form[string]{
+		read: func(r *reader, p place, v *string) {
+			text, ok := r.plain(p)
+			if !ok {
+				return
+			}
+			base, choice, plus := strings.Cut(text, "+")
+			list := known(r.words)
+			switch {
+			case base == "", plus && choice == "":
+				r.wrong(p, shown(text)+" is no format", "one of "+nameAll(list))
+			case len(list) > 0 && !slices.Contains(list, base):
+				problem, hint := oneOf("format", base, list)
+				r.wrong(p, problem, hint)
+			default:
+				*v = text
+			}
+		},
+		write: phrase,
+		describe: func(w vocabulary, _ string) schema {
+			list := known(w)
+			if len(list) == 0 {
+				return schema{"type": "string"}
+			}
+			return anyOrVariable(schema{"enum": list}, schema{"type": "string", "pattern": `\+`})
+		},
+	}
+}

@@ -1,0 +1,83 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// settle fills in the defaults that depend on other values.
+func settle(r *reader, c *Config) {
+	settleEtcd(&c.Etcd)
+	for i := range c.Services {
+		settleService(r, c.Etcd.Prefix, &c.Services[i])
+	}
+	for i := range c.Register {
+		settleRegistration(c.Etcd.Prefix, &c.Register[i])
+	}
+}
+
+// settleEtcd gives host:port the scheme that tls asks for.
+func settleEtcd(e *Etcd) {
+	scheme := "http://"
+	if e.TLS != nil {
+		scheme = "https://"
+	}
+	for i, endpoint := range e.Endpoints {
+		if !strings.Contains(endpoint, "://") {
+			e.Endpoints[i] = scheme + endpoint
+		}
+	}
+}
+
+func settleService(r *reader, prefix string, s *Service) {
+	at := join("services", s.Name)
+	if s.fixed() {
+		r.idle(at, etcdKeys, "`endpoints` is a fixed list; nothing is read from etcd")
+		s.Prefix, s.Format = "", ""
+		completeEndpoints(r, join(at, "endpoints"), s)
+	} else if s.Prefix == "" {
+		s.Prefix = prefix + s.Name + "/"
+	}
+	if !s.http() {
+		r.idle(at, httpKeys, "it needs `protocol: http`")
+		s.HTTP = HTTP{}
+	}
+	settleCheck(s.Health)
+}
+
+// idle reports keys under path that nothing would read.
+func (r *reader) idle(path string, keys []string, why string) {
+	for _, key := range keys {
+		if r.wrote(join(path, key)) {
+			r.wrongAt(join(path, key), "has no effect", why)
+		}
+	}
+}
+
+// completeEndpoints adds default_port where an address has no port.
+func completeEndpoints(r *reader, path string, s *Service) {
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		address, problem, hint := parseDial(e.Address, s.DefaultPort)
+		if problem != "" {
+			r.wrongAt(item(path, i), problem, hint)
+			continue
+		}
+		e.Address = address
+	}
+}
+
+func settleRegistration(prefix string, reg *Registration) {
+	if reg.Key == "" && reg.Address != "" {
+		reg.Key = prefix + reg.Name + "/" + reg.Address
+	}
+	if settleCheck(reg.Check); reg.Check != nil && reg.Check.Kind == CheckTCP && reg.Check.Address == "" {
+		reg.Check.Address = reg.Address
+	}
+}
+
+func settleCheck(c *Check) {
+	if c != nil && c.Timeout == 0 {
+		c.Timeout = min(time.Second, c.Interval)
+	}
+}
