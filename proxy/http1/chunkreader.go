@@ -120,7 +120,7 @@ func (c *ChunkReader) sizeLine(b byte) error {
 		return c.sizeDone()
 	case c.state == inExt:
 		// An extension ends at CR LF and nowhere else: a bare LF in one has split
-		// parsers ("funky chunks", Ramírez Montes 2025; CVE-2025-58068 and others).
+		// parsers ("Funky chunks", 2025; CVE-2025-58056 in Netty and others).
 		if b < ' ' && b != '\t' && b != '\r' || b == 0x7f {
 			return errChunkExt
 		}

@@ -157,7 +157,8 @@ func (f *Fields) last(buf []byte, i int) error {
 func nameError(c byte) error {
 	switch c {
 	case ' ', '\t':
-		// RFC 9112 5.1: a server MUST reject it; it has been "used to smuggle".
+		// RFC 9112 5.1: a server MUST reject it: "differences in the handling of
+		// such whitespace have led to security vulnerabilities".
 		return errSpaceColon
 	case '\r', '\n':
 		return errNoColon

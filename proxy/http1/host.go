@@ -37,7 +37,7 @@ func hostError(b []byte) error {
 // hostTailError judges what follows the host of length end.
 func hostTailError(b []byte, end int) error {
 	if bytes.IndexByte(b, '@') >= 0 {
-		// RFC 9110 4.2.4: userinfo is used "to obscure the authority".
+		// RFC 9110 4.2.4: "it is likely being used to obscure the authority".
 		return errUserinfo
 	}
 	if end == 0 && (len(b) == 0 || b[0] == ':') {

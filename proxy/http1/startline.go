@@ -107,7 +107,7 @@ func methodError(b []byte, start, i int) error {
 }
 
 // prefaceError tells the HTTP/2 preface, or a part of it, from an attempt at a
-// method that RFC 9113 11.6 reserves.
+// method that RFC 9113 3.4 reserves.
 func prefaceError(b []byte) error {
 	n := min(len(b), len(preface))
 	switch {

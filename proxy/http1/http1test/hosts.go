@@ -1,0 +1,61 @@
+package http1test
+
+import "strings"
+
+func host(h string) string { return lines("GET / HTTP/1.1", "Host: "+h) }
+
+// hostCases are about Host, the key by which many servers choose what to serve.
+func hostCases() []Case {
+	return []Case{
+		accept("a host and port", "RFC 9110 7.2", host("a.example:8080"), host("a.example:8080")),
+		accept("an address of IPv4", "RFC 3986 3.2.2", host("127.0.0.1:80"), host("127.0.0.1:80")),
+		accept("an address of IPv6", "RFC 3986 3.2.2", host("[2001:db8::1]:443"), host("[2001:db8::1]:443")),
+		accept("an address of IPv4 within IPv6", "RFC 4291 2.2", host("[::ffff:1.2.3.4]"), host("[::ffff:1.2.3.4]")),
+		accept("an empty port", "RFC 3986 3.2.3", host("a:"), host("a:")),
+		accept("an underscore in a host", "RFC 3986 3.2.2", host("my_service"), host("my_service")),
+		accept("a dot at the end of a host", "RFC 3986 3.2.2", host("a.example."), host("a.example.")),
+		accept("Host in capitals, and not first", "RFC 9110 5.1", lines("GET / HTTP/1.1", "X: y", "HOST: a"), get("X: y")),
+		accept("space around Host's value", "RFC 9112 5.1", lines("GET / HTTP/1.1", "Host: \t a \t "), get()),
+		accept("HTTP/1.0 without Host", "RFC 9112 3.2", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: \r\n\r\n"),
+		accept("HTTP/1.0 with Host", "RFC 9112 3.2", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", get()),
+		accept("a Connection option cannot remove Host", "RFC 9110 7.6.1", get("Connection: Host"), get()),
+		refuse(400, "no Host", "RFC 9112 3.2", lines("GET / HTTP/1.1", "X: y")),
+		refuse(400, "no fields at all", "RFC 9112 3.2", "GET / HTTP/1.1\r\n\r\n"),
+		refuse(400, "an empty Host", "RFC 9110 4.2.1", host("")),
+		refuse(400, "an empty Host in HTTP/1.0", "RFC 9110 4.2.1", "GET / HTTP/1.0\r\nHost:\r\n\r\n"),
+		refuse(400, "a port alone", "RFC 9110 4.2.1", host(":80")),
+		refuse(400, "two Hosts", "RFC 9112 3.2", get("Host: b")),
+		refuse(400, "two Hosts alike", "RFC 9112 3.2", get("Host: a")),
+		refuse(400, "two Hosts, one in capitals", "RFC 9112 3.2", get("HOST: b")),
+		refuse(400, "two Hosts, one with a space before the colon", "RFC 9112 5.1, Kettle 2025", get("Host : b")),
+		refuse(400, "two Hosts, one with a space before its name", "RFC 9112 5.2", get(" Host: b")),
+		refuse(400, "a list in Host", "RFC 9112 3.2", host("a, b")),
+		refuse(400, "a list in Host without a space", "RFC 9112 3.2", host("a,b")),
+		refuse(400, "userinfo in Host", "RFC 9110 4.2.4", host("u@a")),
+		refuse(400, "a path in Host", "RFC 9112 3.2", host("a/b")),
+		refuse(400, "a URI in Host", "RFC 9112 3.2", host("http://a")),
+		refuse(400, "a query in Host", "RFC 9112 3.2", host("a?b")),
+		refuse(400, "a fragment in Host", "RFC 9112 3.2", host("a#b")),
+		refuse(400, "a space in Host", "RFC 9112 3.2", host("a b")),
+		refuse(400, "a backslash in Host", "RFC 9112 3.2", host("a\\b")),
+		refuse(400, "a quote in Host", "RFC 9112 3.2", host("a\"b")),
+		refuse(400, "a percent sign in Host", "stricter than RFC 3986 3.2.2", host("a%2eb")),
+		refuse(400, "an empty label in Host", "stricter than RFC 3986 3.2.2, as nginx", host("a..b")),
+		refuse(400, "dots alone in Host", "stricter than RFC 3986 3.2.2, as nginx", host("..")),
+		refuse(400, "a non-ASCII host", "RFC 3986 3.2.2", host("caf\xc3\xa9")),
+		refuse(400, "a NUL in Host", "RFC 9110 5.5", host("a\x00b")),
+		refuse(400, "a port with letters", "RFC 3986 3.2.3", host("a:8o")),
+		refuse(400, "a port with a sign", "RFC 3986 3.2.3", host("a:+80")),
+		refuse(400, "a port out of range", "RFC 9293 3.1", host("a:65536")),
+		refuse(400, "a port of many digits", "RFC 9293 3.1", host("a:"+strings.Repeat("0", 40)+"80")),
+		refuse(400, "two ports", "RFC 3986 3.2.3", host("a:80:81")),
+		refuse(400, "an address of IPv6 without brackets", "RFC 3986 3.2.2", host("::1")),
+		refuse(400, "an unclosed bracket", "RFC 3986 3.2.2", host("[::1")),
+		refuse(400, "something behind the bracket", "RFC 3986 3.2.2", host("[::1]a")),
+		refuse(400, "a zone in an address of IPv6", "RFC 9844", host("[fe80::1%25eth0]")),
+		refuse(400, "a name in brackets", "RFC 3986 3.2.2", host("[a.example]")),
+		refuse(400, "too many groups in brackets", "RFC 4291 2.2", host("[1:2:3:4:5:6:7:8:9]")),
+		refuse(400, "two gaps in brackets", "RFC 4291 2.2", host("[1::2::3]")),
+		refuse(400, "a future address in brackets", "RFC 3986 3.2.2", host("[v1.a]")),
+	}
+}

@@ -1,0 +1,77 @@
+package http1test
+
+import "strings"
+
+// lineCases are about the request line and the ends of lines.
+func lineCases() []Case {
+	return []Case{
+		accept("the least request", "RFC 9112 3", get(), get()),
+		accept("an unknown method", "RFC 9110 9.1", "BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n"),
+		accept("a method in lower case is another method", "RFC 9110 9.1", "get / HTTP/1.1\r\nHost: a\r\n\r\n", "get / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		accept("a method of odd but legal bytes", "RFC 9110 5.6.2", "M-SEARCH!#$%&'*+-.^_`|~ / HTTP/1.1\r\nHost: a\r\n\r\n", "M-SEARCH!#$%&'*+-.^_`|~ / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "no method", "RFC 9112 3", " / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a colon in the method", "RFC 9112 3.1", "GE:T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a parenthesis in the method", "RFC 9112 3.1", "GET( / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a NUL in the method", "RFC 9112 3.1", "GE\x00T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a non-ASCII method", "RFC 9112 3.1", "G\xc3\x8bT / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a byte order mark before the method", "RFC 9112 3.1", "\xef\xbb\xbfGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(501, "a method longer than any", "RFC 9112 3", strings.Repeat("A", 70)+" / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(501, "CONNECT", "RFC 9110 9.3.6", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n"),
+		refuse(501, "CONNECT with an origin-form", "RFC 9110 9.3.6", "CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		accept("TRACE without content", "RFC 9110 9.3.8", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "TRACE with content", "RFC 9110 9.3.8", "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"),
+		refuse(400, "PRI outside the preface", "RFC 9113 3.4", "PRI / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a preface that is not one", "RFC 9113 3.4", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"),
+
+		refuse(400, "two spaces before the target", "RFC 9112 3", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "two spaces before the version", "RFC 9112 3", "GET /  HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a space behind the version", "RFC 9112 3", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n"),
+		refuse(400, "a tab for a space", "RFC 9112 3", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a tab before the version", "RFC 9112 3", "GET /\tHTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a vertical tab for a space", "RFC 9112 3", "GET\x0b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a space in the target", "RFC 9112 3.2", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a whole request line in the target", "RFC 9112 3.2", "GET / HTTP/1.1 /admin HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "the method alone", "RFC 9112 3", "GET\r\nHost: a\r\n\r\n"),
+		refuse(400, "an empty target", "RFC 9112 3", "GET  HTTP/1.1\r\nHost: a\r\n\r\n"),
+
+		refuse(400, "no version: HTTP/0.9", "RFC 9112 3", "GET /\r\n\r\n"),
+		refuse(505, "HTTP/0.9 by name", "RFC 9110 15.6.6", "GET / HTTP/0.9\r\nHost: a\r\n\r\n"),
+		refuse(505, "HTTP/2.0", "RFC 9110 15.6.6", "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
+		refuse(505, "HTTP/1.2", "RFC 9110 2.5", "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+		refuse(505, "HTTP/3.1", "RFC 9110 15.6.6", "GET / HTTP/3.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a version in lower case", "RFC 9112 2.3", "GET / http/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "HTTP/1", "RFC 9112 2.3", "GET / HTTP/1\r\nHost: a\r\n\r\n"),
+		refuse(400, "HTTP/1.10", "RFC 9112 2.3", "GET / HTTP/1.10\r\nHost: a\r\n\r\n"),
+		refuse(400, "HTTP/01.1", "RFC 9112 2.3", "GET / HTTP/01.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "HTTP/1,1", "RFC 9112 2.3", "GET / HTTP/1,1\r\nHost: a\r\n\r\n"),
+		refuse(400, "HTTP/+1.1", "RFC 9112 2.3", "GET / HTTP/+1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a version of another protocol", "RFC 9112 2.3", "GET / RTSP/1.0\r\nHost: a\r\n\r\n"),
+		refuse(400, "a full-width digit in the version", "RFC 9112 2.3", "GET / HTTP/1.\xef\xbc\x91\r\nHost: a\r\n\r\n"),
+
+		accept("an empty line first", "RFC 9112 2.2", "\r\n"+get(), get()),
+		accept("four empty lines first", "RFC 9112 2.2", "\r\n\r\n\r\n\r\n"+get(), get()),
+		refuse(400, "empty lines without end", "RFC 9112 2.2", strings.Repeat("\r\n", 5)+get()),
+		refuse(400, "an empty line that is a bare LF", "RFC 9112 2.2", "\n"+get()),
+		refuse(400, "a bare CR first", "RFC 9112 2.2", "\r"+get()),
+
+		refuse(400, "bare LFs throughout", "RFC 9112 2.2", "GET / HTTP/1.1\nHost: a\n\n"),
+		refuse(400, "a bare LF behind the request line", "RFC 9112 2.2", "GET / HTTP/1.1\nHost: a\r\n\r\n"),
+		refuse(400, "a bare LF behind a field", "RFC 9112 2.2", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n"),
+		refuse(400, "a bare LF for the empty line", "RFC 9112 2.2", "GET / HTTP/1.1\r\nHost: a\r\n\n"),
+		refuse(400, "a bare LF in the target", "RFC 9112 3.2", "GET /\n HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(400, "a bare CR behind the request line", "RFC 9112 2.2", "GET / HTTP/1.1\rHost: a\r\n\r\n"),
+		refuse(400, "a bare CR behind a field", "RFC 9112 2.2", "GET / HTTP/1.1\r\nHost: a\rX: y\r\n\r\n"),
+		refuse(400, "CR CR LF", "RFC 9112 2.2", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n"),
+		refuse(400, "CR CR LF behind a field", "RFC 9112 2.2", get("X: y\r")),
+		refuse(400, "LF CR", "RFC 9112 2.2", "GET / HTTP/1.1\n\rHost: a\n\r\n\r"),
+		refuse(400, "a bare CR before a Transfer-Encoding", "Kettle 2019, rn prefix", post("Foo: bar\r\n\rTransfer-Encoding: chunked")),
+		refuse(400, "a bare LF before a Transfer-Encoding", "CVE-2019-16785", post("Content-Length: 3", "Foo: bar\nTransfer-Encoding: chunked")),
+		refuse(400, "a NEL for a line end", "RFC 9112 2.2", "GET / HTTP/1.1\x85Host: a\r\n\r\n"),
+
+		refuse(414, "a target too long", "RFC 9110 15.5.15", target("/"+strings.Repeat("a", 17<<10))),
+		refuse(431, "a field too long", "RFC 6585 5", get("X: "+strings.Repeat("a", 65<<10))),
+		refuse(431, "a field name too long", "RFC 6585 5", get(strings.Repeat("a", 65<<10)+": x")),
+		refuse(431, "a head too long", "RFC 6585 5", get(strings.Repeat("X: "+strings.Repeat("a", 1000)+"\r\n", 66)+"Y: z")),
+		refuse(431, "too many fields", "RFC 6585 5", get(strings.Repeat("X: y\r\n", 128)+"Y: z")),
+	}
+}
