@@ -1,0 +1,293 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const ours = "service/billing/10.0.0.5:8080"
+
+// registration is one with the shortest lease there is.
+func registration() Registration {
+	return Registration{Name: "billing", Key: ours, Value: "10.0.0.5:8080", TTL: time.Second}
+}
+
+// keep runs a keeper until the test ends.
+func keep(t testing.TB, c *Client, reg Registration) *Keeper {
+	t.Helper()
+	k := c.Keeper(reg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("keeper's Run returned %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("keeper's Run did not return within 10 s of its context's end")
+		}
+	})
+	return k
+}
+
+func stands(t testing.TB, k *Keeper, want KeeperState) KeeperStatus {
+	t.Helper()
+	var s KeeperStatus
+	within(t, 15*time.Second, func() string {
+		if s = k.Status(); s.State != want {
+			return fmt.Sprintf("the registration is %s (%s), want %s", s.State, s.Reason, want)
+		}
+		return ""
+	})
+	return s
+}
+
+// inEtcd waits until key holds value under a lease.
+func (o operator) inEtcd(d time.Duration, key, value string) {
+	o.Helper()
+	within(o, d, func() string {
+		got, lease := o.get(key)
+		if got != value || value != "" && lease == 0 {
+			return fmt.Sprintf("%s holds %q under lease %x, want %q under one", key, got, lease, value)
+		}
+		return ""
+	})
+}
+
+func TestADeletedKeyIsRegisteredAgain(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	stands(t, k, Registered)
+	op.del(ours)
+	op.inEtcd(time.Second, ours, "10.0.0.5:8080")
+	if s := stands(t, k, Registered); s.Losses != 1 {
+		t.Errorf("%d losses counted, want 1: an operator must see that somebody deletes keys", s.Losses)
+	}
+}
+
+func TestAnOverwrittenKeyIsRegisteredAgain(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	stands(t, k, Registered)
+	op.put(ours, "by hand")
+	op.inEtcd(time.Second, ours, "10.0.0.5:8080")
+}
+
+func TestARevokedLeaseIsReplaced(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	was := stands(t, k, Registered)
+	if _, err := op.Revoke(op.ctx(), clientv3.LeaseID(was.LeaseID)); err != nil {
+		t.Fatal(err)
+	}
+	op.inEtcd(2*time.Second, ours, "10.0.0.5:8080")
+	within(t, time.Second, func() string {
+		if s := k.Status(); s.LeaseID == was.LeaseID || s.State != Registered {
+			return fmt.Sprintf("still %s under lease %x", s.State, s.LeaseID)
+		}
+		return ""
+	})
+}
+
+func TestARegistrationOutlivesItsLease(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	s := stands(t, k, Registered)
+	time.Sleep(s.TTL + s.TTL/2)
+	if v, lease := op.get(ours); v == "" || int64(lease) != s.LeaseID {
+		t.Errorf("after one and a half lease times the key holds %q under lease %x, want it under %x still", v, lease, s.LeaseID)
+	}
+}
+
+func TestTwoHoldersOfOneKeyDoNotFight(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	first := keep(t, run(t, quickly(url)), registration())
+	stands(t, first, Registered)
+	reg := registration()
+	reg.Value = "10.0.0.5:8080 2"
+	second := keep(t, run(t, quickly(url)), reg)
+	stands(t, second, Registered)
+	stands(t, first, Taken)
+	v := follow(t, run(t, quickly(url)), "service/billing")
+	v.becomes("10.0.0.5:8080")
+	time.Sleep(3 * time.Second) // longer than the leases
+	if n := v.count(); n != 1 {
+		t.Errorf("%d updates while two holders of one key live, want 1: they flap", n)
+	}
+	if err := second.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	stands(t, first, Registered)
+	op.inEtcd(time.Second, ours, "10.0.0.5:8080")
+}
+
+func TestLeavingMarksThenRemovesThenGivesTheLeaseBack(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	reg := registration()
+	reg.Draining = "off"
+	k := keep(t, run(t, quickly(url)), reg)
+	stands(t, k, Registered)
+	w := op.Watch(op.ctx(), ours)
+	if err := k.Leave(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := op.get(ours); v != "off" {
+		t.Errorf("after Leave the key holds %q, want the draining value: proxies are to stop sending", v)
+	}
+	if err := k.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := op.get(ours); v != "" {
+		t.Errorf("after Remove the key still holds %q", v)
+	}
+	for _, want := range []string{"PUT off", "DELETE "} {
+		e := (<-w).Events[0]
+		if got := e.Type.String() + " " + string(e.Kv.Value); got != want {
+			t.Errorf("etcd saw %q, want %q", got, want)
+		}
+	}
+	stands(t, k, Left)
+	within(t, 2*time.Second, func() string {
+		r, err := op.Leases(op.ctx())
+		if err != nil || len(r.Leases) != 0 {
+			return fmt.Sprintf("leases %v, %v; want none", r, err)
+		}
+		return ""
+	})
+}
+
+func TestAnothersKeyIsNeverDeleted(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	stands(t, k, Registered)
+	op.put(ours, "another's", clientv3.WithLease(op.lease(60)))
+	stands(t, k, Taken)
+	if err := k.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := op.get(ours); v != "another's" {
+		t.Errorf("after we left, the other holder's key holds %q: a departure cut off somebody else", v)
+	}
+}
+
+func TestATakenKeyIsRegisteredWhenItIsFree(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	stands(t, k, Registered)
+	op.put(ours, "another's", clientv3.WithLease(op.lease(2)))
+	stands(t, k, Taken)
+	op.inEtcd(8*time.Second, ours, "10.0.0.5:8080") // the other's lease lapses
+	stands(t, k, Registered)
+}
+
+func TestAKeyIsInEtcdOnlyWhilePresent(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := run(t, quickly(url)).Keeper(registration())
+	k.Present(false)
+	done := make(chan error, 1)
+	go func() { done <- k.Run(t.Context()) }()
+	time.Sleep(200 * time.Millisecond)
+	op.inEtcd(0, ours, "")
+	for range 3 {
+		k.Present(true)
+		op.inEtcd(4*time.Second, ours, "10.0.0.5:8080")
+		k.Present(false)
+		op.inEtcd(4*time.Second, ours, "")
+	}
+	if s := stands(t, k, Waiting); s.Losses != 0 {
+		t.Errorf("%d losses, want 0: what was taken out on purpose is no loss", s.Losses)
+	}
+	if err := k.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Run returned %v after Remove, want nil", err)
+	}
+}
+
+func TestARegistrationIsMadeWhenEtcdAppears(t *testing.T) {
+	p := startProcess(t)
+	p.kill()
+	k := keep(t, run(t, quickly(p.url)), registration())
+	stands(t, k, Retrying)
+	p.start()
+	stands(t, k, Registered)
+}
+
+func TestARegistrationSurvives(t *testing.T) {
+	for name, fault := range map[string]func(*process, KeeperStatus){
+		"etcd killed for two lease times": func(p *process, s KeeperStatus) {
+			p.kill()
+			time.Sleep(2 * s.TTL)
+			p.start()
+		},
+		"data directory emptied": func(p *process, _ KeeperStatus) {
+			p.kill()
+			p.empty()
+			p.start()
+		},
+		"member frozen beyond the lease": func(p *process, s KeeperStatus) {
+			p.freeze()
+			time.Sleep(s.TTL + s.TTL/2)
+			p.thaw()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t)
+			k := keep(t, run(t, quickly(p.url)), registration())
+			s := stands(t, k, Registered)
+			fault(p, s)
+			op := operatorOn(t, p.url)
+			op.inEtcd(s.TTL+3*time.Second, ours, "10.0.0.5:8080")
+			stands(t, k, Registered)
+			time.Sleep(s.TTL + time.Second) // what was due to lapse has lapsed
+			op.inEtcd(3*time.Second, ours, "10.0.0.5:8080")
+		})
+	}
+}
+
+func TestWhatIsToBeDoneAboutAKey(t *testing.T) {
+	mine := map[int64]bool{7: true, 8: true}
+	for _, c := range []struct {
+		name     string
+		found    found
+		value    string
+		newcomer bool
+		want     action
+	}{
+		{"nothing there", found{}, "v", false, write},
+		{"as it shall be", found{modified: 1, lease: 8, value: "v"}, "v", false, leaveAlone},
+		{"under a former lease of ours", found{modified: 1, lease: 7, value: "v"}, "v", false, write},
+		{"another value", found{modified: 1, lease: 8, value: "w"}, "v", false, write},
+		{"written by hand", found{modified: 1, value: "v"}, "v", false, write},
+		{"another's", found{modified: 1, lease: 9, value: "v"}, "v", false, yield},
+		{"another's, and we are new", found{modified: 1, lease: 9, value: "v"}, "v", true, write},
+		{"ours, and we go", found{modified: 1, lease: 8, value: "v"}, "", false, erase},
+		{"formerly ours, and we go", found{modified: 1, lease: 7, value: "v"}, "", false, erase},
+		{"another's, and we go", found{modified: 1, lease: 9, value: "v"}, "", false, leaveAlone},
+		{"written by hand, and we go", found{modified: 1, value: "v"}, "", false, leaveAlone},
+		{"nothing there, and we go", found{}, "", false, leaveAlone},
+	} {
+		if got := judge(c.found, c.value, 8, mine, c.newcomer); got != c.want {
+			t.Errorf("%s: action %d, want %d", c.name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,394 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// keeping is one Run of a Keeper: the loop that owns everything in it.
+type keeping struct {
+	*Keeper
+	found    found
+	watch    *watch // on the key; nil: look again
+	lease    *lease // nil: none that is known to live
+	ours     map[int64]bool
+	newcomer bool // nothing was written yet: the last writer stands, and it is us
+	stood    bool // the key was as it shall be
+	lost     bool // and then was not
+
+	pause     backoff
+	notBefore time.Time // a lost key is not written again, lest two writers chase each other
+	lookAt    time.Time // when to look though nothing seems wrong
+}
+
+// found is the key as etcd has it.
+type found struct {
+	base     int64 // revision of the look or event
+	modified int64 // 0: there is no key
+	lease    int64
+	value    string
+}
+
+// A lease that is being kept alive.
+type lease struct {
+	id     int64
+	ttl    time.Duration
+	alive  <-chan *clientv3.LeaseKeepAliveResponse // closed: lost, or in doubt
+	cancel context.CancelFunc
+}
+
+func (r *keeping) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		link, changed := r.client.link()
+		want, turn := r.wanted()
+		wait := r.reconcile(ctx, link, want)
+		if wait == 0 {
+			r.done(turn)
+			if want.removed {
+				return nil
+			}
+			wait = time.Hour // something will wake us
+		}
+		if r.watch != nil {
+			wait = min(wait, time.Until(r.lookAt))
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.wake:
+		case <-changed:
+		case <-timer.C:
+			if time.Now().After(r.lookAt) {
+				r.lookAgain()
+			}
+		case <-r.events():
+		case _, ok := <-r.renewals():
+			if !ok {
+				r.loseLease()
+			}
+		}
+	}
+}
+
+func (r *keeping) done(turn uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.settled < turn {
+		r.settled = turn
+		close(r.moved)
+		r.moved = make(chan struct{})
+	}
+}
+
+// lookAgain makes the next reconcile read the key.
+func (r *keeping) lookAgain() {
+	if r.watch != nil {
+		r.watch.close()
+		r.watch = nil
+	}
+}
+
+func (r *keeping) stop() {
+	r.lookAgain()
+	r.loseLease()
+}
+
+func (r *keeping) events() <-chan struct{} {
+	if r.watch == nil {
+		return nil
+	}
+	return r.watch.ready
+}
+
+func (r *keeping) renewals() <-chan *clientv3.LeaseKeepAliveResponse {
+	if r.lease == nil {
+		return nil
+	}
+	return r.lease.alive
+}
+
+// loseLease gives a lease up. It may live on in etcd, with the key: the key is
+// then written again under another lease, without a gap.
+func (r *keeping) loseLease() {
+	if r.lease != nil {
+		r.lease.cancel()
+		r.lease = nil
+	}
+}
+
+// reconcile does what is needed to make the key what it shall be. It returns
+// zero once it is, and else how long to wait for news before trying again.
+func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Duration {
+	if l.stream == nil {
+		return r.unreachable(l, want)
+	}
+	if err := r.observe(ctx, l); err != nil {
+		return r.failed(ctx, l, want, err)
+	}
+	action := judge(r.found, r.wish(want), r.leaseID(), r.ours, r.newcomer)
+	r.countLoss(action)
+	var err error
+	switch action {
+	case leaveAlone:
+	case yield:
+		r.become(Taken, fmt.Sprintf("another holder has the key, under lease %x", r.found.lease))
+		return time.Hour // an event will come
+	case write:
+		if wait := time.Until(r.notBefore); r.lost && wait > 0 {
+			return wait
+		}
+		err = r.write(ctx, l, r.wish(want))
+	case erase:
+		err = r.erase(ctx, l)
+	}
+	if err != nil {
+		return r.failed(ctx, l, want, err)
+	}
+	r.settledAs(ctx, l, want)
+	return 0
+}
+
+// wish is the value that the key shall have; empty: there shall be no key.
+func (r *keeping) wish(w wanted) string {
+	switch {
+	case w.absent || w.removed:
+		return ""
+	case w.draining:
+		return r.reg.Draining
+	}
+	return r.reg.Value
+}
+
+func (r *keeping) leaseID() int64 {
+	if r.lease == nil {
+		return 0
+	}
+	return r.lease.id
+}
+
+// unreachable waits for the connection. A registration whose lease is still
+// being kept stands meanwhile, as far as anybody knows.
+func (r *keeping) unreachable(l link, want wanted) time.Duration {
+	if r.wish(want) == "" && r.newcomer { // nothing was ever written
+		r.settledAs(context.Background(), l, want)
+		return 0
+	}
+	switch {
+	case l.err == nil: // not even tried yet
+		r.become(Waiting, "not connected yet")
+	case r.lease == nil || !r.stood:
+		r.become(Retrying, plain(l.err, r.reg.Key, r.client.cfg.Username, l.since))
+	}
+	return time.Hour // the connection's change will wake us
+}
+
+func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) time.Duration {
+	if ctx.Err() != nil {
+		return time.Hour
+	}
+	if errors.Is(err, errChanged) {
+		return max(r.pause.next()/2, time.Millisecond)
+	}
+	if r.lease == nil || !r.stood || r.wish(want) == "" {
+		since := time.Now()
+		if s := r.Status(); s.State == Retrying {
+			since = s.Since
+		}
+		r.become(Retrying, plain(err, r.reg.Key, r.client.cfg.Username, since))
+	}
+	r.log.Debug("etcd: registration", "err", err)
+	return max(r.pause.next(), time.Millisecond)
+}
+
+// settledAs says where a reconciled registration stands.
+func (r *keeping) settledAs(ctx context.Context, l link, want wanted) {
+	if r.wish(want) != "" {
+		if r.lost {
+			r.log.Info("etcd: registered again", "losses", r.Status().Losses)
+		}
+		r.stood, r.newcomer, r.lost = true, false, false
+		r.note(func(s *KeeperStatus) {
+			s.TTL, s.LeaseID, s.Revision = r.lease.ttl, r.lease.id, r.found.modified
+		})
+		r.become(Registered, "")
+		return
+	}
+	r.stood = false
+	r.giveBack(ctx, l)
+	r.note(func(s *KeeperStatus) { s.TTL, s.LeaseID, s.Revision = 0, 0, 0 })
+	if want.removed {
+		r.become(Left, "removed")
+		return
+	}
+	r.become(Waiting, "not present")
+}
+
+// countLoss counts once that what stood is not there any more.
+func (r *keeping) countLoss(a action) {
+	if !r.stood || a == leaveAlone || a == erase {
+		return
+	}
+	lost := r.found.modified == 0 || !r.ours[r.found.lease] || r.found.value != r.reg.Value && r.found.value != r.reg.Draining
+	if !lost {
+		return
+	}
+	r.stood, r.lost = false, true
+	r.note(func(s *KeeperStatus) { s.Losses++ })
+	r.log.Warn("etcd: a registration that stood was lost", "now", r.found.says())
+}
+
+func (f found) says() string {
+	switch {
+	case f.modified == 0:
+		return "the key is gone"
+	case f.lease == 0:
+		return "the key was overwritten"
+	}
+	return "another holder has the key"
+}
+
+// observe brings found up to date: from the watch, or by a look after which a
+// watch begins. A watch that ended, whatever for, means to look again.
+func (r *keeping) observe(ctx context.Context, l link) error {
+	if r.watch != nil {
+		if r.hear() {
+			return nil
+		}
+		r.lookAgain()
+	}
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
+	defer cancel()
+	g, err := l.etcd.Get(ctx, r.reg.Key)
+	if err != nil {
+		return err
+	}
+	r.found = found{base: g.Header.Revision}
+	for _, kv := range g.Kvs {
+		r.found.modified, r.found.lease, r.found.value = kv.ModRevision, kv.Lease, string(kv.Value)
+	}
+	r.watch = l.stream.watch(r.reg.Key, "", g.Header.Revision)
+	r.lookAt = time.Now().Add(jitter(2 * min(max(time.Duration(r.reg.seconds())*time.Second, 5*time.Second), time.Minute)))
+	return nil
+}
+
+// hear takes events, and reports whether the watch lives.
+func (r *keeping) hear() bool {
+	batch, err := r.watch.take()
+	for _, s := range batch {
+		for _, e := range s.Events {
+			if e.Kv.ModRevision <= r.found.base {
+				continue
+			}
+			r.found = found{base: e.Kv.ModRevision}
+			if e.Type == clientv3.EventTypePut {
+				r.found.modified, r.found.lease, r.found.value = e.Kv.ModRevision, e.Kv.Lease, string(e.Kv.Value)
+			}
+		}
+	}
+	return err == nil
+}
+
+// errChanged is a guarded write that found another key than it expected.
+var errChanged = errors.New("the key changed meanwhile")
+
+// write puts value under our lease, if the key is still what was found.
+func (r *keeping) write(ctx context.Context, l link, value string) error {
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
+	defer cancel()
+	if err := r.grant(ctx, l); err != nil {
+		return err
+	}
+	t, err := l.etcd.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(r.reg.Key), "=", r.found.modified)).
+		Then(clientv3.OpPut(r.reg.Key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
+		Commit()
+	switch {
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		r.loseLease()
+		return errChanged
+	case err != nil:
+		r.lookAgain() // it may have been done: look
+		return err
+	case !t.Succeeded:
+		r.lookAgain()
+		return errChanged
+	}
+	if r.newcomer && r.found.modified != 0 && r.found.lease != 0 {
+		r.log.Info("etcd: took over a key that stood under another lease", "lease", fmt.Sprintf("%x", r.found.lease))
+	}
+	r.found = found{base: t.Header.Revision, modified: t.Header.Revision, lease: r.lease.id, value: value}
+	r.paceNext()
+	return nil
+}
+
+// paceNext makes the next repair wait, the longer the faster repairs were
+// needed one after another. The first is made at once.
+func (r *keeping) paceNext() {
+	if time.Since(r.notBefore) > 2*r.patience() {
+		r.pause.reset()
+	}
+	r.notBefore = time.Now().Add(r.pause.next())
+}
+
+// erase deletes the key, if it is still what was found: ours.
+func (r *keeping) erase(ctx context.Context, l link) error {
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
+	defer cancel()
+	t, err := l.etcd.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(r.reg.Key), "=", r.found.modified),
+			clientv3.Compare(clientv3.LeaseValue(r.reg.Key), "=", r.found.lease)).
+		Then(clientv3.OpDelete(r.reg.Key)).
+		Commit()
+	switch {
+	case err != nil:
+		r.lookAgain()
+		return err
+	case !t.Succeeded:
+		r.lookAgain()
+		return errChanged
+	}
+	r.found = found{base: t.Header.Revision}
+	return nil
+}
+
+// grant makes sure of a lease.
+func (r *keeping) grant(ctx context.Context, l link) error {
+	if r.lease != nil {
+		return nil
+	}
+	g, err := l.etcd.Grant(ctx, r.reg.seconds())
+	if err != nil {
+		return err
+	}
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	renewals, err := l.etcd.KeepAlive(alive, g.ID)
+	if err != nil {
+		cancel()
+		return err
+	}
+	r.ours[int64(g.ID)] = true
+	r.lease = &lease{id: int64(g.ID), ttl: time.Duration(g.TTL) * time.Second, alive: renewals, cancel: cancel}
+	return nil
+}
+
+// giveBack revokes the lease, as well as that goes: nothing hangs on it.
+func (r *keeping) giveBack(ctx context.Context, l link) {
+	if r.lease == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	id := clientv3.LeaseID(r.lease.id)
+	r.loseLease()
+	if _, err := l.etcd.Revoke(ctx, id); err != nil {
+		r.log.Debug("etcd: a lease is left to lapse", "err", err)
+	}
+}
