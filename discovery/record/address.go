@@ -21,14 +21,14 @@ const maxPort = 65535
 func Address(raw string, defaultPort int) (address, scheme string, err error) {
 	scheme, authority, err := cutScheme(strings.TrimSpace(raw))
 	if err != nil {
-		return "", "", fmt.Errorf("address %q: %w", short(raw), err)
+		return "", "", fmt.Errorf("address %q: %w", short(anonymous(raw)), err)
 	}
 	if defaultPort == 0 {
 		defaultPort = schemePort(scheme)
 	}
 	address, err = clean(authority, defaultPort)
 	if err != nil {
-		return "", "", fmt.Errorf("address %q: %w", short(raw), err)
+		return "", "", fmt.Errorf("address %q: %w", short(anonymous(raw)), err)
 	}
 	return address, scheme, nil
 }
@@ -42,7 +42,7 @@ func isAddress(s string) bool {
 // cutScheme takes scheme://[user@]authority[/path][?query][#fragment] apart.
 func cutScheme(s string) (scheme, authority string, err error) {
 	before, rest, found := strings.Cut(s, "://")
-	if !found {
+	if !found || strings.ContainsAny(before, "/?#") {
 		return "", s[:endOfAuthority(s)], nil
 	}
 	scheme = strings.ToLower(before)
@@ -56,6 +56,16 @@ func cutScheme(s string) (scheme, authority string, err error) {
 	authority = authority[strings.LastIndexByte(authority, '@')+1:]
 	// RFC 6874: in a URL the percent sign before a zone is itself escaped.
 	return scheme, strings.Replace(authority, "%25", "%", 1), nil
+}
+
+// anonymous hides a URL's user and password, for errors end up in logs.
+func anonymous(raw string) string {
+	scheme, rest, found := strings.Cut(raw, "://")
+	end := endOfAuthority(rest)
+	if at := strings.LastIndexByte(rest[:end], '@'); found && at >= 0 {
+		return scheme + "://…" + rest[at:]
+	}
+	return raw
 }
 
 func endOfAuthority(s string) int {
@@ -175,84 +185,4 @@ func isPort(s string) bool {
 		n = n*10 + int(c-'0')
 	}
 	return n <= maxPort
-}
-
-func cleanHost(host string) (string, error) {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		if !isZone(ip.Zone()) {
-			return "", fmt.Errorf("zone %q has odd characters", short(ip.Zone()))
-		}
-		return ip.Unmap().String(), nil
-	}
-	return cleanName(host)
-}
-
-func isZone(s string) bool {
-	for _, c := range []byte(s) {
-		if !isNameByte(c) && c != '.' && c != '~' && !('A' <= c && c <= 'Z') {
-			return false
-		}
-	}
-	return true
-}
-
-// cleanName lowers a host name and holds it to RFC 1123, with the underscore
-// that container names have.
-func cleanName(host string) (string, error) {
-	host = strings.ToLower(host)
-	name := strings.TrimSuffix(host, ".")
-	if name == "" {
-		return "", fmt.Errorf("no host")
-	}
-	if len(name) > 253 {
-		return "", fmt.Errorf("a host name of %d bytes is longer than 253", len(name))
-	}
-	label := ""
-	for label = range strings.SplitSeq(name, ".") {
-		if !isLabel(label) {
-			return "", fmt.Errorf("%q is no part of a host name", short(label))
-		}
-	}
-	// A name that ends in a number is an IPv4 address gone wrong (300.1.1.1),
-	// or not an address at all (a lease id).
-	if isNumber(label) {
-		return "", fmt.Errorf("%q is neither IPv4 nor a host name", short(host))
-	}
-	return host, nil
-}
-
-func isLabel(s string) bool {
-	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !isNameByte(c) {
-			return false
-		}
-	}
-	return true
-}
-
-func isNameByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || isDigit(c) || c == '-' || c == '_'
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isNumber(s string) bool {
-	for _, c := range []byte(s) {
-		if !isDigit(c) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// short keeps a foreign value from flooding a log line.
-func short(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
 }
