@@ -1,0 +1,331 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"portside/discovery"
+)
+
+func TestTwoKeysWithOneAddressAreOneEndpoint(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/old", "10.0.0.1:80 1")
+	v := follow(t, run(t, quickly(url)), "s")
+	v.becomes("10.0.0.1:80")
+	v.keep("10.0.0.1:80")
+	op.put("s/new", "10.0.0.1:80 5")
+	v.within(5*time.Second, func() string {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if e := v.set[0]; len(v.set) != 1 || e.Weight != 5 || strings.Join(e.Keys, " ") != "s/new s/old" {
+			return fmt.Sprintf("endpoint %+v, want the weight of the newer key and both keys", e)
+		}
+		return ""
+	})
+	op.del("s/old") // a lease that lapses long after the server registered anew
+	op.put("s/z", "10.0.0.2:80")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.unkeep()
+	op.del("s/new")
+	v.becomes("10.0.0.2:80")
+}
+
+func TestGarbageKeepsTheKeysLastReading(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	op.put("s/never", "!")
+	v := follow(t, run(t, quickly(url)), "s")
+	v.becomes("10.0.0.1:80")
+	v.keep("10.0.0.1:80")
+	op.put("s/a", "!garbage")
+	op.put("s/b", "10.0.0.2:80")
+	op.put("s/c", "off")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.within(5*time.Second, func() string {
+		st := v.source.Status()
+		if st.BadRecords != 2 || len(st.Skipped) != 2 || st.Skipped[0].Key != "s/c" || st.Skipped[1].Key != "s/never" {
+			return fmt.Sprintf("%d bad records, skipped %v; want 2, and s/c and s/never with their reasons", st.BadRecords, st.Skipped)
+		}
+		return ""
+	})
+	v.unkeep()
+	op.del("s/a") // what is deleted is gone, readable or not
+	v.becomes("10.0.0.2:80")
+}
+
+func TestEqualRecordsMakeNoUpdate(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	v := follow(t, run(t, quickly(url)), "s")
+	v.becomes("10.0.0.1:80")
+	for range 10 {
+		op.put("s/a", "10.0.0.1:80")
+	}
+	op.put("s/b", "10.0.0.2:80")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	if n := v.count(); n != 2 {
+		t.Errorf("%d updates, want 2: rewriting a record as it is must not disturb the pool", n)
+	}
+}
+
+func TestARevokedLeaseOfManyKeysIsOneUpdate(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	lease := op.lease(60)
+	for i := range 20 {
+		op.put(fmt.Sprintf("s/%d", i), fmt.Sprintf("10.0.0.%d:80", i), clientv3.WithLease(lease))
+	}
+	op.put("s/stays", "10.0.0.99:80")
+	v := follow(t, run(t, quickly(url)), "s")
+	v.within(5*time.Second, func() string { return wantCount(v, 21) })
+	if _, err := op.Revoke(op.ctx(), lease); err != nil {
+		t.Fatal(err)
+	}
+	v.becomes("10.0.0.99:80")
+	if n := v.count(); n != 2 {
+		t.Errorf("%d updates, want 2: a guard against mass departures must see the mass", n)
+	}
+}
+
+func wantCount(v *view, n int) string {
+	if got := len(v.addresses()); got != n {
+		return fmt.Sprintf("%d endpoints, want %d", got, n)
+	}
+	return ""
+}
+
+func TestEtcdThatAppearsLaterIsFollowed(t *testing.T) {
+	p := startProcess(t)
+	operatorOn(t, p.url).put("s/a", "10.0.0.1:80")
+	p.kill()
+	v := follow(t, run(t, quickly(p.url)), "s")
+	v.within(5*time.Second, func() string {
+		st := v.source.Status()
+		if st.State != discovery.Syncing || !strings.Contains(st.Reason, "connection refused") || !strings.Contains(st.Reason, "etcd unreachable since") {
+			return fmt.Sprintf("%s (%s), want syncing and why", st.State, st.Reason)
+		}
+		return ""
+	})
+	if v.count() != 0 {
+		t.Error("an update came from an etcd that is not there: unknown is not empty")
+	}
+	p.start()
+	v.becomes("10.0.0.1:80")
+}
+
+func TestACutConnectionLosesNothing(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	net := newCutter(t, url)
+	op := operatorOn(t, url)
+	op.put("s/stays", "10.0.0.1:80")
+	op.put("s/goes", "10.0.0.2:80")
+	v := follow(t, run(t, quickly(net.url())), "s")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.keep("10.0.0.1:80")
+	net.set(cutting)
+	op.del("s/goes")
+	op.put("s/comes", "10.0.0.3:80")
+	st := v.state(discovery.Stale)
+	if !strings.Contains(st.Reason, "etcd unreachable since") {
+		t.Errorf("reason %q, want one that says etcd cannot be reached", st.Reason)
+	}
+	if got := v.addresses(); len(got) != 2 {
+		t.Errorf("while etcd is away the set is %v, want the last known", got)
+	}
+	net.set(passing)
+	v.becomes("10.0.0.1:80", "10.0.0.3:80")
+	st = v.state(discovery.Synced)
+	if st.Resyncs["reconnect"] == 0 {
+		t.Errorf("resyncs %v, want a reconnect among them", st.Resyncs)
+	}
+}
+
+func TestHistoryCompactedWhileCutIsListedAgain(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	net := newCutter(t, url)
+	op := operatorOn(t, url)
+	op.put("s/stays", "10.0.0.1:80")
+	op.put("s/goes", "10.0.0.2:80")
+	v := follow(t, run(t, quickly(net.url())), "s")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.keep("10.0.0.1:80")
+	net.set(cutting)
+	op.del("s/goes")
+	last := op.put("s/comes", "10.0.0.3:80")
+	if _, err := op.Compact(op.ctx(), last, clientv3.WithCompactPhysical()); err != nil {
+		t.Fatal(err)
+	}
+	net.set(passing)
+	v.becomes("10.0.0.1:80", "10.0.0.3:80")
+}
+
+// A watch that begins before the compaction is told so by etcd.
+func TestACompactedWatchIsADoubt(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	for i := range 5 {
+		op.put("s/a", fmt.Sprintf("10.0.0.%d:80", i))
+	}
+	if _, err := op.Compact(op.ctx(), 5); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openStream(t.Context(), op.ActiveConnection(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.run() }()
+	w := s.watch("s/", "s0", 3)
+	within(t, 5*time.Second, func() string {
+		if _, err := w.take(); err != errCompacted {
+			return fmt.Sprintf("the watch ended with %v, want %v", err, errCompacted)
+		}
+		return ""
+	})
+	s.fail(context.Canceled)
+	<-done
+}
+
+func TestAMuteConnectionIsStaleInTimeAndComesBack(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	net := newCutter(t, url)
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	cfg := quickly(net.url())
+	v := follow(t, run(t, cfg), "s")
+	v.becomes("10.0.0.1:80")
+	v.keep("10.0.0.1:80")
+	v.state(discovery.Synced)
+	net.set(mute)
+	began := time.Now()
+	v.state(discovery.Stale)
+	if took := time.Since(began); took > cfg.Liveness+500*time.Millisecond {
+		t.Errorf("stale %v after the network fell silent, want at most %v: calls that hang must not delay it", took, cfg.Liveness)
+	}
+	op.put("s/b", "10.0.0.2:80")
+	net.set(passing)
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.state(discovery.Synced)
+}
+
+func TestAnIdleEtcdStaysProven(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	cfg := quickly(url)
+	cfg.Liveness = time.Second
+	v := follow(t, run(t, cfg), "s")
+	v.state(discovery.Synced)
+	for end := time.Now().Add(4 * cfg.Liveness); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if st := v.source.Status(); st.State != discovery.Synced || len(st.Resyncs) != 0 {
+			t.Fatalf("an etcd to which nobody writes: %s (%s), resyncs %v; want synced by its watch alone", st.State, st.Reason, st.Resyncs)
+		}
+	}
+}
+
+func TestAProcessFault(t *testing.T) {
+	for name, fault := range map[string]func(p *process, v *view){
+		"frozen and thawed": func(p *process, v *view) {
+			p.freeze()
+			v.state(discovery.Stale)
+			p.thaw()
+		},
+		"killed and restarted": func(p *process, v *view) {
+			p.kill()
+			v.state(discovery.Stale)
+			p.start()
+		},
+		"restarted at once": func(p *process, v *view) {
+			p.stop()
+			p.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t)
+			op := operatorOn(t, p.url)
+			op.put("s/stays", "10.0.0.1:80")
+			op.put("s/goes", "10.0.0.2:80")
+			v := follow(t, run(t, quickly(p.url)), "s")
+			v.becomes("10.0.0.1:80", "10.0.0.2:80")
+			v.keep("10.0.0.1:80")
+			fault(p, v)
+			op.del("s/goes")
+			v.becomes("10.0.0.1:80")
+			v.state(discovery.Synced)
+			op.put("s/comes", "10.0.0.3:80")
+			v.becomes("10.0.0.1:80", "10.0.0.3:80")
+		})
+	}
+}
+
+func TestAnEmptiedEtcdIsAccepted(t *testing.T) {
+	for name, token := range map[string]string{"same cluster": "", "another cluster": "other"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t)
+			op := operatorOn(t, p.url)
+			for i := range 20 {
+				op.put("elsewhere", fmt.Sprint(i))
+			}
+			op.put("s/stays", "10.0.0.1:80")
+			op.put("s/goes", "10.0.0.2:80")
+			v := follow(t, run(t, quickly(p.url)), "s")
+			v.becomes("10.0.0.1:80", "10.0.0.2:80")
+			p.kill()
+			v.state(discovery.Stale)
+			p.empty()
+			p.token = token
+			p.start()
+			operatorOn(t, p.url).put("s/stays", "10.0.0.1:80")
+			v.becomes("10.0.0.1:80")
+			v.state(discovery.Synced)
+			operatorOn(t, p.url).put("s/comes", "10.0.0.3:80")
+			v.becomes("10.0.0.1:80", "10.0.0.3:80")
+		})
+	}
+}
+
+// The hardest: after a restore the revision has passed ours again before we are
+// back, so a watch that resumed where it was would be told nothing, for ever.
+func TestARestoreWhoseRevisionCaughtUpIsNoticed(t *testing.T) {
+	p := startProcess(t)
+	net := newCutter(t, p.url)
+	op := operatorOn(t, p.url)
+	op.put("s/stays", "10.0.0.1:80")
+	op.put("s/back", "10.0.0.2:80")
+	p.stop()
+	restore := p.backup()
+	p.start()
+	op.put("s/lost", "10.0.0.3:80")
+	op.del("s/back")
+	at := op.put("s/twin", "10.0.0.4:80")
+	v := follow(t, run(t, quickly(net.url())), "s")
+	v.becomes("10.0.0.1:80", "10.0.0.3:80", "10.0.0.4:80")
+	v.keep("10.0.0.1:80")
+	net.set(cutting)
+	p.stop()
+	restore()
+	p.start()
+	op.put("elsewhere", "x")
+	op.put("elsewhere", "x")
+	if again := op.put("s/twin", "10.0.0.5:80"); again != at {
+		t.Fatalf("the key's revision is %d after the restore, %d before: this test means them to be equal", again, at)
+	}
+	for range 5 {
+		op.put("elsewhere", "x")
+	}
+	net.set(passing)
+	v.becomes("10.0.0.1:80", "10.0.0.2:80", "10.0.0.5:80")
+	v.state(discovery.Synced)
+	op.put("s/comes", "10.0.0.6:80")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80", "10.0.0.5:80", "10.0.0.6:80")
+}
