@@ -30,3 +30,24 @@ func jitter(d time.Duration) time.Duration {
 	}
 	return d/2 + rand.N(d/2)
 }
+
+// tries spaces out tries whose errors differ in hope: what etcd refuses needs
+// somebody to change something first, so it is tried slowly.
+type tries struct{ soon, slow backoff }
+
+func newTries(first, most time.Duration) *tries {
+	return &tries{backoff{first: first, most: most}, backoff{first: time.Second, most: 15 * time.Second}}
+}
+
+// next is how long to wait after err.
+func (t *tries) next(err error) time.Duration {
+	if refused(err) {
+		return t.slow.next()
+	}
+	return t.soon.next()
+}
+
+func (t *tries) reset() {
+	t.soon.reset()
+	t.slow.reset()
+}

@@ -66,21 +66,15 @@ func (c *Client) Run(ctx context.Context) error {
 		return err
 	}
 	defer etcd.Close()
-	pause := backoff{first: 50 * time.Millisecond, most: 2 * time.Second}
-	slow := backoff{first: time.Second, most: 15 * time.Second}
+	tries := newTries(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := c.serve(ctx, etcd)
 		if time.Since(began) > c.cfg.liveness() {
-			pause.reset()
-			slow.reset()
-		}
-		wait := pause.next()
-		if refused(err) {
-			wait = slow.next()
+			tries.reset()
 		}
 		c.down(ctx, etcd, err)
-		waitReady(ctx, etcd.ActiveConnection(), wait)
+		waitReady(ctx, etcd.ActiveConnection(), tries.next(err))
 	}
 	c.down(ctx, nil, context.Cause(ctx))
 	return ctx.Err()
@@ -89,8 +83,7 @@ func (c *Client) Run(ctx context.Context) error {
 // connect makes the etcd client. Where a user name is configured that takes an
 // answer from etcd, so it is tried until there is one.
 func (c *Client) connect(ctx context.Context) (*clientv3.Client, error) {
-	pause := backoff{first: 100 * time.Millisecond, most: 5 * time.Second}
-	slow := backoff{first: time.Second, most: 15 * time.Second}
+	tries := newTries(100*time.Millisecond, 5*time.Second)
 	for {
 		etcd, err := c.dial(ctx)
 		if err == nil {
@@ -100,14 +93,10 @@ func (c *Client) connect(ctx context.Context) (*clientv3.Client, error) {
 			return nil, ctx.Err()
 		}
 		c.down(ctx, nil, err)
-		wait := pause.next()
-		if refused(err) {
-			wait = slow.next()
-		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(wait):
+		case <-time.After(tries.next(err)):
 		}
 	}
 }
@@ -152,15 +141,15 @@ func (c *Client) up(etcd *clientv3.Client, s *stream) {
 }
 
 func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
-	if ctx.Err() == nil {
-		c.log.Debug("etcd: no connection", "err", err)
-	}
 	c.set(func(l *link) {
 		if l.since.IsZero() {
 			l.since = time.Now()
 		}
 		l.etcd, l.stream, l.err = etcd, nil, err
 	})
+	if ctx.Err() == nil {
+		c.log.Debug("etcd: no connection", "err", err)
+	}
 }
 
 func (c *Client) set(change func(*link)) {

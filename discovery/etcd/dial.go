@@ -1,21 +1,58 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"portside/discovery/etcd/internal/zapslog"
 )
 
-// dial makes etcd's client for c.
+// dial makes etcd's client for c. With a user name that takes an answer, and
+// etcd's client does not say why there was none; then without is tried, which
+// tells.
 func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
+	cfg, err := c.etcdConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := clientv3.New(cfg)
+	if err != nil && c.cfg.Username != "" && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = cmp.Or(whyUnreachable(ctx, cfg), err)
+	}
+	return etcd, err
+}
+
+// whyUnreachable is what a connection without a user name fails with at once;
+// nil if it does not.
+func whyUnreachable(ctx context.Context, cfg clientv3.Config) error {
+	cfg.Username, cfg.Password = "", ""
+	etcd, err := clientv3.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = pb.NewMaintenanceClient(etcd.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
+	if status.Code(err) != codes.Unavailable {
+		return nil
+	}
+	return err
+}
+
+func (c *Client) etcdConfig(ctx context.Context) (clientv3.Config, error) {
 	options := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 		// Quick to come back, cheap to wait: with gRPC's default of two
 		// minutes, portside would notice an etcd that is back that late.
@@ -25,11 +62,11 @@ func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
 	if secure(c.cfg.Endpoints) {
 		creds, err := c.cfg.TLS.credentials()
 		if err != nil {
-			return nil, err
+			return clientv3.Config{}, err
 		}
 		options = append(options, grpc.WithTransportCredentials(creds))
 	}
-	return clientv3.New(clientv3.Config{
+	return clientv3.Config{
 		Context:              ctx,
 		Endpoints:            c.cfg.Endpoints,
 		Username:             c.cfg.Username,
@@ -42,7 +79,7 @@ func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
 		MaxUnaryRetries: 2,
 		DialOptions:     append(options, c.extra...),
 		Logger:          zapslog.New(c.log, quiet),
-	})
+	}, nil
 }
 
 // quiet puts everything etcd's client says at debug. It warns of each retry of

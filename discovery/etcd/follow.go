@@ -39,8 +39,7 @@ type follower struct {
 	calls   sync.WaitGroup
 
 	retryAt time.Time
-	pause   backoff
-	slow    backoff
+	tries   *tries
 
 	auditAt time.Time
 	audit   *audit
@@ -56,8 +55,7 @@ func newFollower(s *Source, update func([]discovery.Endpoint)) *follower {
 		update: update,
 		table:  newTable(s.decode, s.log),
 		listed: make(chan listing, 1),
-		pause:  backoff{first: 100 * time.Millisecond, most: 5 * time.Second},
-		slow:   backoff{first: time.Second, most: 15 * time.Second},
+		tries:  newTries(100*time.Millisecond, 5*time.Second),
 		told:   discovery.Syncing,
 		toldAt: time.Now(),
 	}
@@ -186,11 +184,8 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 		return
 	}
 	f.note(func(s *seen) { s.err = l.err })
-	wait := f.pause.next()
-	switch {
-	case refused(l.err):
-		wait = f.slow.next()
-	case errors.Is(rpctypes.Error(l.err), rpctypes.ErrCompacted):
+	wait := f.tries.next(l.err)
+	if errors.Is(rpctypes.Error(l.err), rpctypes.ErrCompacted) {
 		wait = 0 // between two pages
 	}
 	f.retryAt = now.Add(wait)
@@ -200,7 +195,7 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 // onUnproven takes one member's own view, which may be old, for want of a
 // better one. That the member knows of nothing proves nothing.
 func (f *follower) onUnproven(l listing, now time.Time) {
-	f.retryAt = now.Add(f.pause.next())
+	f.retryAt = now.Add(f.tries.next(nil))
 	f.note(func(s *seen) { s.err = rpctypes.ErrNoLeader })
 	kvs := f.below(l.kvs)
 	if f.seen.known || len(kvs) == 0 {
@@ -213,8 +208,7 @@ func (f *follower) onUnproven(l listing, now time.Time) {
 // onWhole takes a list over, whatever its revision: a lower one, or another
 // cluster's, is what etcd is now.
 func (f *follower) onWhole(l listing, now time.Time) {
-	f.pause.reset()
-	f.slow.reset()
+	f.tries.reset()
 	f.table.replace(f.below(l.kvs))
 	f.base = l.revision
 	d := f.publish(func(s *seen) {

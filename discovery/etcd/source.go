@@ -110,7 +110,7 @@ func (s *Source) reason(l link) string {
 	case s.seen.proven.IsZero():
 		return "first list under way"
 	}
-	return "no proof from etcd since " + clock(s.seen.proven)
+	return "no answer from etcd since " + clock(s.seen.proven)
 }
 
 // note changes what is known under the lock that Status takes.

@@ -36,6 +36,7 @@ type stream struct {
 	err      error            // why it ended; nil while it lives
 	heard    time.Time        // when etcd last said anything
 	asked    time.Time        // when the oldest unanswered proof was asked for; zero: none
+	answers  bool             // it has answered such a question
 }
 
 // openStream opens a stream on conn. It fails at once, and says why, when the
@@ -184,7 +185,8 @@ func (s *stream) takeOutbox() []*pb.WatchRequest {
 
 // beat decides whether to ask for a proof now, and whether etcd owes an answer
 // for too long. A stream without watches is asked nothing: etcd does not answer
-// for one.
+// for one. Through etcd's grpc-proxy it never does; then silence is no sign, and
+// each source lists when it has been without proof for long.
 func (s *stream) beat(now time.Time) (ask, silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +194,7 @@ func (s *stream) beat(now time.Time) (ask, silent bool) {
 		s.heard, s.asked = now, time.Time{}
 		return false, false
 	}
-	if now.Sub(s.heard) > s.liveness*7/10 {
+	if owed := s.answers || len(s.creating) > 0; owed && now.Sub(s.heard) > s.liveness*7/10 {
 		return false, true
 	}
 	if s.asked.IsZero() {
@@ -227,7 +229,7 @@ func (s *stream) dispatch(r *pb.WatchResponse) {
 		if asked.IsZero() { // etcd's own notice, every ten minutes
 			asked = s.heard
 		}
-		s.asked = time.Time{}
+		s.asked, s.answers = time.Time{}, s.answers || r.WatchId == -1
 		for id, w := range s.open {
 			if r.WatchId == -1 || r.WatchId == id {
 				w.deliver(said{WatchResponse: r, at: asked})

@@ -107,7 +107,9 @@ func config(o Options, temporary bool) (*embed.Config, error) {
 		cfg.InitialClusterToken = o.Token
 	}
 	cfg.TickMs, cfg.ElectionMs = 10, 100
-	cfg.UnsafeNoFsync = temporary
+	if temporary { // nothing in it is worth a disk's or a hash's time
+		cfg.UnsafeNoFsync, cfg.BcryptCost = true, 4
+	}
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapslog.New(o.Logger, level))
 	return cfg, nil
 }

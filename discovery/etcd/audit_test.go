@@ -1,0 +1,93 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+
+	"portside/discovery"
+)
+
+// deaf loses the next events that etcd sends, as a faulty server would.
+type deaf struct{ lose atomic.Bool }
+
+func (d *deaf) option(c *Client) {
+	c.extra = append(c.extra, grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		s, err := streamer(ctx, desc, cc, method, opts...)
+		if err != nil || !strings.HasSuffix(method, "/Watch") {
+			return s, err
+		}
+		return deafStream{s, d}, nil
+	}))
+}
+
+type deafStream struct {
+	grpc.ClientStream
+	*deaf
+}
+
+func (s deafStream) RecvMsg(m any) error {
+	for {
+		if err := s.ClientStream.RecvMsg(m); err != nil {
+			return err
+		}
+		if r := m.(*pb.WatchResponse); len(r.Events) > 0 && s.lose.Swap(false) {
+			r.Reset()
+			continue
+		}
+		return nil
+	}
+}
+
+func TestAnAuditCorrectsWhatTheWatchMissed(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/stays", "10.0.0.1:80")
+	op.put("s/goes", "10.0.0.2:80")
+	cfg := quickly(url)
+	cfg.Audit = 500 * time.Millisecond
+	var d deaf
+	v := follow(t, run(t, cfg, d.option), "s")
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.keep("10.0.0.1:80")
+	d.lose.Store(true)
+	op.del("s/goes")
+	v.becomes("10.0.0.1:80")
+	d.lose.Store(true)
+	op.put("s/comes", "10.0.0.3:80")
+	v.becomes("10.0.0.1:80", "10.0.0.3:80")
+	v.within(5*time.Second, func() string {
+		if st := v.source.Status(); st.Drift != 2 || st.Resyncs["audit"] != 2 {
+			return fmt.Sprintf("drift %d, resyncs %v; want 2 endpoints corrected by 2 audits: an operator must learn of it", st.Drift, st.Resyncs)
+		}
+		return ""
+	})
+}
+
+func TestAnAuditOfABusyPrefixFindsNothing(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/stays", "10.0.0.1:80")
+	cfg := quickly(url)
+	cfg.Audit = 20 * time.Millisecond
+	v := follow(t, run(t, cfg), "s")
+	v.becomes("10.0.0.1:80")
+	v.keep("10.0.0.1:80")
+	for i := range 300 {
+		key := fmt.Sprintf("s/%d", i%7)
+		if i%3 == 0 {
+			op.del(key)
+			continue
+		}
+		op.put(key, fmt.Sprintf("10.0.1.%d:80", i%11))
+	}
+	if st := v.source.Status(); st.State != discovery.Synced || st.Drift != 0 || st.Resyncs["audit"] != 0 {
+		t.Errorf("%s, drift %d, resyncs %v; want none: a change under way is no drift", st.State, st.Drift, st.Resyncs)
+	}
+}
