@@ -49,6 +49,7 @@ func agreeSchemes(r *reader, e Etcd) {
 	for i, endpoint := range e.Endpoints {
 		scheme, rest, _ := strings.Cut(endpoint, "://")
 		switch {
+		case endpoint == "": // reported already
 		case scheme == "http" && e.TLS != nil:
 			r.wrongAt(item("etcd.endpoints", i), "is http, but `tls` is set", "write https://"+rest)
 		case scheme != first:
@@ -136,6 +137,7 @@ func agreeService(r *reader, s Service) {
 	for i, e := range s.Endpoints {
 		place := item(join(at, "endpoints"), i)
 		switch {
+		case e.Address == "": // reported already
 		case seen[e.Address]:
 			r.wrongAt(place, e.Address+" is listed twice", "for more work give it a weight")
 		case e.Address == s.Listen:

@@ -9,9 +9,9 @@ const passwordVariable = "PORTSIDE_ETCD_PASSWORD"
 var etcdSection = section(
 	over("endpoints", "URLs of its members, or the word embedded for an etcd inside the process.", etcdEndpoints),
 	at("prefix", "A service's keys live under <prefix><name>/.", prefix, func(e *Etcd) *string { return &e.Prefix }),
-	at("username", "Sent with the password.", text, func(e *Etcd) *string { return &e.Username }),
+	at("username", "Sent with the password.", text, func(e *Etcd) *string { return &e.Username }).when(Etcd.apart),
 	at("password", "Best written as a variable.", secret(passwordVariable), func(e *Etcd) *string { return &e.Password }),
-	at("tls", "PEM files for https endpoints; off: the system's roots.", optional(tlsSection, newTLS), func(e *Etcd) **etcd.TLS { return &e.TLS }),
+	at("tls", "PEM files for https endpoints; off: the system's roots.", optional(tlsSection, newTLS), func(e *Etcd) **etcd.TLS { return &e.TLS }).when(Etcd.apart),
 )
 
 var tlsSection = section(
@@ -20,6 +20,9 @@ var tlsSection = section(
 	at("key", "Key of the client certificate; needs cert.", path, func(t *etcd.TLS) *string { return &t.Key }),
 	at("server_name", "Expected in the server's certificate; \"\": the endpoint's host.", text, func(t *etcd.TLS) *string { return &t.ServerName }),
 )
+
+// apart is an etcd that is reached over a connection.
+func (e Etcd) apart() bool { return !e.Embedded }
 
 func newTLS() etcd.TLS { return etcd.TLS{} }
 

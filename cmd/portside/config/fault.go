@@ -92,16 +92,12 @@ func (f Faults) Pretty() string {
 	return b.String()
 }
 
-// sorted puts the faults in order of their origin and place in it. What an
-// alias repeats is one fault.
+// sorted puts the faults in order of their origin and place in it.
 func (f Faults) sorted() Faults {
 	slices.SortStableFunc(f, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Line, b.Line),
-			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return slices.CompactFunc(f, func(a, b Fault) bool {
-		return a.order == b.order && a.Line > 0 && a.Line == b.Line && a.Column == b.Column && a.Message == b.Message
-	})
+	return f
 }
 
 // shown quotes a value for a message, cut to a length people read.

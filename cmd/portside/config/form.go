@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -198,12 +199,10 @@ func readList[T any](r *reader, p place, v *[]T, item form[T], example string) {
 	}
 	all := make([]T, 0, len(items))
 	for i, n := range items {
-		c, ok := r.child(p, entry{fmt.Sprint(i), n.at, n})
-		if !ok {
-			return
+		var one T // stays zero on a fault, so that places keep their number
+		if c, ok := r.child(p, entry{strconv.Itoa(i), n.at, n}); ok {
+			item.read(r, c, &one)
 		}
-		var one T
-		item.read(r, c, &one)
 		all = append(all, one)
 	}
 	*v = all
@@ -262,7 +261,7 @@ func readNamed(r *reader, p place, one func(p place, name string)) {
 	for _, e := range p.entries {
 		c, ok := r.child(p, e)
 		if !ok {
-			return
+			continue
 		}
 		if why := badName(e.key); why != "" {
 			r.fault(e.at, c.path, fmt.Sprintf("name %s %s", shown(e.key), why), "names are letters, digits and . _ - with / between parts")

@@ -38,13 +38,14 @@ type Options struct {
 // Load reads the configuration. All that is wrong with it is one error of type
 // [Faults]. It is safe for concurrent use.
 func Load(o Options) (*Config, error) {
-	r := &reader{env: o.env(), words: vocabulary{o.Formats, o.Written}, spots: map[string]spot{}}
-	c := defaults()
+	r, c := newReader(o), defaults()
 	for _, doc := range r.documents(o, &c) {
 		root.read(r, r.root(doc), &c)
 	}
-	settle(r, &c)
-	agree(r, &c)
+	if !r.exhausted() {
+		settle(r, &c)
+		agree(r, &c)
+	}
 	if len(r.faults) > 0 {
 		return nil, r.faults.sorted()
 	}

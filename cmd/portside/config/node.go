@@ -29,10 +29,11 @@ const (
 	scalar
 	list
 	table
+	broken // reported already
 )
 
 func (k kind) String() string {
-	return [...]string{"nothing", "a plain value", "a list", "a table of keys"}[k]
+	return [...]string{"nothing", "a plain value", "a list", "a table of keys", "nothing"}[k]
 }
 
 // word is a scalar that is written as it stands.

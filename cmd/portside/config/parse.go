@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -97,22 +98,27 @@ type translator struct {
 	anchors map[string]*node // complete ones only, so none can hold itself
 }
 
+// document is the one that the file holds; nil, with a fault, when there is none.
 func (t *translator) document(file *ast.File) *node {
-	var root *node
+	var docs []*ast.DocumentNode
 	for _, doc := range file.Docs {
-		if _, directive := doc.Body.(*ast.DirectiveNode); directive || doc.Body == nil {
-			continue
-		}
-		if root != nil {
-			t.fault(t.at(doc.Body.GetToken()), "", "a second document", "one file is one document")
-			return root
-		}
-		if root = t.translate("", doc.Body); root.kind == null {
-			root = nil
+		if _, directive := doc.Body.(*ast.DirectiveNode); !directive && doc.Body != nil {
+			docs = append(docs, doc)
 		}
 	}
-	if root == nil {
+	if len(docs) > 1 {
+		t.fault(t.at(cmp.Or(docs[1].Start, docs[1].Body.GetToken())), "", "a second document", "one file is one document")
+	}
+	root := &node{}
+	if len(docs) > 0 {
+		root = t.translate("", docs[0].Body)
+	}
+	switch root.kind {
+	case null:
 		t.fault(position{from: t.from}, "", "is empty", "it needs at least `services:` or `register:`")
+		return nil
+	case broken:
+		return nil
 	}
 	return root
 }
@@ -176,7 +182,7 @@ func (t *translator) alias(path string, n *ast.AliasNode) *node {
 	v, ok := t.anchors[name]
 	if !ok {
 		t.fault(t.at(n.Start), path, fmt.Sprintf("no anchor &%s before this", name), "text that begins with * needs quotes")
-		return &node{at: t.at(n.Start)}
+		return &node{kind: broken, at: t.at(n.Start)}
 	}
 	return v
 }
@@ -218,6 +224,9 @@ func (t *translator) merge(path string, m *node, merged []*node) {
 		has[e.key] = true
 	}
 	for _, other := range merged {
+		if other.kind == broken {
+			continue
+		}
 		if other.kind != table {
 			t.fault(other.at, path, "a merge key (<<) that names no table of keys", "write <<: *anchor")
 			continue

@@ -9,16 +9,32 @@ import (
 
 // maxValues bounds the values of one load once aliases and merge keys are
 // followed; without it a few lines of YAML can stand for billions.
-const maxValues = 1 << 18
+const maxValues = 1 << 17
 
 // A reader turns nodes into values and collects the faults on its way.
 type reader struct {
 	env     func(string) (string, bool)
 	words   vocabulary
 	faults  Faults
+	said    map[saying]bool
 	spots   map[string]spot // by path, the last place each was written
 	values  int
 	origins int
+}
+
+// A saying is what was said of a place. An alias reads one place often; what is
+// wrong with it is said once.
+type saying struct {
+	at      position
+	path    string // outside a file, where a place is not enough
+	message string
+}
+
+func newReader(o Options) *reader {
+	return &reader{
+		env: o.env(), words: vocabulary{o.Formats, o.Written},
+		said: map[saying]bool{}, spots: map[string]spot{},
+	}
 }
 
 // A spot is where a key and its value were written.
@@ -45,11 +61,12 @@ func (r *reader) origin(name, separator string) *origin {
 // root is the place of a whole document.
 func (r *reader) root(n *node) place { return place{node: n, key: n.at} }
 
-// child is the place of an entry of p. ok is false when enough has been read.
+// child is the place of an entry of p. ok is false when there is nothing to
+// read: its value is broken, or enough has been read.
 func (r *reader) child(p place, e entry) (_ place, ok bool) {
 	c := place{e.value, join(p.path, e.key), e.at}
 	r.spots[c.path] = spot{c.key, c.where()}
-	return c, r.spend(e.at)
+	return c, r.spend(e.at) && c.kind != broken
 }
 
 // where is the position of p's value, or of its key when it has none.
@@ -62,12 +79,13 @@ func (p place) where() position {
 
 // spend counts a value. It reports false, with one fault, when there are too many.
 func (r *reader) spend(at position) bool {
-	r.values++
-	if r.values == maxValues {
+	if r.values++; r.values == maxValues {
 		r.fault(at, "", fmt.Sprintf("more than %d values once aliases and merge keys are followed", maxValues), "write them out")
 	}
-	return r.values < maxValues
+	return !r.exhausted()
 }
+
+func (r *reader) exhausted() bool { return r.values >= maxValues }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_/-]+$`)
 
@@ -83,6 +101,14 @@ func join(path, key string) string {
 }
 
 func (r *reader) fault(at position, path, message, hint string) {
+	s := saying{at: at, message: message}
+	if at.line == 0 {
+		s.path = path
+	}
+	if r.said[s] {
+		return
+	}
+	r.said[s] = true
 	f := Fault{
 		File: at.from.name, Line: at.line, Column: at.column, order: at.from.order,
 		Path: path, Message: message, Hint: hint, Excerpt: at.from.line(at.line),

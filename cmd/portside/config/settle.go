@@ -23,7 +23,7 @@ func settleEtcd(e *Etcd) {
 		scheme = "https://"
 	}
 	for i, endpoint := range e.Endpoints {
-		if !strings.Contains(endpoint, "://") {
+		if endpoint != "" && !strings.Contains(endpoint, "://") {
 			e.Endpoints[i] = scheme + endpoint
 		}
 	}
@@ -58,6 +58,9 @@ func (r *reader) idle(path string, keys []string, why string) {
 func completeEndpoints(r *reader, path string, s *Service) {
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
+		if e.Address == "" {
+			continue // reported already
+		}
 		address, problem, hint := parseDial(e.Address, s.DefaultPort)
 		if problem != "" {
 			r.wrongAt(item(path, i), problem, hint)
