@@ -39,7 +39,7 @@ func (d *direction) sourceFailed(err error) (goOn bool) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return d.woken(err)
-	case errors.Is(err, net.ErrClosed):
+	case isClosed(err):
 		r.stop(Closed, err)
 	case d == &r.down && r.endEarly(err), d == &r.up && !r.tooLate():
 		// Early: the client learns nothing of it.
@@ -88,11 +88,16 @@ func (d *direction) sinkFailed(err error) {
 	r := d.relay
 	switch {
 	case r.stopped.Load(), d.dst.gone.Load():
-	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+	case isClosed(err), errors.Is(err, os.ErrDeadlineExceeded):
 		r.stop(Closed, err)
 	default:
 		r.lose(d.dst, err)
 	}
+}
+
+// isClosed reports whether err is of a conn closed at this end.
+func isClosed(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // lose notes that a side is gone in both directions. It wakes the direction
