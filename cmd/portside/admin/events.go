@@ -1,0 +1,120 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Events keeps the last of what happened, and tells those who listen. The zero
+// value is ready to use.
+type Events struct {
+	mu        sync.Mutex
+	past      []Event
+	listeners map[chan Event]struct{}
+}
+
+const (
+	// remembered is how many past events a new listener is told first.
+	remembered = 256
+	// behind is how many events a listener may be behind before it is let go: a
+	// stalled browser must not hold memory, nor anybody up.
+	behind = 1024
+)
+
+// Tell records e. It does not block.
+func (es *Events) Tell(e Event) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	if len(es.past) == remembered {
+		es.past = append(es.past[:0], es.past[1:]...)
+	}
+	es.past = append(es.past, e)
+	for l := range es.listeners {
+		select {
+		case l <- e:
+		default:
+			delete(es.listeners, l)
+			close(l)
+		}
+	}
+}
+
+// Past returns the remembered events, oldest first.
+func (es *Events) Past() []Event {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return append([]Event(nil), es.past...)
+}
+
+// listen returns what happened lately and a channel of what will, which is
+// closed when its reader falls behind.
+func (es *Events) listen() ([]Event, chan Event) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	if es.listeners == nil {
+		es.listeners = map[chan Event]struct{}{}
+	}
+	l := make(chan Event, behind)
+	es.listeners[l] = struct{}{}
+	return append([]Event(nil), es.past...), l
+}
+
+func (es *Events) leave(l chan Event) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	delete(es.listeners, l)
+}
+
+// ServeHTTP streams events as server-sent events until the client leaves or
+// stop, the server's end, is closed.
+func (es *Events) serve(w http.ResponseWriter, r *http.Request, stop <-chan struct{}) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	out := http.NewResponseController(w)
+	past, l := es.listen()
+	defer es.leave(l)
+	for _, e := range past {
+		if send(w, out, e) != nil {
+			return
+		}
+	}
+	_ = out.Flush()
+	beat := time.NewTicker(15 * time.Second)
+	defer beat.Stop()
+	for {
+		var err error
+		select {
+		case <-r.Context().Done():
+			return
+		case <-stop:
+			return
+		case e, ok := <-l:
+			if !ok {
+				return
+			}
+			err = send(w, out, e)
+		case <-beat.C:
+			_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
+			_, err = fmt.Fprint(w, ":\n\n")
+		}
+		if err != nil || out.Flush() != nil {
+			return
+		}
+	}
+}
+
+// writeTimeout is per write: a stream has no end to wait for.
+const writeTimeout = 10 * time.Second
+
+func send(w http.ResponseWriter, out *http.ResponseController, e Event) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.Kind, data)
+	return err
+}

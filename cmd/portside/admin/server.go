@@ -1,0 +1,192 @@
+// Package admin is the window into a running portside: its API, its metrics and
+// its dashboard, on a port of their own.
+//
+//	err := admin.Serve(ctx, listener, admin.View{Services: run.services, …})
+//
+// It reads snapshots and passes verbs on; it keeps nothing but the last events,
+// and never shares a port with traffic.
+package admin
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"strings"
+	"time"
+
+	"portside/pool"
+)
+
+// View is what admin can see and do. Every func is safe for concurrent use.
+type View struct {
+	Services      func() []Service
+	Registrations func() []Registration
+	// Ready is nil once all listeners are bound and every service has had its
+	// first list or a snapshot; otherwise it says what is missing.
+	Ready func() error
+	// Drain and Undrain take a backend out of rotation and back; Forget lets go
+	// of a suspect. Each answers [pool.ErrNotFound] for what is not there.
+	Drain, Undrain, Forget func(service, address string) error
+	// Reload reads the configuration again and applies the difference.
+	Reload func() error
+	Events *Events
+	// Metrics answers /metrics.
+	Metrics http.Handler
+	// Profiling opens /debug/pprof/.
+	Profiling bool
+}
+
+//go:embed dashboard.html
+var dashboard []byte
+
+// Serve answers on ln until ctx ends. It closes ln and returns when all that it
+// started has ended.
+func Serve(ctx context.Context, ln net.Listener, v View) error {
+	srv := &http.Server{
+		Handler:           handler(v, ctx.Done()),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if srv.Shutdown(grace) != nil {
+		_ = srv.Close()
+	}
+	<-ended
+	return nil
+}
+
+func handler(v View, stop <-chan struct{}) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
+		_, _ = w.Write(dashboard)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", v.ready)
+	mux.Handle("GET /metrics", v.Metrics)
+	mux.HandleFunc("GET /api/v1/services", func(w http.ResponseWriter, _ *http.Request) { answer(w, v.Services()) })
+	mux.HandleFunc("GET /api/v1/services/{name...}", v.service)
+	mux.HandleFunc("POST /api/v1/services/{path...}", v.verb)
+	mux.HandleFunc("GET /api/v1/registrations", func(w http.ResponseWriter, _ *http.Request) { answer(w, v.Registrations()) })
+	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) { v.Events.serve(w, r, stop) })
+	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) { done(w, v.Reload()) })
+	if v.Profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	// A page in somebody's browser must not be able to drain a backend, nor, by
+	// a name of its own that resolves to loopback, to read what is here.
+	return localNames(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// localNames refuses requests to a loopback address that name another host: DNS
+// rebinding is the only way to make one from a browser.
+func localNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if local != nil && local.IP.IsLoopback() && !loopbackName(r.Host) {
+			fail(w, http.StatusForbidden, "this address answers only to localhost")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func loopbackName(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+func (v View) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := v.Ready(); err != nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ready\n"))
+}
+
+func (v View) service(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	for _, s := range v.Services() {
+		if s.Name == name {
+			answer(w, s)
+			return
+		}
+	}
+	fail(w, http.StatusNotFound, "no service named "+name)
+}
+
+// verb answers POST …/{service}/backends/{address}/{verb}. A service's name may
+// hold slashes, so the path is read from its end.
+func (v View) verb(w http.ResponseWriter, r *http.Request) {
+	path, name := cutLast(r.PathValue("path"))
+	path, address := cutLast(path)
+	service, backends := cutLast(path)
+	verbs := map[string]func(service, address string) error{"drain": v.Drain, "undrain": v.Undrain, "forget": v.Forget}
+	do := verbs[name]
+	if do == nil || backends != "backends" {
+		fail(w, http.StatusNotFound, "want /api/v1/services/{service}/backends/{address}/drain, undrain or forget")
+		return
+	}
+	if a, err := url.PathUnescape(address); err == nil {
+		address = a
+	}
+	done(w, do(service, address))
+}
+
+func cutLast(path string) (before, last string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path
+	}
+	return path[:i], path[i+1:]
+}
+
+func answer(w http.ResponseWriter, what any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(what)
+}
+
+func done(w http.ResponseWriter, err error) {
+	switch {
+	case err == nil:
+		answer(w, map[string]bool{"ok": true})
+	case errors.Is(err, pool.ErrNotFound):
+		fail(w, http.StatusNotFound, err.Error())
+	default:
+		fail(w, http.StatusUnprocessableEntity, err.Error())
+	}
+}
+
+func fail(w http.ResponseWriter, code int, why string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": why})
+}

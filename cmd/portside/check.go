@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/config"
+	"portside/discovery/record"
+)
+
+func newCheck(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [NAME=LISTEN[,key=value…] …]",
+		Short: "Validate a configuration: every fault at once, with its place",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd, std, args)
+			if err != nil {
+				return err
+			}
+			if show, _ := cmd.Flags().GetBool("effective"); show {
+				_, err := std.out.Write(cfg.Effective())
+				return err
+			}
+			source := cfg.Source
+			if source == "" {
+				source = "no file"
+			}
+			fmt.Fprintf(std.out, "%s: ok, %d services, %d registrations\n", source, len(cfg.Services), len(cfg.Register))
+			return nil
+		},
+	}
+	addConfigFlags(cmd)
+	cmd.Flags().Bool("effective", false, "print the whole configuration, defaults filled in")
+	return cmd
+}
+
+func newConfig(std stdio) *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "About the configuration file"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of portside.yaml, for editors",
+		Args:  argsBetween(0, 0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := std.out.Write(config.Schema(words(record.Formats()), words(record.Writable())))
+			return err
+		},
+	})
+	return cmd
+}

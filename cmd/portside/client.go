@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/config"
+)
+
+// adminClient asks a running portside.
+type adminClient struct{ base string }
+
+// addAdminFlag gives cmd --admin and -c, which say where to ask.
+func addAdminFlag(cmd *cobra.Command) {
+	cmd.Flags().String("admin", "", "address of the running portside's admin API (default $PORTSIDE_ADMIN, the configuration's, 127.0.0.1:7070)")
+	cmd.Flags().StringP("config", "c", "", "configuration file to read the address from")
+}
+
+// newAdminClient finds the address: flag, environment, file, default.
+func newAdminClient(cmd *cobra.Command, std stdio) (adminClient, error) {
+	cfg, err := loadConfig(cmd, std, nil)
+	if err != nil {
+		// A file that is wrong elsewhere must not keep an operator from asking.
+		if a, _ := cmd.Flags().GetString("admin"); a != "" {
+			return adminClient{"http://" + dialable(a)}, nil
+		}
+		return adminClient{}, err
+	}
+	if cfg.Admin == "" {
+		return adminClient{}, usage("the admin API is turned off in %s; say --admin ADDR", sourceOf(cfg))
+	}
+	return adminClient{"http://" + dialable(cfg.Admin)}, nil
+}
+
+func sourceOf(cfg *config.Config) string {
+	if cfg.Source == "" {
+		return "the environment"
+	}
+	return cfg.Source
+}
+
+// dialable completes an address without a host, and one of all interfaces.
+func dialable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		host, port = "", strings.TrimPrefix(address, ":")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// get decodes what path answers into out.
+func (c adminClient) get(ctx context.Context, path string, out any) error {
+	return c.call(ctx, http.MethodGet, path, out)
+}
+
+// post asks for path to be done.
+func (c adminClient) post(ctx context.Context, path string) error {
+	return c.call(ctx, http.MethodPost, path, nil)
+}
+
+func (c adminClient) call(ctx context.Context, method, path string, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return fmt.Errorf("no portside answers at %s: %w", c.base, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(complaint(body, resp.Status))
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(body, out)
+}
+
+// complaint is what an error's body says, or its status.
+func complaint(body []byte, status string) string {
+	var e struct{ Error string }
+	if json.Unmarshal(body, &e) == nil && e.Error != "" {
+		return e.Error
+	}
+	if text := strings.TrimSpace(string(body)); text != "" {
+		return text
+	}
+	return status
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/config"
+	"portside/discovery/etcd/embedded"
+)
+
+func newDemo(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "The whole thing on one machine, with nothing installed",
+		Long: `Starts an etcd inside this process, three small HTTP servers that register
+themselves in it, and a portside that balances one port over them. Ctrl-C ends it
+and leaves nothing behind.`,
+		Args: argsBetween(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLog(cmd, std)
+			if err != nil {
+				return err
+			}
+			return demo(cmd, life{log: log, std: std})
+		},
+	}
+	f := cmd.Flags()
+	f.String("port", "7001", "port of the proxied service")
+	f.String("admin", "127.0.0.1:7070", "address of the admin API and the dashboard")
+	f.Int("etcd-port", 0, "port of the embedded etcd; 0 is any")
+	return cmd
+}
+
+func demo(cmd *cobra.Command, l life) error {
+	options := embedded.Options{}
+	if port, _ := cmd.Flags().GetInt("etcd-port"); port != 0 {
+		options.ClientURL = fmt.Sprintf("http://127.0.0.1:%d", port)
+	}
+	server, err := embedded.Start(options)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Close() }()
+
+	var backends [3]*demoBackend
+	for i := range backends {
+		if backends[i], err = startDemoBackend(i + 1); err != nil {
+			return err
+		}
+		defer backends[i].stop()
+	}
+	cfg, err := demoConfig(cmd, l.std, server.Endpoint(), backends[:])
+	if err != nil {
+		return err
+	}
+	l.started = func(p *process) { invite(l.std.out, p, server.Endpoint(), backends[:]) }
+	return serve(cmd.Context(), cfg, l)
+}
+
+// demoConfig is what a user would write for this.
+func demoConfig(cmd *cobra.Command, std stdio, endpoint string, backends []*demoBackend) (*config.Config, error) {
+	port, _ := cmd.Flags().GetString("port")
+	admin, _ := cmd.Flags().GetString("admin")
+	set := []config.Setting{
+		{Origin: "demo", Path: []string{"etcd", "endpoints"}, Value: endpoint},
+		{Origin: "flag --admin", Path: []string{"admin"}, Value: admin},
+		{Origin: "flag --port", Path: []string{"services", "hello", "listen"}, Value: port},
+		{Origin: "demo", Path: []string{"services", "hello", "protocol"}, Value: "tcp"},
+	}
+	for _, b := range backends {
+		name := fmt.Sprintf("hello-%d", b.number)
+		for key, value := range map[string]string{
+			"address": b.address, "key": "service/hello/" + b.address, "ttl": "5s", "leave_delay": "0s",
+		} {
+			set = append(set, config.Setting{Origin: "demo", Path: []string{"register", name, key}, Value: value})
+		}
+	}
+	// What the user has in files and in the environment is none of the demo's.
+	return config.Load(config.Options{Search: []string{}, Set: set, Env: func(string) (string, bool) { return "", false }})
+}
+
+// demoBackend is a small HTTP server that can be told to die.
+type demoBackend struct {
+	number  int
+	address string
+	server  *http.Server
+	wait    sync.WaitGroup
+}
+
+func startDemoBackend(number int) (*demoBackend, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	b := &demoBackend{number: number, address: ln.Addr().String()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "hello from backend %d at %s\n", b.number, b.address)
+	})
+	mux.HandleFunc("POST /die", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "backend %d is no more\n", b.number)
+		go func() { _ = b.server.Shutdown(context.Background()) }()
+	})
+	b.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	b.wait.Go(func() { _ = b.server.Serve(ln) })
+	return b, nil
+}
+
+func (b *demoBackend) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if errors.Is(b.server.Shutdown(ctx), context.DeadlineExceeded) {
+		_ = b.server.Close()
+	}
+	b.wait.Wait()
+}
+
+// invite says what to try.
+func invite(w io.Writer, p *process, endpoint string, backends []*demoBackend) {
+	s := p.running()[0]
+	admin := p.config().Admin
+	fmt.Fprintf(w, `
+  portside leads http://%[1]s to three backends that it found in etcd. Try this in another terminal:
+
+    curl %[1]s                        # again and again: each backend in turn
+    portside status                   # what portside sees
+    curl -X POST %[2]s/die            # kill backend 1 and see it leave
+    portside register hello 127.0.0.1:9000 --etcd %[3]s -- python3 -m http.server 9000
+    etcdctl --endpoints=%[3]s put service/hello/mine 127.0.0.1:9000
+`, s.ln.Addr(), backends[0].address, endpoint)
+	if admin != "" {
+		fmt.Fprintf(w, "\n  The dashboard is at http://%s. Ctrl-C ends it all.\n\n", admin)
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/cobra"
+)
+
+// newDrain is drain, or its opposite.
+func newDrain(std stdio, verb string) *cobra.Command {
+	short := map[string]string{
+		"drain":   "Take one backend out of rotation until undrain; what it has may finish",
+		"undrain": "Bring a drained backend back",
+	}
+	cmd := &cobra.Command{
+		Use:   verb + " NAME ADDR",
+		Short: short[verb],
+		Args:  argsBetween(2, 2, "a service's name and a backend's address"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newAdminClient(cmd, std)
+			if err != nil {
+				return err
+			}
+			if err := c.post(cmd.Context(), "/api/v1/services/"+args[0]+"/backends/"+url.PathEscape(args[1])+"/"+verb); err != nil {
+				return err
+			}
+			fmt.Fprintf(std.out, "%s: %sed %s\n", args[0], verb, args[1])
+			return nil
+		},
+	}
+	addAdminFlag(cmd)
+	return cmd
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/admin"
+	"portside/pool"
+)
+
+func newExplain(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain NAME [ADDR]",
+		Short: "Why each backend of a service is in or out, and what happened lately",
+		Args:  argsBetween(1, 2, "a name and at most one address"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantJSON(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := newAdminClient(cmd, std)
+			if err != nil {
+				return err
+			}
+			services, err := fetch(cmd, c, args[:1])
+			if err != nil {
+				return err
+			}
+			address := ""
+			if len(args) == 2 {
+				address = args[1]
+			}
+			e, err := explain(cmd.Context(), c, services[0], address)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(std.out, e)
+			}
+			e.print(std.out, painter(colourful(std.out)))
+			return nil
+		},
+	}
+	addAdminFlag(cmd)
+	outputFlag(cmd)
+	return cmd
+}
+
+// explanation is what can be said of a service, or of one backend.
+type explanation struct {
+	Service   string          `json:"service"`
+	Discovery admin.Discovery `json:"discovery"`
+	Backends  []admin.Backend `json:"backends"`
+	Events    []admin.Event   `json:"events"`
+}
+
+func explain(ctx context.Context, c adminClient, s admin.Service, address string) (explanation, error) {
+	events, err := c.past(ctx)
+	e := explanation{Service: s.Name, Discovery: s.Discovery}
+	for _, b := range s.Backends {
+		if address == "" || b.Address == address {
+			e.Backends = append(e.Backends, b)
+		}
+	}
+	for _, ev := range events {
+		if ev.Service == s.Name && (address == "" || ev.Backend == address || ev.Kind == "discovery") {
+			e.Events = append(e.Events, ev)
+		}
+	}
+	if err == nil && address != "" && len(e.Backends) == 0 && len(e.Events) == 0 {
+		err = fmt.Errorf("%s has no backend %s and remembers none; portside status %s lists them", s.Name, address, s.Name)
+	}
+	return e, err
+}
+
+// past reads the remembered events: those a new listener is told at once.
+func (c adminClient) past(ctx context.Context) (events []admin.Event, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/api/v1/events", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			var e admin.Event
+			if json.Unmarshal([]byte(data), &e) == nil {
+				events = append(events, e)
+			}
+		}
+	}
+	return events, nil // the stream goes on; our time is up
+}
+
+func (e explanation) print(w io.Writer, paint painter) {
+	fmt.Fprintf(w, "%s: %s\n", paint.bold(e.Service), aboutDiscovery(e.Discovery, paint))
+	for _, k := range e.Discovery.Skipped {
+		fmt.Fprintf(w, "  %s is skipped: %s\n", k.Key, k.Reason)
+	}
+	for _, b := range e.Backends {
+		fmt.Fprintf(w, "\n%s is %s since %s (%s)\n", paint.bold(b.Address), paint.state(b.State), b.Since.Local().Format(time.DateTime), age(time.Since(b.Since)))
+		fmt.Fprintf(w, "  %s\n", consequence(b))
+		if reason := why(b); reason != "" {
+			fmt.Fprintf(w, "  because: %s\n", reason)
+		}
+		fmt.Fprintf(w, "  keys %s; weight %.4g; %d in flight; %d of %d failed\n", strings.Join(b.Keys, ", "), b.Weight, b.InFlight, b.Failures, b.Requests)
+	}
+	if len(e.Events) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nwhat happened")
+	for _, ev := range e.Events {
+		what := ev.Backend
+		if what == "" {
+			what = ev.Kind
+		}
+		fmt.Fprintf(w, "  %s  %s  %s -> %s  %s\n", ev.Time.Local().Format(time.TimeOnly), what, ev.From, ev.To, ev.Reason)
+	}
+}
+
+// consequence is what b's state means for a client.
+func consequence(b admin.Backend) string {
+	switch b.State {
+	case pool.Active:
+		return "it takes its share of new work"
+	case pool.Ejected:
+		return "it gets no work but one trial at a time, when its wait is over"
+	case pool.Draining:
+		return "it gets no new work; what it has may finish"
+	case pool.Suspect:
+		return "it takes its share while it answers probes, though the registry no longer has it"
+	}
+	return ""
+}

@@ -1,0 +1,65 @@
+// Command portside balances a local port over the backends that a name has in
+// etcd now, and keeps servers registered there.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"portside/cmd/portside/config"
+	"portside/discovery/etcd"
+)
+
+func main() {
+	etcd.SilenceGRPC()
+	os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// stdio is where a command reads and writes.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, std stdio) int {
+	root := newRoot(std)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code, said := 1, errors.AsType[exit]
+	if e, ok := said(err); ok {
+		if code = e.code; e.err == nil {
+			return code
+		}
+	}
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		fmt.Fprint(std.err, faults.Pretty())
+		return 2
+	}
+	fmt.Fprintln(std.err, "portside:", err)
+	return code
+}
+
+// exit is an error that wants an exit code of its own; without an err, quietly.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e exit) Unwrap() error { return e.err }
+
+// usage is an error of the command line.
+func usage(format string, args ...any) error { return exit{2, fmt.Errorf(format, args...)} }

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"portside/cmd/portside/admin"
+	"portside/cmd/portside/config"
+	"portside/discovery/etcd"
+	"portside/pool"
+	"portside/proxy"
+)
+
+// process is a running portside: what the configuration names, and the threads
+// that hold it together. The wiring, for each service, registration and once:
+//
+//	service       etcd client ─► source ─► pool ─► proxy ◄─ listener
+//	registration  monitor ─► keeper ─► etcd client
+//	once          signals ─► life        admin ─► snapshots of all
+//
+// One group owns every goroutine that lives as long as the process; it ends when
+// all have ended. Services and registrations come and go with reloads, the rest
+// does not.
+type process struct {
+	log       *slog.Logger
+	ctx       context.Context // of all that runs; ends after the drain
+	events    admin.Events
+	pprof     bool
+	options   config.Options // what a reload reads again
+	group     *errgroup.Group
+	started   time.Time
+	draining  atomic.Bool
+	cuts      atomic.Int64 // sessions that did not finish in time
+	reloads   atomic.Uint64
+	refused   atomic.Uint64 // reloads
+	reloadBad atomic.Bool   // the last one was
+
+	serving   sync.WaitGroup // services that are not done
+	reloading sync.Mutex     // one at a time
+
+	mu            sync.Mutex
+	cfg           *config.Config
+	etcd          *registry
+	services      []*service // in the order of the file
+	registrations []*registration
+}
+
+// registry is a connection to etcd, and what ends it.
+type registry struct {
+	*etcd.Client
+	cfg  config.Etcd
+	stop context.CancelFunc
+}
+
+// newProcess prepares a process for cfg: it binds every port, so that all that is
+// taken is said at once, and starts nothing.
+func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
+	p := &process{log: log, cfg: cfg, started: time.Now()}
+	var faults []error
+	for _, sc := range cfg.Services {
+		s, err := newService(sc, p)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		p.services = append(p.services, s)
+	}
+	if len(faults) > 0 {
+		p.closeListeners()
+		return nil, errors.Join(faults...)
+	}
+	return p, nil
+}
+
+// config is what p is told to do now.
+func (p *process) config() *config.Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cfg
+}
+
+func (p *process) closeListeners() {
+	for _, s := range p.services {
+		_ = s.ln.Close()
+	}
+}
+
+// listen binds address and says for whom if it cannot.
+func listen(ctx context.Context, whom, address string) (net.Listener, error) {
+	ln, err := proxy.Listen(ctx, address)
+	if err == nil {
+		return ln, nil
+	}
+	var oe *net.OpError
+	if errors.As(err, &oe) {
+		err = oe.Err
+	}
+	return nil, fmt.Errorf("%s: listen on %s: %w", whom, address, err)
+}
+
+// start starts all that the configuration names.
+func (p *process) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cfg.NeedsEtcd() {
+		p.connect(p.cfg.Etcd)
+	}
+	for _, s := range p.services {
+		p.startService(s)
+	}
+	for _, rc := range p.cfg.Register {
+		p.startRegistration(rc)
+	}
+	p.group.Go(p.watchDiscovery)
+}
+
+// connect makes cfg's etcd the one that is used from now on. The caller holds
+// p.mu.
+func (p *process) connect(cfg config.Etcd) {
+	ctx, stop := context.WithCancel(p.ctx)
+	p.etcd = &registry{Client: etcd.New(cfg.Config, p.log), cfg: cfg, stop: stop}
+	client := p.etcd.Client
+	p.group.Go(func() error { return ended(client.Run(ctx)) })
+}
+
+// startService follows s's endpoints and lets clients in, until s.stop. The
+// caller holds p.mu.
+func (p *process) startService(s *service) {
+	serving, stop := context.WithCancel(p.ctx)
+	s.stop = stop
+	s.follow(p.etcd, p.cfg.StateDir)
+	p.serving.Add(1)
+	p.group.Go(func() error {
+		defer p.serving.Done()
+		defer stop()
+		cut, err := s.run(p.ctx, serving)
+		p.cuts.Add(cut)
+		if err != nil {
+			return fmt.Errorf("service %s: %w", s.name, err)
+		}
+		return nil
+	})
+}
+
+// ended is err, unless it only says that a context has ended.
+func ended(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// watchDiscovery turns changes of the sources' states into events.
+func (p *process) watchDiscovery() error {
+	last := map[*service]string{}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, s := range p.running() {
+			d := s.discovery(time.Now())
+			if was := last[s]; was != string(d.State) {
+				last[s] = string(d.State)
+				p.events.Tell(admin.Event{Time: time.Now().UTC(), Service: s.name, Kind: "discovery", From: was, To: string(d.State), Reason: d.Reason})
+			}
+		}
+	}
+}
+
+// running are the services there are now.
+func (p *process) running() []*service {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]*service(nil), p.services...)
+}
+
+// serviceNamed returns the service, or an error that says which there are.
+func (p *process) serviceNamed(name string) (*service, error) {
+	for _, s := range p.running() {
+		if s.name == name {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("no service named %s: %w", name, pool.ErrNotFound)
+}
+
+// ready says what is missing, if anything is.
+func (p *process) ready() error {
+	if p.draining.Load() {
+		return errors.New("draining")
+	}
+	for _, s := range p.running() {
+		select {
+		case <-s.pool.Synced():
+		default:
+			return fmt.Errorf("service %s has had no list of endpoints yet: %s", s.name, s.discovery(time.Now()).Reason)
+		}
+	}
+	return nil
+}
+
+// view is what admin sees.
+func (p *process) view() admin.View {
+	verb := func(do func(*pool.Pool, string) error) func(string, string) error {
+		return func(name, address string) error {
+			s, err := p.serviceNamed(name)
+			if err != nil {
+				return err
+			}
+			return do(s.pool, address)
+		}
+	}
+	services := func() []admin.Service {
+		all := []admin.Service{}
+		for _, s := range p.running() {
+			all = append(all, s.status(time.Now()))
+		}
+		return all
+	}
+	return admin.View{
+		Services:      services,
+		Registrations: p.registered,
+		Ready:         p.ready,
+		Drain:         verb((*pool.Pool).Drain),
+		Undrain:       verb((*pool.Pool).Undrain),
+		Forget:        verb((*pool.Pool).Forget),
+		Reload:        p.reload,
+		Events:        &p.events,
+		Profiling:     p.pprof,
+		Metrics: admin.Metrics(version(), services, p.registered, func() admin.Process {
+			return admin.Process{Reloads: p.reloads.Load(), ReloadFailures: p.refused.Load(), LastReloadOK: !p.reloadBad.Load()}
+		}),
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"portside/cmd/portside/admin"
+	"portside/cmd/portside/config"
+	"portside/discovery"
+	"portside/discovery/etcd"
+	"portside/discovery/record"
+	"portside/pool/health"
+)
+
+// registration is one server that is kept in etcd while it can serve.
+type registration struct {
+	cfg    config.Registration
+	keeper *etcd.Keeper
+	log    *slog.Logger
+	stop   context.CancelFunc
+
+	mu   sync.Mutex
+	sick string // what its check last said; empty while healthy
+}
+
+// startRegistration keeps rc in etcd until it leaves. The caller holds p.mu.
+func (p *process) startRegistration(rc config.Registration) {
+	log := p.log.With("registration", rc.Name)
+	entry, err := recordOf(rc)
+	if err != nil {
+		log.Error("cannot be registered", "error", err)
+		return
+	}
+	ctx, stop := context.WithCancel(p.ctx)
+	r := &registration{cfg: rc, log: log, stop: stop, sick: "its check has not passed yet"}
+	r.keeper = p.etcd.Keeper(entry)
+	r.keeper.Present(false)
+	p.registrations = append(p.registrations, r)
+	p.group.Go(func() error { return ended(r.keeper.Run(ctx)) })
+	p.group.Go(func() error {
+		r.monitor().Run(ctx, func(err error) { r.checked(err, &p.events) })
+		return nil
+	})
+}
+
+// recordOf is what etcd is to hold for rc.
+func recordOf(rc config.Registration) (etcd.Registration, error) {
+	entry, err := record.Encode(record.Format(rc.Format), "", record.Registrant{
+		Service:  rc.Name,
+		Endpoint: discovery.Endpoint{Address: rc.Address, Weight: rc.Weight, Zone: rc.Zone, Metadata: rc.Metadata},
+	})
+	if err != nil {
+		return etcd.Registration{}, fmt.Errorf("registration %s: %w", rc.Name, err)
+	}
+	return etcd.Registration{Name: rc.Name, Key: rc.Key, Value: entry.Value, Draining: entry.Draining, TTL: rc.TTL}, nil
+}
+
+// monitor asks the server as its check says, or connects to it.
+func (r *registration) monitor() health.Monitor {
+	c := r.cfg.Check
+	if c == nil {
+		return health.Monitor{Check: health.TCP(), Address: r.cfg.Address}
+	}
+	m := health.Monitor{Check: checkOf(c), Address: r.cfg.Address, Interval: c.Interval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall, Grace: c.Grace}
+	if c.Address != "" {
+		m.Address = c.Address
+	}
+	return m
+}
+
+// checked takes in that the server can serve, or why it cannot.
+func (r *registration) checked(err error, events *admin.Events) {
+	r.mu.Lock()
+	r.sick = ""
+	if err != nil {
+		r.sick = "its check fails: " + err.Error()
+	}
+	sick := r.sick
+	r.mu.Unlock()
+	r.keeper.Present(err == nil)
+	to := "healthy"
+	if err != nil {
+		to = "unhealthy"
+		r.log.Warn("the server fails its check and is taken out of etcd", "address", r.cfg.Address, "error", err)
+	} else {
+		r.log.Info("the server passes its check", "address", r.cfg.Address)
+	}
+	events.Tell(admin.Event{Time: time.Now().UTC(), Service: r.cfg.Name, Backend: r.cfg.Address, Kind: "registration", To: to, Reason: sick})
+}
+
+// announced is how long a draining mark stands before the record goes, so that
+// those who follow the prefix see both.
+const announced = 100 * time.Millisecond
+
+// leave marks the record as draining, where it can say so, and deletes it. When
+// etcd cannot be reached the key goes with its lease.
+func (r *registration) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	wasRegistered := r.keeper.Status().State == etcd.Registered
+	if wasRegistered && r.keeper.Leave(ctx) == nil {
+		pause(ctx, announced)
+	}
+	if err := r.keeper.Remove(ctx); err != nil {
+		r.log.Warn("could not leave etcd; the key goes with its lease", "ttl", r.cfg.TTL, "error", err)
+	} else if wasRegistered {
+		r.log.Info("left etcd", "key", r.cfg.Key)
+	}
+	r.stop()
+}
+
+// leaveRegistry has every registration leave, and gives those who follow them
+// the time to see it.
+func (p *process) leaveRegistry() {
+	var wait sync.WaitGroup
+	delay := time.Duration(0)
+	p.mu.Lock()
+	leaving := p.registrations
+	p.mu.Unlock()
+	for _, r := range leaving {
+		delay = max(delay, r.cfg.LeaveDelay)
+		wait.Go(func() { r.leave(p.ctx) })
+	}
+	wait.Wait()
+	pause(p.ctx, delay)
+}
+
+// stopTimeout is how long a command may take to end.
+func (p *process) stopTimeout() time.Duration {
+	most, cfg := time.Duration(0), p.config()
+	for _, r := range cfg.Register {
+		most = max(most, r.StopTimeout)
+	}
+	if most == 0 {
+		return cfg.Drain.Timeout
+	}
+	return most
+}
+
+// registered are the registrations as the API shows them.
+func (p *process) registered() []admin.Registration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := []admin.Registration{}
+	for _, r := range p.registrations {
+		all = append(all, r.status())
+	}
+	return all
+}
+
+func (r *registration) status() admin.Registration {
+	ks := r.keeper.Status()
+	r.mu.Lock()
+	sick := r.sick
+	r.mu.Unlock()
+	reason := ks.Reason
+	if ks.State == etcd.Waiting && sick != "" {
+		reason = sick
+	}
+	return admin.Registration{
+		Name: r.cfg.Name, Key: r.cfg.Key, Address: r.cfg.Address, State: string(ks.State), Reason: reason,
+		Registered: ks.State == etcd.Registered, Since: ks.Since.UTC(), Losses: ks.Losses, TTL: ks.TTL.Seconds(),
+	}
+}

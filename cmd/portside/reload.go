@@ -1,0 +1,287 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"portside/cmd/portside/admin"
+	"portside/cmd/portside/config"
+)
+
+// reload reads the configuration again and applies the difference. What is not
+// touched by it loses no connection. A configuration with a fault changes
+// nothing; the error is logged, counted and returned.
+func (p *process) reload() error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	cfg, err := config.Load(p.options)
+	if err == nil {
+		err = p.apply(cfg)
+	}
+	p.reloadBad.Store(err != nil)
+	event := admin.Event{Time: time.Now().UTC(), Kind: "reload", To: "applied"}
+	if err != nil {
+		p.refused.Add(1)
+		event.To, event.Reason = "refused", err.Error()
+		p.log.Error("the configuration was not applied; the former one stands", "error", err)
+	} else {
+		p.reloads.Add(1)
+		p.log.Info("configuration applied", "services", len(cfg.Services), "registrations", len(cfg.Register))
+	}
+	p.events.Tell(event)
+	return err
+}
+
+// apply makes cfg the one that runs. Everything that can fail comes first.
+func (p *process) apply(cfg *config.Config) error {
+	if p.draining.Load() {
+		return errors.New("the process is draining")
+	}
+	was := p.config()
+	if cfg.Admin != was.Admin {
+		return fmt.Errorf("admin: %q cannot become %q without a restart", was.Admin, cfg.Admin)
+	}
+	if cfg.Etcd.Embedded != was.Etcd.Embedded {
+		return errors.New("etcd.endpoints: embedded cannot come or go without a restart")
+	}
+	if cfg.Etcd.Embedded {
+		cfg.Etcd.Endpoints = was.Etcd.Endpoints
+	}
+	for _, rc := range cfg.Register {
+		if _, err := recordOf(rc); err != nil {
+			return err
+		}
+	}
+	added, err := p.bindNew(cfg)
+	if err != nil {
+		return err
+	}
+	p.replace(cfg, added)
+	return nil
+}
+
+// bindNew binds the ports of services that are new, or listen elsewhere now.
+func (p *process) bindNew(cfg *config.Config) (added map[string]*service, err error) {
+	added = map[string]*service{}
+	for _, sc := range cfg.Services {
+		if old := p.named(sc.Name); old != nil && old.serves(sc) {
+			continue
+		}
+		s, err := p.bind(sc)
+		if err != nil {
+			for _, s := range added {
+				_ = s.ln.Close()
+			}
+			return nil, err
+		}
+		added[sc.Name] = s
+	}
+	return added, nil
+}
+
+// serves reports whether s can become what sc says without another listener.
+func (s *service) serves(sc config.Service) bool {
+	cfg := s.config()
+	return cfg.Listen == sc.Listen && cfg.Protocol == sc.Protocol
+}
+
+// bind is a service for sc. A port that a running service has, which is about to
+// give it up, is shared with it until then, so that no client is refused.
+func (p *process) bind(sc config.Service) (*service, error) {
+	for _, old := range p.running() {
+		tcp, ok := old.ln.(*net.TCPListener)
+		if !ok || old.config().Listen != sc.Listen {
+			continue
+		}
+		ln, err := share(tcp)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: take over %s: %w", sc.Name, sc.Listen, err)
+		}
+		return newServiceOn(ln, sc, p), nil
+	}
+	return newService(sc, p)
+}
+
+// share is another listener on ln's socket.
+func share(ln *net.TCPListener) (net.Listener, error) {
+	f, err := ln.File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+func (p *process) named(name string) *service {
+	for _, s := range p.running() {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// replace swaps the configurations. The caller is the only one to do so.
+func (p *process) replace(cfg *config.Config, added map[string]*service) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.cfg
+	p.cfg = cfg
+	etcdChanged := p.changeEtcd(was, cfg)
+
+	old := map[string]*service{}
+	for _, s := range p.services {
+		old[s.name] = s
+	}
+	p.services = nil
+	for _, sc := range cfg.Services {
+		s := added[sc.Name]
+		if s == nil {
+			s = old[sc.Name]
+			delete(old, sc.Name)
+			s.change(sc, p, was, etcdChanged)
+		} else {
+			p.startService(s)
+			p.log.Info("service added", "service", sc.Name, "listen", sc.Listen)
+		}
+		p.services = append(p.services, s)
+	}
+	for name, s := range old {
+		s.stop() // it drains, and its run returns
+		if added[name] == nil {
+			p.log.Info("service removed", "service", name)
+		}
+	}
+	p.changeRegistrations(cfg, etcdChanged)
+}
+
+// changeEtcd connects to another etcd if cfg names one, or to none. The caller
+// holds p.mu.
+func (p *process) changeEtcd(was, cfg *config.Config) (changed bool) {
+	if p.etcd != nil && cfg.NeedsEtcd() && reflect.DeepEqual(was.Etcd, cfg.Etcd) {
+		return false
+	}
+	if former := p.etcd; former != nil {
+		// The services follow the new one in a moment, and registrations still
+		// have to leave the old one.
+		p.group.Go(func() error {
+			pause(p.ctx, 10*time.Second)
+			former.stop()
+			return nil
+		})
+	}
+	p.etcd = nil
+	if cfg.NeedsEtcd() {
+		p.connect(cfg.Etcd)
+	}
+	return true
+}
+
+// change applies sc to a service that stays. The caller holds p.mu, and p.cfg is
+// new already.
+func (s *service) change(sc config.Service, p *process, was *config.Config, etcdChanged bool) {
+	former := s.config()
+	s.mu.Lock()
+	s.cfg = sc
+	s.mu.Unlock()
+	if !reflect.DeepEqual(former.Pool, sc.Pool) || !reflect.DeepEqual(former.Health, sc.Health) {
+		s.pool.Reconfigure(s.poolConfig(sc, p))
+	}
+	s.front.Reconfigure(s.proxyConfig(sc, p.cfg.Drain))
+	inEtcd := len(sc.Endpoints) == 0
+	if followsElse(former, sc) || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
+		s.follow(p.etcd, p.cfg.StateDir)
+	}
+	if !former.Equal(sc) {
+		p.log.Info("service changed", "service", sc.Name)
+	}
+}
+
+func followsElse(a, b config.Service) bool {
+	return a.Prefix != b.Prefix || a.Format != b.Format || a.DefaultPort != b.DefaultPort || !reflect.DeepEqual(a.Endpoints, b.Endpoints)
+}
+
+// changeRegistrations lets those go that are gone or different, and starts what
+// is new. The caller holds p.mu.
+func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
+	wanted := map[string]config.Registration{}
+	for _, rc := range cfg.Register {
+		wanted[rc.Name] = rc
+	}
+	kept := p.registrations[:0:0]
+	for _, r := range p.registrations {
+		if rc, ok := wanted[r.cfg.Name]; ok && r.cfg.Equal(rc) && !etcdChanged {
+			kept = append(kept, r)
+			delete(wanted, r.cfg.Name)
+			continue
+		}
+		p.group.Go(func() error { r.leave(p.ctx); return nil })
+	}
+	p.registrations = kept
+	for _, rc := range cfg.Register {
+		if _, ok := wanted[rc.Name]; ok {
+			p.startRegistration(rc)
+		}
+	}
+}
+
+// settle is how long a changed file is left alone before it is read: editors and
+// ConfigMaps change it in several steps.
+const settle = 150 * time.Millisecond
+
+// unnoticed is how often the file is looked at though no change was noticed: the
+// directory of a file behind a link is not the one that changes.
+const unnoticed = 30 * time.Second
+
+// watchConfig reloads when the configuration's file changes. The directory is
+// watched, since most ways to change a file replace it.
+func (p *process) watchConfig() error {
+	source := p.config().Source
+	if source == "" || source == "-" {
+		return nil
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer func() { _ = watcher.Close() }()
+		err = watcher.Add(filepath.Dir(source))
+	}
+	if err != nil {
+		p.log.Warn("changes of the configuration are not noticed; send SIGHUP", "file", source, "error", err)
+		return nil
+	}
+	last := fingerprint(source)
+	timer := time.NewTimer(unnoticed)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return nil
+		case <-watcher.Events:
+			timer.Reset(settle)
+		case err := <-watcher.Errors:
+			p.log.Debug("watching the configuration", "error", err)
+		case <-timer.C:
+			if now := fingerprint(source); now != "" && now != last {
+				last = now
+				_ = p.reload() // it has said what is wrong
+			}
+			timer.Reset(unnoticed)
+		}
+	}
+}
+
+// fingerprint is the file's content; empty when it cannot be read.
+func fingerprint(name string) string {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"portside/cmd/portside/admin"
+	"portside/cmd/portside/config"
+	"portside/discovery/etcd/embedded"
+)
+
+func newRun(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [NAME=LISTEN[,key=value…] …] [-- COMMAND …]",
+		Short: "Proxy the configured services and keep the configured registrations",
+		Long: `Proxies every service of the configuration and of the arguments, and registers
+what register: names. With -- COMMAND it lives exactly as long as that command.
+
+SIGTERM or SIGINT drains, a second one exits at once; SIGHUP reads the
+configuration again.`,
+		Example: `  portside run -c portside.yaml
+  portside run --etcd http://10.0.0.1:2379 orders=7001 ledger=127.0.0.1:7002,balance=least_conn
+  portside run web=7001,protocol=http,endpoints=10.0.0.5:80+10.0.0.6:80 -- ./app`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			log, err := newLog(cmd, std)
+			if err != nil {
+				return err
+			}
+			args, command := splitCommand(cmd, args)
+			cfg, err := loadConfig(cmd, std, args)
+			if err != nil {
+				return err
+			}
+			if len(cfg.Services) == 0 && len(cfg.Register) == 0 {
+				return usage("nothing to run: no services and no registrations; write some in portside.yaml or say NAME=LISTEN, such as orders=7001")
+			}
+			pprof, _ := cmd.Flags().GetBool("pprof")
+			return serve(cmd.Context(), cfg, life{
+				log: log, options: configOptions(cmd, std, args), pprof: pprof, command: command, std: std,
+			})
+		},
+	}
+	addConfigFlags(cmd)
+	addRunFlags(cmd)
+	return cmd
+}
+
+// splitCommand takes what follows -- off args.
+func splitCommand(cmd *cobra.Command, args []string) (before, command []string) {
+	if at := cmd.ArgsLenAtDash(); at >= 0 {
+		return args[:at], args[at:]
+	}
+	return args, nil
+}
+
+// life is what a process needs besides its configuration.
+type life struct {
+	log     *slog.Logger
+	options config.Options // what a reload reads again
+	pprof   bool
+	command []string // live as long as this
+	std     stdio
+	// started, when set, is told that all ports are bound and everything runs.
+	started func(*process)
+}
+
+// serve runs a process from its start to its end.
+func serve(ctx context.Context, cfg *config.Config, l life) error {
+	if cfg.Etcd.Embedded && cfg.NeedsEtcd() {
+		server, err := embedded.Start(embedded.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = server.Close() }()
+		cfg.Etcd.Endpoints = []string{server.Endpoint()}
+		l.log.Info("embedded etcd started, for development only", "endpoint", server.Endpoint())
+	}
+	p, err := newProcess(cfg, l.log)
+	if err != nil {
+		return err
+	}
+	p.options, p.pprof = l.options, l.pprof
+	return p.live(ctx, l)
+}
+
+// live starts everything, waits for a reason to end, drains, and returns when
+// nothing of the process runs any more.
+func (p *process) live(ctx context.Context, l life) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	p.group, p.ctx = errgroup.WithContext(ctx)
+	if err := p.startAdmin(); err != nil {
+		p.closeListeners()
+		return err
+	}
+	p.start()
+	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", p.cfg.Admin, "configuration", p.cfg.Source)
+	if l.started != nil {
+		l.started(p)
+	}
+	p.group.Go(p.watchConfig)
+
+	why := p.wait(signals, l)
+	p.drain(signals, why)
+	end()
+	if err := p.group.Wait(); err != nil {
+		return err
+	}
+	return p.verdict(why)
+}
+
+// reason is why a process ends: a signal, its command's end, or neither when
+// something failed for good.
+type reason struct {
+	signal  os.Signal
+	command *child // ended, or to be ended
+}
+
+// wait waits for a reason to end. The command is started once every service has
+// had its first list, so that it finds its ports useful.
+func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
+	var ready, exited <-chan struct{}
+	if l.command != nil {
+		ready = p.synced()
+	}
+	for {
+		select {
+		case <-p.ctx.Done():
+			return why
+		case <-ready:
+			ready = nil
+			why.command = startChild(l.command, l.std, p.log)
+			exited = why.command.done
+		case <-exited:
+			return why
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				_ = p.reload() // it has said what is wrong
+				continue
+			}
+			why.signal = s
+			return why
+		}
+	}
+}
+
+// synced is closed when every service has had its first list.
+func (p *process) synced() <-chan struct{} {
+	all := make(chan struct{})
+	services := p.running()
+	p.group.Go(func() error {
+		for _, s := range services {
+			select {
+			case <-s.pool.Synced():
+			case <-p.ctx.Done():
+				return nil
+			}
+		}
+		close(all)
+		return nil
+	})
+	return all
+}
+
+// drain takes leave: the registry hears first, then new clients are turned away,
+// then the last ones are cut. A second signal ends the process on the spot.
+func (p *process) drain(signals <-chan os.Signal, why reason) {
+	began, cfg := time.Now(), p.config()
+	p.draining.Store(true)
+	stopped := make(chan struct{})
+	defer close(stopped)
+	go exitOnSecond(signals, stopped, p.log)
+	if why.signal != nil {
+		p.log.Info("draining", "signal", why.signal, "delay", cfg.Drain.Delay, "timeout", cfg.Drain.Timeout)
+	}
+	p.leaveRegistry()
+	if why.command != nil {
+		why.command.end(why.signal, p.stopTimeout())
+	} else if p.ctx.Err() == nil {
+		pause(p.ctx, cfg.Drain.Delay-time.Since(began))
+	}
+	for _, s := range p.running() {
+		s.stop()
+	}
+	p.serving.Wait()
+	p.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "cut", p.cuts.Load())
+}
+
+// exitOnSecond ends the process at once when another signal comes before stopped.
+func exitOnSecond(signals <-chan os.Signal, stopped <-chan struct{}, log *slog.Logger) {
+	for {
+		select {
+		case <-stopped:
+			return
+		case s := <-signals:
+			if n, ok := s.(syscall.Signal); ok && n != syscall.SIGHUP {
+				log.Warn("second signal: leaving at once", "signal", s)
+				os.Exit(128 + int(n))
+			}
+		}
+	}
+}
+
+// pause waits for d or ctx.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// verdict is the exit code of a process that ended without a fault.
+func (p *process) verdict(why reason) error {
+	if why.command != nil {
+		return why.command.verdict()
+	}
+	if n := p.cuts.Load(); n > 0 {
+		return exit{1, fmt.Errorf("%d connections had not finished after drain.timeout (%s) and were cut", n, p.config().Drain.Timeout)}
+	}
+	return nil
+}
+
+// startAdmin opens the admin port.
+func (p *process) startAdmin() error {
+	if p.cfg.Admin == "" {
+		return nil
+	}
+	ln, err := listen(p.ctx, "admin", p.cfg.Admin)
+	if err != nil {
+		return err
+	}
+	p.group.Go(func() error { return admin.Serve(p.ctx, ln, p.view()) })
+	return nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"portside/discovery"
+	"portside/discovery/snapshot"
+)
+
+// saver hands a source's endpoints to the pool, and to the snapshot's file
+// behind it: at most once a second, since the disk must not hold the pool up.
+type saver struct {
+	service *service
+	dirty   chan struct{}
+
+	mu        sync.Mutex
+	endpoints []discovery.Endpoint
+}
+
+func newSaver(s *service) *saver { return &saver{service: s, dirty: make(chan struct{}, 1)} }
+
+// update is what sources call.
+func (v *saver) update(endpoints []discovery.Endpoint) {
+	s := v.service
+	s.pool.Update(endpoints)
+	s.mu.Lock()
+	s.snapshot = time.Time{} // the registry has spoken
+	s.mu.Unlock()
+	v.mu.Lock()
+	v.endpoints = endpoints
+	v.mu.Unlock()
+	select {
+	case v.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// run saves until ctx ends, and then what is not saved yet.
+func (v *saver) run(ctx context.Context) {
+	for {
+		select {
+		case <-v.dirty:
+			v.save()
+		case <-ctx.Done():
+			select {
+			case <-v.dirty:
+				v.save()
+			default:
+			}
+			return
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (v *saver) save() {
+	v.mu.Lock()
+	endpoints := v.endpoints
+	v.mu.Unlock()
+	s := v.service
+	s.mu.Lock()
+	file := s.file
+	s.mu.Unlock()
+	if file == snapshot.File("") {
+		return
+	}
+	if err := file.Save(endpoints); err != nil {
+		s.log.Warn("cannot save the endpoints", "error", err)
+	}
+}

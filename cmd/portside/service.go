@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"portside/cmd/portside/admin"
+	"portside/cmd/portside/config"
+	"portside/discovery"
+	"portside/discovery/etcd"
+	"portside/discovery/record"
+	"portside/discovery/snapshot"
+	"portside/discovery/static"
+	"portside/pool"
+	"portside/pool/health"
+	"portside/proxy"
+)
+
+// service is one name and the local port that leads to it.
+type service struct {
+	name  string
+	log   *slog.Logger
+	ln    net.Listener
+	pool  *pool.Pool
+	front front
+	stop  context.CancelFunc // stops accepting; what was accepted may finish
+
+	next chan discovery.Source // what to follow instead
+
+	mu       sync.Mutex
+	cfg      config.Service
+	source   discovery.Source
+	file     snapshot.File // empty: none is kept
+	snapshot time.Time     // of the endpoints that were loaded; zero: they are the registry's
+}
+
+// front is what clients meet: a protocol.
+type front interface {
+	Serve(ctx context.Context, ln net.Listener) (cut int64, err error)
+	Reconfigure(proxy.Config)
+	BackendLeft(*pool.Backend)
+	Stats() *proxy.Stats
+}
+
+// newService binds the service's port.
+func newService(cfg config.Service, p *process) (*service, error) {
+	ln, err := listen(context.Background(), "service "+cfg.Name, cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return newServiceOn(ln, cfg, p), nil
+}
+
+// newServiceOn is a service for the clients of ln.
+func newServiceOn(ln net.Listener, cfg config.Service, p *process) *service {
+	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln, next: make(chan discovery.Source, 1)}
+	s.pool = pool.New(s.poolConfig(cfg, p))
+	s.front = newFront(s.pool, cfg, s.proxyConfig(cfg, p.config().Drain))
+	return s
+}
+
+// config is what s is told to do now.
+func (s *service) config() config.Service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg
+}
+
+// newFront chooses the protocol.
+func newFront(p *pool.Pool, cfg config.Service, pc proxy.Config) front {
+	switch cfg.Protocol {
+	default:
+		return proxy.NewTCP(p, pc)
+	}
+}
+
+func (s *service) poolConfig(cfg config.Service, p *process) pool.Config {
+	pc := cfg.Pool
+	pc.OnEvent = func(e pool.Event) { s.happened(e, p) }
+	if h := cfg.Health; h != nil {
+		pc.Probe = checkOf(h)
+		pc.Health = pool.Health{Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall}
+	}
+	return pc
+}
+
+func (s *service) proxyConfig(cfg config.Service, drain config.Drain) proxy.Config {
+	return proxy.Config{
+		Timeouts:      proxy.Timeouts{Connect: cfg.Timeouts.Connect, Idle: orNever(cfg.Timeouts.Idle), Head: cfg.Timeouts.Head, Response: cfg.Timeouts.Response},
+		Retry:         proxy.Retry{Attempts: cfg.Retry.Attempts, Budget: orNone(cfg.Retry.Budget)},
+		CloseOnRemove: cfg.OnRemove == config.RemoveClose,
+		RemoveTimeout: cfg.RemoveTimeout,
+		DrainTimeout:  orNever(drain.Timeout),
+		Log:           s.log,
+	}
+}
+
+// In the configuration a zero says none; in the packages' it says the default.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func orNone(share float64) float64 {
+	if share == 0 {
+		return -1
+	}
+	return share
+}
+
+// checkOf is the check that c says.
+func checkOf(c *config.Check) health.Check {
+	switch c.Kind {
+	case config.CheckHTTP:
+		return health.HTTP(c.URL)
+	case config.CheckGRPC:
+		return health.GRPC(c.Service)
+	case config.CheckExec:
+		return health.Exec(c.Command)
+	default:
+		return health.TCP()
+	}
+}
+
+// follow has s follow its fixed list, or its prefix in etcd. Endpoints saved in
+// stateDir stand until the registry has spoken.
+func (s *service) follow(r *registry, stateDir string) {
+	cfg := s.config()
+	if len(cfg.Endpoints) > 0 {
+		s.followSource(static.New(cfg.Endpoints), "")
+		return
+	}
+	decoder, err := record.New(cfg.Prefix, record.Options{Format: record.Format(cfg.Format), Protocol: string(cfg.Protocol), DefaultPort: cfg.DefaultPort})
+	if err != nil {
+		// The configuration was checked against the same list of formats.
+		s.log.Error("cannot read records", "error", err)
+		return
+	}
+	file := snapshot.File("")
+	if stateDir != "" {
+		file = snapshot.In(stateDir, s.name)
+	}
+	s.followSource(r.Source(cfg.Prefix, decode(decoder, s.log)), file)
+}
+
+func (s *service) followSource(source discovery.Source, file snapshot.File) {
+	s.mu.Lock()
+	s.source, s.file = source, file
+	s.mu.Unlock()
+	select {
+	case <-s.next:
+	default:
+	}
+	s.next <- source
+}
+
+// decode joins the follower's idea of a record to the decoder's.
+func decode(d *record.Decoder, log *slog.Logger) etcd.Decode {
+	return func(key string, value []byte) ([]discovery.Endpoint, string, error) {
+		r, err := d.Decode(key, value)
+		if r.Warning != "" {
+			log.Debug("record read with a doubt", "key", key, "format", r.Format, "doubt", r.Warning)
+		}
+		return r.Endpoints, r.Reason, err
+	}
+}
+
+// run serves clients until serving ends and they are done, and follows the
+// source all the while. It returns when nothing of s runs any more.
+func (s *service) run(ctx, serving context.Context) (cut int64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var own sync.WaitGroup
+	own.Go(func() { _ = s.pool.Run(ctx) })
+	own.Go(func() { s.followAll(ctx) })
+	cut, err = s.front.Serve(serving, s.ln)
+	cancel()
+	own.Wait()
+	return cut, err
+}
+
+// followAll follows one source after another, as reloads replace them.
+func (s *service) followAll(ctx context.Context) {
+	s.loadSnapshot()
+	saver := newSaver(s)
+	var own sync.WaitGroup
+	own.Go(func() { saver.run(ctx) })
+	defer own.Wait()
+	source := <-s.next
+	for ctx.Err() == nil {
+		following, stop := context.WithCancel(ctx)
+		var one sync.WaitGroup
+		one.Go(func() { _ = source.Run(following, saver.update) })
+		select {
+		case source = <-s.next:
+		case <-ctx.Done():
+		}
+		stop()
+		one.Wait()
+	}
+}
+
+// loadSnapshot puts the saved endpoints in the pool, if there are any.
+func (s *service) loadSnapshot() {
+	s.mu.Lock()
+	file := s.file
+	s.mu.Unlock()
+	if file == "" {
+		return
+	}
+	endpoints, taken, err := file.Load()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return
+	case err != nil:
+		s.log.Warn("cannot use the saved endpoints", "error", err)
+		return
+	}
+	s.mu.Lock()
+	s.snapshot = taken
+	s.mu.Unlock()
+	s.log.Info("starting with saved endpoints", "endpoints", len(endpoints), "age", time.Since(taken).Round(time.Second))
+	s.pool.Update(endpoints)
+}
+
+// happened passes on a change of a backend's state.
+func (s *service) happened(e pool.Event, p *process) {
+	if e.To == pool.Gone {
+		s.front.BackendLeft(e.Backend)
+	}
+	level := slog.LevelInfo
+	if e.To == pool.Ejected || e.To == pool.Suspect {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", string(e.From))}
+	if e.Reason != "" {
+		attrs = append(attrs, slog.String("reason", e.Reason))
+	}
+	s.log.LogAttrs(context.Background(), level, "backend "+string(e.To), attrs...)
+	p.events.Tell(admin.Event{
+		Time: e.Time.UTC(), Service: s.name, Backend: e.Backend.Address(), Kind: "backend",
+		From: string(e.From), To: string(e.To), Reason: e.Reason,
+	})
+}
+
+// discovery says how sure the endpoints are.
+func (s *service) discovery(now time.Time) admin.Discovery {
+	s.mu.Lock()
+	source, taken := s.source, s.snapshot
+	s.mu.Unlock()
+	if source == nil {
+		return admin.Discovery{State: discovery.Syncing, Age: -1}
+	}
+	d := admin.DiscoveryOf(source.Status(), now)
+	if !taken.IsZero() && d.State == discovery.Syncing {
+		// Saved endpoints are served: old ones, not none.
+		d.State, d.Snapshot, d.Age = discovery.Stale, &taken, now.Sub(taken).Seconds()
+		d.Reason = fmt.Sprintf("endpoints saved at %s; %s", taken.Format(time.RFC3339), d.Reason)
+	}
+	return d
+}
+
+// status is s as the API shows it.
+func (s *service) status(now time.Time) admin.Service {
+	cfg := s.config()
+	ps := s.pool.Status()
+	st := s.front.Stats()
+	return admin.Service{
+		Name: s.name, Listen: s.ln.Addr().String(), Protocol: string(cfg.Protocol), Balance: string(cfg.Pool.Balance),
+		FailOpen: ps.FailOpen, Discovery: s.discovery(now), Backends: admin.BackendsOf(ps), Ejections: ps.Ejections,
+		Traffic: admin.Traffic{
+			Connections: st.Connections.Load(), Active: st.Active.Load(),
+			ToBackend: st.Bytes.ToBackend.Load(), ToClient: st.Bytes.ToClient.Load(),
+			Retries: st.Retries.Load(), RetriesDenied: st.RetriesDenied.Load(), Failed: st.Failed.Load(),
+		},
+	}
+}

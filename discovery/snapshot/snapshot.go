@@ -1,0 +1,109 @@
+// Package snapshot keeps the last known endpoints of a service in a file, for a
+// start while the registry is down.
+//
+//	file := snapshot.In("/var/lib/portside", "orders")
+//	endpoints, taken, err := file.Load()
+//	err = file.Save(endpoints)
+//
+// A file is replaced whole or not at all, and one that was damaged is not
+// believed. It does not decide whether an old snapshot is better than none.
+package snapshot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"portside/discovery"
+)
+
+// File is where one service's endpoints are kept.
+type File string
+
+// In is the file of the named service in dir.
+func In(dir, name string) File {
+	return File(filepath.Join(dir, url.PathEscape(name)+".json"))
+}
+
+// ErrDamaged is what Load answers for a file that is not as it was saved.
+var ErrDamaged = errors.New("snapshot is damaged")
+
+// content is the file: a line that vouches for the rest would not survive an
+// editor that adds a newline, so the sum covers the parsed endpoints' own bytes.
+type content struct {
+	Taken     time.Time       `json:"taken"`
+	SHA256    string          `json:"sha256"` // of Endpoints, as they stand
+	Endpoints json.RawMessage `json:"endpoints"`
+}
+
+// Load returns the endpoints and when they were saved. Errors: [os.ErrNotExist],
+// [ErrDamaged], or what the file system says.
+func (f File) Load() ([]discovery.Endpoint, time.Time, error) {
+	data, err := os.ReadFile(string(f))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var c content
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f, ErrDamaged, err)
+	}
+	if sum(c.Endpoints) != c.SHA256 {
+		return nil, time.Time{}, fmt.Errorf("read %s: %w: its sum is wrong", f, ErrDamaged)
+	}
+	var endpoints []discovery.Endpoint
+	if err := json.Unmarshal(c.Endpoints, &endpoints); err != nil {
+		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f, ErrDamaged, err)
+	}
+	return endpoints, c.Taken, nil
+}
+
+// Save replaces the file. It returns when the new content is on disk.
+func (f File) Save(endpoints []discovery.Endpoint) error {
+	if endpoints == nil {
+		endpoints = []discovery.Endpoint{}
+	}
+	list, err := json.Marshal(endpoints)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(content{Taken: time.Now().UTC(), SHA256: sum(list), Endpoints: list})
+	if err != nil {
+		return err
+	}
+	return replace(string(f), append(data, '\n'))
+}
+
+// replace writes beside name and renames, so that a reader, or a power cut, sees
+// the old file or the new.
+func replace(name string, data []byte) (err error) {
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".snapshot-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+	}()
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
+}
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:])
+}

@@ -1,0 +1,168 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+func ask(t *testing.T, c Check, address string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	return c(ctx, address)
+}
+
+func TestTCP(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(t, TCP(), ln.Addr().String()); err != nil {
+		t.Errorf("a listening port: %v", err)
+	}
+	_ = ln.Close()
+	if err := ask(t, TCP(), ln.Addr().String()); err == nil {
+		t.Error("a closed port passed")
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "/gone", http.StatusFound)
+		case "/sick":
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case "/hangs":
+			<-r.Context().Done()
+		}
+	}))
+	defer srv.Close()
+	address := srv.Listener.Addr().String()
+	for path, healthy := range map[string]bool{"/": true, "/moved": true, "/sick": false} {
+		if err := ask(t, HTTP(path), address); (err == nil) != healthy {
+			t.Errorf("%s: %v, want healthy %v", path, err, healthy)
+		}
+	}
+	if err := ask(t, HTTP(srv.URL+"/"), "203.0.113.1:1"); err != nil {
+		t.Errorf("a whole URL: %v, want it asked instead of the address", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := HTTP("/hangs")(ctx, address); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a hanging server: %v, want the deadline", err)
+	}
+}
+
+func TestGRPC(t *testing.T) {
+	serve := func(register func(*grpc.Server)) string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := grpc.NewServer()
+		register(srv)
+		go func() { _ = srv.Serve(ln) }()
+		t.Cleanup(srv.Stop)
+		return ln.Addr().String()
+	}
+	hs := health.NewServer()
+	hs.SetServingStatus("sick", healthpb.HealthCheckResponse_NOT_SERVING)
+	knows := serve(func(s *grpc.Server) { healthpb.RegisterHealthServer(s, hs) })
+	if err := ask(t, GRPC(""), knows); err != nil {
+		t.Errorf("a serving server: %v", err)
+	}
+	if err := ask(t, GRPC("sick"), knows); err == nil {
+		t.Error("a service that does not serve passed")
+	}
+	if err := ask(t, GRPC(""), serve(func(*grpc.Server) {})); err != nil {
+		t.Errorf("a server without the health protocol: %v, want it healthy (gRFC A17)", err)
+	}
+	if err := ask(t, GRPC(""), "127.0.0.1:1"); err == nil {
+		t.Error("a closed port passed")
+	}
+}
+
+func TestExec(t *testing.T) {
+	if err := ask(t, Exec([]string{"sh", "-c", "test $PORTSIDE_ADDRESS = a:1"}), "a:1"); err != nil {
+		t.Errorf("a command that exits with 0: %v", err)
+	}
+	err := ask(t, Exec([]string{"sh", "-c", "echo no database; exit 3"}), "a:1")
+	if err == nil || !strings.Contains(err.Error(), "no database") {
+		t.Errorf("a command that fails: %v, want what it printed", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if err := Exec([]string{"sleep", "10"})(ctx, ""); err == nil || time.Since(start) > 5*time.Second {
+		t.Errorf("a command that hangs: %v after %s, want it killed at the deadline", err, time.Since(start))
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for _, c := range []struct {
+		answers string // + good, - bad
+		want    string // at each answer: + or - a new verdict, . none
+	}{
+		{"+++", "+.."},
+		{"---", "..-"},
+		{"--+", "..+"},
+		{"+--+---", "+.....-"},
+		{"+---+", "+..-+"},
+		{"+--+--+--", "+........"}, // flapping below the threshold
+	} {
+		v := verdict{rise: 1, fall: 3}
+		got := ""
+		for _, a := range c.answers {
+			good := a == '+'
+			switch {
+			case !v.take(good):
+				got += "."
+			default:
+				got += string(a)
+			}
+		}
+		if got != c.want {
+			t.Errorf("answers %s give verdicts %s, want %s", c.answers, got, c.want)
+		}
+	}
+}
+
+func TestMonitorGraceIgnoresBadAnswersOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sick := errors.New("starting")
+		answer := sick
+		m := Monitor{Check: func(context.Context, string) error { return answer }, Interval: time.Second, Fall: 2, Grace: 10 * time.Second}
+		ctx, cancel := context.WithCancel(t.Context())
+		var said []error
+		done := make(chan struct{})
+		go func() { m.Run(ctx, func(err error) { said = append(said, err) }); close(done) }()
+		time.Sleep(8 * time.Second)
+		if len(said) != 0 {
+			t.Fatalf("said %v within the grace, want nothing", said)
+		}
+		answer = nil
+		time.Sleep(1500 * time.Millisecond)
+		if len(said) != 1 || said[0] != nil {
+			t.Fatalf("said %v, want healthy though the grace is not over", said)
+		}
+		answer = sick
+		time.Sleep(5 * time.Second)
+		if len(said) != 2 || said[1] == nil {
+			t.Fatalf("said %v, want unhealthy at last", said)
+		}
+		cancel()
+		<-done
+	})
+}

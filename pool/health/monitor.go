@@ -1,0 +1,88 @@
+package health
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Monitor asks one server again and again.
+type Monitor struct {
+	Check   Check
+	Address string
+	// Interval between two questions, jittered by a tenth. Zero: 2 s.
+	Interval time.Duration
+	// Timeout of a question. Zero: 1 s.
+	Timeout time.Duration
+	// Rise good answers in a row make the server healthy, Fall bad ones
+	// unhealthy. Zero: 1 and 3.
+	Rise, Fall int
+	// Grace is how long after the start bad answers do not count.
+	Grace time.Duration
+}
+
+// Run asks until ctx ends. It calls changed each time enough answers in a row
+// agree on something new, first from not knowing: with nil for healthy, or with
+// the last bad answer.
+func (m Monitor) Run(ctx context.Context, changed func(error)) {
+	interval := cmp.Or(m.Interval, 2*time.Second)
+	verdict := verdict{rise: cmp.Or(m.Rise, 1), fall: cmp.Or(m.Fall, 3)}
+	started := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		err := m.ask(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if (err == nil || time.Since(started) >= m.Grace) && verdict.take(err == nil) {
+			changed(err)
+		}
+		timer.Reset(time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64())))
+	}
+}
+
+func (m Monitor) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(m.Timeout, time.Second))
+	defer cancel()
+	return m.Check(ctx, m.Address)
+}
+
+// verdict is what a run of answers says.
+type verdict struct {
+	rise, fall int
+	known, ok  bool
+	run        int // answers in a row that disagree with ok, or that agree while not known
+}
+
+// take takes in an answer and reports whether the verdict is new.
+func (v *verdict) take(good bool) (changed bool) {
+	if v.known && good == v.ok {
+		v.run = 0
+		return false
+	}
+	if !v.known && good != v.ok {
+		v.ok, v.run = good, 0
+	}
+	v.run++
+	need := v.fall
+	if good {
+		need = v.rise
+	}
+	if v.run < need {
+		return false
+	}
+	v.known, v.ok, v.run = true, good, 0
+	return true
+}
+
+func unimplemented(err error) bool { return status.Code(err) == codes.Unimplemented }
