@@ -108,27 +108,34 @@ func (r *relay) lose(s *side, err error) {
 	if s == &r.backend {
 		end, other = BackendReset, &r.client
 	}
-	r.decide(end, err)
+	r.mu.Lock()
+	if r.end == 0 {
+		r.end, r.err = end, err
+	}
+	r.mu.Unlock()
 	s.gone.Store(true)
 	s.SetDeadline(past)
 	other.SetReadDeadline(past)
 }
 
-// stop makes both directions leave, whatever they are doing.
+// stop makes both directions leave, whatever they are doing. After an early
+// end it does nothing: the client is the caller's again.
 func (r *relay) stop(end End, err error) {
-	r.decide(end, err)
-	r.stopped.Store(true)
-	r.client.SetDeadline(past)
-	r.backend.SetDeadline(past)
-}
-
-// decide keeps the first reason for which the relay had to end.
-func (r *relay) decide(end End, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.stopLocked(end, err)
+}
+
+func (r *relay) stopLocked(end End, err error) {
+	if r.end == Early {
+		return
+	}
 	if r.end == 0 {
 		r.end, r.err = end, err
 	}
+	r.stopped.Store(true)
+	r.client.SetDeadline(past)
+	r.backend.SetDeadline(past)
 }
 
 // finish closes the sides, the lost one first. Nothing else runs any more.

@@ -63,8 +63,8 @@ func TestResetOfAnEndedStreamDestroysNothing(t *testing.T) {
 	// envoy#45190: the backend answers, ends and is gone, while the client is
 	// still sending and has read nothing.
 	r := start(t, tcpPair, Config{})
-	r.client.(*net.TCPConn).SetReadBuffer(4 << 10)
-	answer := bytes.Repeat([]byte("a"), 300<<10)
+	r.client.(*net.TCPConn).SetReadBuffer(64 << 10)
+	answer := bytes.Repeat([]byte("a"), 600<<10)
 	write(t, r.client, "request")
 	expect(t, r.backend, "request")
 	if _, err := r.backend.Write(answer); err != nil {

@@ -11,9 +11,12 @@ const looks = 16
 // of its last look.
 type idleClock struct {
 	relay *relay
-	timer *time.Timer
-	seen  int64
-	since time.Time // the look that first saw no more than seen
+
+	// The relay's mu guards the rest.
+	timer   *time.Timer
+	seen    int64
+	since   time.Time // the look that first saw no more than seen
+	stopped bool
 }
 
 func (r *relay) watchIdle() *idleClock {
@@ -21,6 +24,8 @@ func (r *relay) watchIdle() *idleClock {
 		return nil
 	}
 	c := &idleClock{relay: r, since: time.Now()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	c.timer = time.AfterFunc(c.interval(), c.look)
 	return c
 }
@@ -28,19 +33,30 @@ func (r *relay) watchIdle() *idleClock {
 func (c *idleClock) interval() time.Duration { return max(c.relay.cfg.Idle/looks, 1) }
 
 func (c *idleClock) look() {
-	moved, now := c.relay.up.moved.Load()+c.relay.down.moved.Load(), time.Now()
+	r := c.relay
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	moved, now := r.up.moved.Load()+r.down.moved.Load(), time.Now()
 	if moved != c.seen {
 		c.seen, c.since = moved, now
 	}
-	if now.Sub(c.since) >= c.relay.cfg.Idle {
-		c.relay.stop(Idle, nil)
+	if now.Sub(c.since) >= r.cfg.Idle {
+		r.stopLocked(Idle, nil)
 		return
 	}
 	c.timer.Reset(c.interval())
 }
 
+// stop ends the watch; it no longer touches the relay then.
 func (c *idleClock) stop() {
-	if c != nil {
-		c.timer.Stop()
+	if c == nil {
+		return
 	}
+	c.relay.mu.Lock()
+	defer c.relay.mu.Unlock()
+	c.stopped = true
+	c.timer.Stop()
 }
