@@ -116,11 +116,13 @@ func (f *Fields) parse(buf []byte, most int) error {
 		for end > value && isSpace(buf[end-1]) {
 			end--
 		}
-		known := lookup(buf[start:colon])
-		f.lines[f.n] = line{uint32(start), uint32(colon), uint32(value), uint32(end), known, false}
+		// Member by member: a literal is put together elsewhere, then copied.
+		l := &f.lines[f.n]
+		l.name, l.colon, l.value, l.end = uint32(start), uint32(colon), uint32(value), uint32(end)
+		l.known, l.omit = lookup(buf[start:colon]), false
 		f.n++
-		if known != Other {
-			if err := f.note(known, buf[value:end]); err != nil {
+		if l.known != Other {
+			if err := f.note(l.known, buf[value:end]); err != nil {
 				return err
 			}
 		}

@@ -145,13 +145,13 @@ func (n Name) String() string { return known[n].lower }
 // byHash finds a name by nameHash, which no two known names share.
 var byHash = func() (table [256]Name) {
 	for n := Other + 1; n < names; n++ {
-		table[nameHash(known[n].lower)] = n
+		table[nameHash([]byte(known[n].lower))] = n
 	}
 	return table
 }()
 
 // nameHash mixes the length with two bytes, whatever their case.
-func nameHash[T string | []byte](name T) uint8 {
+func nameHash(name []byte) uint8 {
 	n := len(name)
 	return (name[0] | 0x20) + 3*(name[n*3/4]|0x20) + 30*uint8(n)
 }
