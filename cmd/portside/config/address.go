@@ -137,14 +137,14 @@ func parseDial(text string, defaultPort int) (address, problem, hint string) {
 	switch {
 	case problem != "":
 		return "", problem, "write 10.0.0.5:8080, name:8080 or [2001:db8::5]:8080"
+	case host == "" || host == "0.0.0.0" || host == "::":
+		return "", shown(text) + " is every interface here, not an address others can connect to", "write one, such as 10.0.0.5:8080"
 	case port < 0 && defaultPort > 0:
 		return joinHostPort(host, defaultPort), "", ""
 	case port < 0:
 		return "", shown(text) + " has no port", "write " + withPort(host)
 	case port == 0:
 		return "", "port 0 is nobody's", ""
-	case host == "" || host == "0.0.0.0" || host == "::":
-		return "", shown(text) + " is every interface here, not an address others can connect to", "write 10.0.0.5:" + strconv.Itoa(port)
 	}
 	return joinHostPort(host, port), "", ""
 }

@@ -131,6 +131,7 @@ var faultCases = []struct {
 	{"IPv6 without brackets", "services: {a: {listen: 1, endpoints: [\"2001:db8::7:5432\"]}}\n", []string{"1:39: services.a.endpoints.0: has no port; write [2001:db8::7]:5432"}},
 	{"endpoint on port zero", "services: {a: {listen: 1, endpoints: [\"h:0\"]}}\n", []string{"1:39: services.a.endpoints.0: port 0"}},
 	{"endpoint everywhere", "services: {a: {listen: 1, endpoints: [\"0.0.0.0:80\"]}}\n", []string{"1:39: services.a.endpoints.0: is every interface here"}},
+	{"endpoint everywhere on the default port", "services: {a: {listen: 1, default_port: 80, endpoints: [\"::\"]}}\n", []string{"1:57: services.a.endpoints.0: is every interface here"}},
 	{"endpoint with a bad weight", "services: {a: {listen: 1, endpoints: [\"h:1;weight=0\"]}}\n", []string{"1:39: services.a.endpoints.0: weight above 0, has \"0\""}},
 	{"endpoint with an unknown attribute", "services: {a: {listen: 1, endpoints: [\"h:1;wait=2\"]}}\n", []string{"1:39: services.a.endpoints.0: unknown attribute \"wait\"; write ;weight=2"}},
 	{"endpoint twice", "services: {a: {listen: 1, endpoints: [\"h:1\", \"h:1;zone=b\"]}}\n", []string{"1:46: services.a.endpoints.1: h:1 is listed twice"}},
@@ -152,7 +153,7 @@ var faultCases = []struct {
 
 	// Registrations.
 	{"no address", "register:\n  a: {}\n", []string{"2:3: register.a.address: is missing; write the HOST:PORT"}},
-	{"address everywhere", "register: {a: {address: \":8080\"}}\n", []string{"1:25: register.a.address: every interface here; write 10.0.0.5:8080"}},
+	{"address everywhere", "register: {a: {address: \":8080\"}}\n", []string{"1:25: register.a.address: every interface here; write one"}},
 	{"key that is a prefix", "register: {a: {address: \"h:1\", key: a/}}\n", []string{"1:37: register.a.key: ends in a slash"}},
 	{"one key twice", "register:\n  a: {address: \"h:1\", key: k}\n  b: {address: \"h:2\", key: k}\n", []string{"3:28: register.b.key: k is the key of register.a too"}},
 	{"format that is only read", "register: {a: {address: \"h:1\", format: auto}}\n", []string{"1:40: register.a.format: unknown format \"auto\"; one of plain, etcd"}},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -23,6 +24,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(string(sample))
 	f.Add(full)
 	f.Fuzz(func(t *testing.T, text string) {
+		hang := time.AfterFunc(20*time.Second, func() { panic("Load has not returned for " + text) })
+		defer hang.Stop()
 		first, err := Load(testOptions(text))
 		if err != nil {
 			if faults := err.(Faults); len(faults) == 0 || faults.Pretty() == "" {
