@@ -13,6 +13,7 @@ type Fields struct {
 	options option // what Connection lists
 	pos     int    // where the first line not yet understood starts
 	started bool   // the start line is understood: pos is behind it
+	answer  bool   // these are the fields of a response
 }
 
 // line is a field line as offsets into the buffer, which may move between two
@@ -76,7 +77,25 @@ func (f *Fields) OmitAll(name Name) {
 
 // reset forgets what was parsed, for a head that begins anew.
 func (f *Fields) reset() {
-	f.buf, f.n, f.seen, f.length, f.options, f.pos, f.started = nil, 0, 0, -1, 0, 0, false
+	f.buf, f.n, f.seen, f.length, f.options = nil, 0, 0, -1, 0
+	f.pos, f.started, f.answer = 0, false, false
+}
+
+// outcome ends a call of Parse that came to err, full if the head's limit left
+// no more to read. All but an incomplete head is over: the next begins anew.
+func (f *Fields) outcome(err error, full bool) (n int, _ error) {
+	switch {
+	case err == nil:
+		n = f.pos
+		f.pos, f.started = 0, false
+		return n, nil
+	case err == ErrIncomplete && !full:
+		return 0, err
+	case err == ErrIncomplete:
+		err = errHeadLong
+	}
+	f.reset()
+	return 0, err
 }
 
 // parse reads field lines from f.pos on, up to and with the empty line, and
@@ -191,7 +210,12 @@ func (f *Fields) note(name Name, value []byte) error {
 	f.seen |= 1 << name
 	traits := known[name].traits
 	f.lines[f.n-1].omit = traits&hop != 0
-	if traits&noted == 0 {
+	switch {
+	case traits&noted == 0:
+		return nil
+	case f.answer && (name == Host || name == Expect):
+		// They mean nothing in a response, and are fields like any other.
+		f.lines[f.n-1].omit = false
 		return nil
 	}
 	switch name {

@@ -26,27 +26,30 @@ func FuzzRequest(f *testing.F) {
 			f.Add([]byte(c.Raw), uint16(3))
 		}
 	}
-	f.Fuzz(func(t *testing.T, raw []byte, step uint16) {
-		whole := readRequest(raw, 1<<20)
-		same(t, "in pieces", whole, readRequest(raw, int(step)+1))
+	f.Fuzz(func(t *testing.T, raw []byte, step uint16) { checkRequest(t, raw, int(step)+1) })
+}
 
-		var r Request
-		n, err := r.Parse(raw, Limits{})
-		if err != nil {
-			return
-		}
-		if len(r.Host) > 0 { // else the caller names a host
-			same(t, "sent on", whole, readRequest([]byte(whole.Head+string(raw[n:])), 1<<20))
-		}
-		if lenient(&r.Fields, r.Framing, raw) {
-			return
-		}
-		theirs, err := http.ReadRequest(reader(raw))
-		if err != nil {
-			t.Fatalf("we accept what net/http refuses (%v): %q", err, raw[:n])
-		}
-		compare(t, ourRequest(&r, raw[n:]), theirRequest(theirs))
-	})
+func checkRequest(t failer, raw []byte, step int) {
+	whole := readRequest(raw, 1<<20)
+	same(t, "in pieces", whole, readRequest(raw, step))
+
+	var r Request
+	n, err := r.Parse(raw, Limits{})
+	if err != nil {
+		return
+	}
+	if len(r.Host) > 0 { // else the caller names a host
+		same(t, "sent on", whole, readRequest([]byte(whole.Head+string(raw[n:])), 1<<20))
+	}
+	if lenient(&r.Fields, r.Framing, raw) {
+		return
+	}
+	conn := reader(raw)
+	theirs, err := http.ReadRequest(conn)
+	if err != nil {
+		t.Fatalf("we accept what net/http refuses (%v): %q", err, raw[:n])
+	}
+	compare(t, ourRequest(&r, raw[n:]), theirRequest(theirs, conn))
 }
 
 func FuzzResponse(f *testing.F) {
@@ -60,36 +63,39 @@ func FuzzResponse(f *testing.F) {
 		if toHead {
 			method = "HEAD"
 		}
-		whole := readResponse(raw, methodID([]byte(method)), 1<<20)
-		same(t, "in pieces", whole, readResponse(raw, methodID([]byte(method)), int(step)+1))
-
-		var r Response
-		n, err := r.Parse(raw, methodID([]byte(method)), Limits{})
-		if err != nil {
-			return
-		}
-		again := readResponse([]byte(whole.Head+string(raw[n:])), methodID([]byte(method)), 1<<20)
-		if r.Status != 204 && r.Status >= 200 { // their forbidden framing is gone, and with it what cannot be trusted
-			same(t, "sent on", whole, again)
-		}
-		if lenient(&r.Fields, r.Framing, raw) {
-			return
-		}
-		theirs, err := http.ReadResponse(reader(raw), &http.Request{Method: method})
-		if err != nil {
-			t.Fatalf("we accept what net/http refuses (%v): %q", err, raw[:n])
-		}
-		got := theirResponse(theirs)
-		if r.Kind == None {
-			got.Framing = "" // net/http tells the coding of a body that is not there
-		}
-		if r.Status < 200 || r.Status == 204 {
-			// We close where an answer without a body has its framing, which is
-			// forbidden: RFC 9110 8.6, RFC 9112 6.1.
-			got.Close = got.Close || r.Has(TransferEncoding) || r.length > 0
-		}
-		compare(t, ourResponse(&r, raw[n:]), got)
+		checkResponse(t, raw, method, int(step)+1)
 	})
+}
+
+func checkResponse(t failer, raw []byte, method string, step int) {
+	id := methodID([]byte(method))
+	whole := readResponse(raw, id, 1<<20)
+	same(t, "in pieces", whole, readResponse(raw, id, step))
+
+	var r Response
+	n, err := r.Parse(raw, id, Limits{})
+	if err != nil {
+		return
+	}
+	same(t, "sent on", whole, readResponse([]byte(whole.Head+string(raw[n:])), id, 1<<20))
+	if lenient(&r.Fields, r.Framing, raw) {
+		return
+	}
+	conn := reader(raw)
+	theirs, err := http.ReadResponse(conn, &http.Request{Method: method})
+	if err != nil {
+		t.Fatalf("we accept what net/http refuses (%v): %q", err, raw[:n])
+	}
+	got := theirResponse(theirs, conn)
+	if r.Kind == None {
+		got.Framing = "" // net/http tells the coding of a body that is not there
+	}
+	if r.Status < 200 || r.Status == 204 {
+		// We close where an answer without a body has its framing, which is
+		// forbidden: RFC 9110 8.6, RFC 9112 6.1.
+		got.Close = got.Close || r.Has(TransferEncoding) || r.length > 0
+	}
+	compare(t, ourResponse(&r, raw[n:]), got)
 }
 
 func FuzzChunks(f *testing.F) {
@@ -123,7 +129,13 @@ func reader(raw []byte) *bufio.Reader {
 	return bufio.NewReaderSize(bytes.NewReader(raw), 128<<10)
 }
 
-func same(t *testing.T, where string, want, got any) {
+// failer is a test, by hand, by the fuzzer or by rapid.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func same(t failer, where string, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("read %s it is another message: want -, got +\n%s", where, diff)
@@ -132,11 +144,15 @@ func same(t *testing.T, where string, want, got any) {
 
 // compare holds what net/http sees to what we see, but for the data of a chunked
 // body that is cut short or malformed to us: net/http may be content with it.
-func compare(t *testing.T, ours, theirs seen) {
+func compare(t failer, ours, theirs seen) {
 	t.Helper()
 	if ours.Framing == "chunked" && !ours.Whole {
 		ours.Body, theirs.Body, theirs.Whole = "", "", false
+		ours.Rest, theirs.Rest = "", ""
 	}
+	// net/http deletes a response's Connection that says close; Close tells.
+	delete(ours.Header, "Connection")
+	delete(theirs.Header, "Connection")
 	same(t, "by net/http", ours, theirs)
 }
 
@@ -148,6 +164,7 @@ type seen struct {
 	Header  http.Header
 	Body    string
 	Whole   bool // the body came to its end
+	Rest    string
 }
 
 // lenient reports where net/http may refuse what we accept, or see it otherwise.
@@ -156,7 +173,7 @@ func lenient(f *Fields, framing Framing, raw []byte) bool {
 	case raw[0] == '\r':
 		// RFC 9112 2.2: a server SHOULD ignore an empty line before a request.
 		return true
-	case framing.Kind == Chunked && f.Has(Trailer):
+	case f.Has(TransferEncoding) && f.Has(Trailer):
 		// net/http refuses a Trailer that announces framing fields; we announce
 		// the others, and drop the fields themselves (RFC 9110 6.5.1). It also
 		// moves the announced ones out of its header: nothing to compare.
@@ -187,8 +204,8 @@ func rooted(path []byte) string {
 	return string(path)
 }
 
-func theirRequest(r *http.Request) seen {
-	s := theirMessage(r.Header, r.TransferEncoding, r.ContentLength, r.Body)
+func theirRequest(r *http.Request, conn io.Reader) seen {
+	s := theirMessage(r.Header, r.TransferEncoding, r.Body, conn)
 	path := r.RequestURI
 	if r.URL.Host != "" {
 		path = afterAuthority(r)
@@ -215,8 +232,8 @@ func ourResponse(r *Response, rest []byte) seen {
 	return s
 }
 
-func theirResponse(r *http.Response) seen {
-	s := theirMessage(r.Header, r.TransferEncoding, r.ContentLength, r.Body)
+func theirResponse(r *http.Response, conn io.Reader) seen {
+	s := theirMessage(r.Header, r.TransferEncoding, r.Body, conn)
 	s.Start = strings.TrimSpace(r.Status)
 	s.Close = r.Close
 	return s
@@ -236,7 +253,7 @@ func ourMessage(f *Fields, framing Framing, rest []byte) seen {
 		s.Header["Cache-Control"] = []string{"no-cache"} // net/http adds it
 	}
 	m := readBody(message{}, framing, rest, 1<<20)
-	s.Body = m.Body
+	s.Body, s.Rest = m.Body, m.Rest
 	switch framing.Kind {
 	case Length:
 		s.Whole = int64(len(m.Body)) == framing.Length
@@ -249,8 +266,9 @@ func ourMessage(f *Fields, framing Framing, rest []byte) seen {
 	return s
 }
 
-func theirMessage(header http.Header, coding []string, length int64, body io.Reader) seen {
+func theirMessage(header http.Header, coding []string, body, conn io.Reader) seen {
 	delete(header, "Host")
 	data, err := io.ReadAll(body)
-	return seen{Header: header, Framing: strings.Join(coding, ", "), Body: string(data), Whole: err == nil}
+	rest, _ := io.ReadAll(conn)
+	return seen{Header: header, Framing: strings.Join(coding, ", "), Body: string(data), Whole: err == nil, Rest: string(rest)}
 }

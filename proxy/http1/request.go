@@ -47,19 +47,7 @@ func (r *Request) Reset() { r.Fields.reset() }
 func (r *Request) Parse(buf []byte, lim Limits) (n int, err error) {
 	most := lim.head()
 	err = r.parse(buf[:min(len(buf), most)], lim)
-	if err == nil {
-		n = r.pos
-		r.pos, r.started = 0, false
-		return n, nil
-	}
-	if err == ErrIncomplete {
-		if len(buf) < most {
-			return 0, err
-		}
-		err = errHeadLong
-	}
-	r.Reset()
-	return 0, err
+	return r.outcome(err, len(buf) >= most)
 }
 
 func (r *Request) parse(buf []byte, lim Limits) error {

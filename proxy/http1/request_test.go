@@ -207,3 +207,43 @@ func TestParseDoesNotChangeTheBuffer(t *testing.T) {
 		}
 	}
 }
+
+// The status alone would not tell whether the fault named is the one there is.
+func TestARefusalSaysWhy(t *testing.T) {
+	for raw, want := range map[string]*SyntaxError{
+		"GET /\n HTTP/1.1\r\n":          errBareLF,
+		"GET / HTTP/1.1\n":              errBareLF,
+		"GET\n":                         errBareLF,
+		"\r\n\n":                        errBareLF,
+		"GET / HTTP/1.1\rX":             errBareCR,
+		"\rX":                           errBareCR,
+		"GET /\r\n":                     errNoVersion,
+		"GET / FTP/1.1\r\n":             errVersion,
+		"GET / HTTP/1.1 \r\n":           errVersion,
+		"G\x00T / HTTP/1.1\r\n":         errMethod,
+		"GET\r\n":                       errTargetForm,
+		"GET /\x00 HTTP/1.1\r\n":        errTarget,
+		"GET http://u@b/ HTTP/1.1\r\n":  errUserinfo,
+		"GET http:///b HTTP/1.1\r\n":    errEmptyHost,
+		get("X : y"):                    errSpaceColon,
+		get(" X: y"):                    errFold,
+		get(": y"):                      errEmptyName,
+		get("X"):                        errNoColon,
+		get("X@: y"):                    errName,
+		get("@X: y"):                    errName,
+		get("X: \x00"):                  errControl,
+		get("X: y\rz"):                  errBareCR,
+		get("X: y\nZ: a"):               errBareLF,
+		get("X: y\r\n\n"):               errBareLF,
+		get("X: y\r\n\rZ"):              errBareCR,
+		get("Host: b"):                  errHosts,
+		get("Content-Length: x"):        errLength,
+		get("Transfer-Encoding: \"x\""): errCodings,
+		get("Transfer-Encoding: x,"):    errCodings,
+	} {
+		var r Request
+		if _, err := r.Parse([]byte(raw), Limits{}); err != error(want) {
+			t.Errorf("%q is refused with %v, want %v", raw, err, want)
+		}
+	}
+}

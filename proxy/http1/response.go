@@ -39,24 +39,13 @@ func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
 func (r *Response) Parse(buf []byte, method Method, lim Limits) (n int, err error) {
 	most := lim.head()
 	err = r.parse(buf[:min(len(buf), most)], method, lim)
-	if err == nil {
-		n = r.pos
-		r.pos, r.started = 0, false
-		return n, nil
-	}
-	if err == ErrIncomplete {
-		if len(buf) < most {
-			return 0, err
-		}
-		err = errHeadLong
-	}
-	r.Reset()
-	return 0, err
+	return r.outcome(err, len(buf) >= most)
 }
 
 func (r *Response) parse(buf []byte, method Method, lim Limits) error {
 	if !r.started {
 		r.Fields.reset()
+		r.answer = true
 		n, err := r.statusLine(buf)
 		if err != nil {
 			return err

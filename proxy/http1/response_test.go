@@ -99,3 +99,15 @@ func TestTheCallerMayReframeAResponse(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestAResponseHeadHasItsLimit(t *testing.T) {
+	head := "HTTP/1.1 204 x\r\nX: yz\r\n\r\n"
+	for limit, want := range map[int]error{len(head): nil, len(head) - 1: errHeadLong} {
+		for _, step := range []int{1 << 20, 1, 5} {
+			var r Response
+			if _, err := drip([]byte(head), step, func(b []byte) (int, error) { return r.Parse(b, GET, Limits{Head: limit}) }); err != want {
+				t.Errorf("%d bytes, limit %d, in pieces of %d: got %v, want %v", len(head), limit, step, err, want)
+			}
+		}
+	}
+}

@@ -55,6 +55,10 @@ func hostCases() []Case {
 		refuse(400, "a zone in an address of IPv6", "RFC 9844", host("[fe80::1%25eth0]")),
 		refuse(400, "a name in brackets", "RFC 3986 3.2.2", host("[a.example]")),
 		refuse(400, "too many groups in brackets", "RFC 4291 2.2", host("[1:2:3:4:5:6:7:8:9]")),
+		accept("the largest address of IPv4 within IPv6", "RFC 4291 2.2", host("[::255.0.10.255]"), host("[::255.0.10.255]")),
+		refuse(400, "an octet too large within IPv6", "RFC 4291 2.2", host("[::1.2.3.256]")),
+		refuse(400, "an octet missing within IPv6", "RFC 4291 2.2", host("[::1..3.4]")),
+		refuse(400, "an octet with a zero before within IPv6", "RFC 4291 2.2", host("[::1.2.3.04]")),
 		refuse(400, "two gaps in brackets", "RFC 4291 2.2", host("[1::2::3]")),
 		refuse(400, "a future address in brackets", "RFC 3986 3.2.2", host("[v1.a]")),
 	}

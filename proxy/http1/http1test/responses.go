@@ -39,6 +39,7 @@ func responseCases() []Case {
 		to("HEAD", rest("HTTP/1.1 ", same("HEAD with a length and the next response", "RFC 9112 6.3", ok("Content-Length: 5")))),
 		to("HEAD", answer("HEAD with chunked", "RFC 9112 6.1", ok("Transfer-Encoding: chunked"), ok(), "")),
 		to("HEAD", same("HEAD with neither", "RFC 9112 6.3", ok("X: y"))),
+		same("Host and Expect mean nothing here", "RFC 9110 7.2, 10.1.1", ok("Host: a, b", "Host: c", "Expect: x", "Content-Length: 0")),
 		same("304 with a length", "RFC 9110 8.6", lines("HTTP/1.1 304 Not Modified", "Etag: \"a\"", "Content-Length: 5")),
 		same("304 with neither", "RFC 9112 6.3", lines("HTTP/1.1 304 Not Modified", "Etag: \"a\"")),
 		same("204", "RFC 9112 6.3", "HTTP/1.1 204 No Content\r\n\r\n"),
