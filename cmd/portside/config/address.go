@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
-
-	"portside/discovery"
 )
 
 var (
@@ -72,65 +69,6 @@ func validHost(host string) bool {
 
 func joinHostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// listen is an address to accept on: a port alone means loopback.
-var listen = scalarForm(parseListen, phrase, schema{"type": []string{"string", "integer"}})
-
-func parseListen(text string) (string, string, string) {
-	const hint = "write 127.0.0.1:7001, or 7001 for the same, or :7001 for every interface"
-	if n, err := strconv.ParseUint(text, 10, 16); err == nil {
-		return joinHostPort("127.0.0.1", int(n)), "", ""
-	}
-	text = strings.TrimPrefix(text, "*")
-	host, port, problem := hostPort(text)
-	switch {
-	case isNumber(text):
-		return "", fmt.Sprintf("port %s is not from 0 to 65535", shown(text)), hint
-	case problem != "":
-		return "", problem, hint
-	case port < 0:
-		return "", shown(text) + " has no port", hint
-	}
-	return joinHostPort(host, port), "", ""
-}
-
-// admin is where the admin API listens: an address, or nowhere.
-var admin = scalarForm(func(text string) (string, string, string) {
-	if text == "" || text == "off" {
-		return "", "", ""
-	}
-	return parseListen(text)
-}, phrase, schema{"type": []string{"string", "integer"}})
-
-// clash reports whether two listeners cannot both have their address. A
-// wildcard takes the port of every address of its family, and in Go [::] and
-// no host at all take both families.
-func clash(a, b string) bool {
-	hostA, portA, _ := hostPort(a)
-	hostB, portB, _ := hostPort(b)
-	if portA != portB || portA == 0 {
-		return false
-	}
-	return covers(hostA, hostB) || covers(hostB, hostA)
-}
-
-func covers(wide, host string) bool {
-	switch wide = ipOf(wide); wide {
-	case "", "::":
-		return true
-	case "0.0.0.0":
-		ip, err := netip.ParseAddr(ipOf(host))
-		return err != nil || ip.Is4()
-	}
-	return strings.EqualFold(wide, ipOf(host))
-}
-
-func ipOf(host string) string {
-	if strings.EqualFold(host, "localhost") {
-		return "127.0.0.1" // what Go listens on for the name
-	}
-	return host
-}
-
 // parseDial reads an address that others can connect to.
 func parseDial(text string, defaultPort int) (address, problem, hint string) {
 	host, port, problem := hostPort(text)
@@ -167,88 +105,3 @@ func withPort(host string) string {
 
 // dial is an address that others can connect to.
 var dial = scalarForm(func(text string) (string, string, string) { return parseDial(text, 0) }, phrase, schema{"type": "string"})
-
-// fixedEndpoint is an address of a fixed list and what is said of it:
-// 10.0.0.8:5432;weight=2;zone=a. Its port may be left to default_port, which
-// [service] completes.
-var fixedEndpoint = scalarForm(parseEndpoint, writeEndpoint, schema{"type": "string"})
-
-func parseEndpoint(text string) (e discovery.Endpoint, problem, hint string) {
-	parts := strings.Split(text, ";")
-	e = discovery.Endpoint{Address: strings.TrimSpace(parts[0]), Weight: 1}
-	if _, _, problem = hostPort(e.Address); problem != "" {
-		return e, problem, "write 10.0.0.7:5432 or [2001:db8::7]:5432"
-	}
-	for _, part := range parts[1:] {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		switch name {
-		case "weight":
-			e.Weight, problem, hint = parseWeight(value)
-		case "zone":
-			e.Zone, problem, hint = parseText(value)
-		case "version":
-			e.Version, problem, hint = parseText(value)
-		default:
-			problem, hint = fmt.Sprintf("unknown attribute %s", shown(name)), "write ;weight=2;zone=a;version=v1"
-		}
-		if problem != "" {
-			return e, problem, hint
-		}
-	}
-	return e, "", ""
-}
-
-func writeEndpoint(e discovery.Endpoint) *node {
-	s := e.Address
-	if e.Weight != 1 {
-		s += ";weight=" + strconv.FormatFloat(e.Weight, 'f', -1, 64)
-	}
-	if e.Zone != "" {
-		s += ";zone=" + e.Zone
-	}
-	if e.Version != "" {
-		s += ";version=" + e.Version
-	}
-	return phrase(s)
-}
-
-// etcdURL is a member of etcd. As etcdctl does, it takes host:port for what tls
-// then decides about.
-var etcdURL = scalarForm(parseEtcdURL, phrase, schema{"type": "string"})
-
-func parseEtcdURL(text string) (string, string, string) {
-	if !strings.Contains(text, "://") {
-		address, problem, _ := parseDial(text, 0)
-		return address, problem, "write http://127.0.0.1:2379"
-	}
-	u, problem := parseURL(text)
-	switch {
-	case problem != "":
-		return "", problem, "write http://127.0.0.1:2379, and etcd.username and etcd.password apart"
-	case u.Port() == "":
-		return "", "has no port", fmt.Sprintf("write %s://%s:2379", u.Scheme, u.Host)
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "":
-		return "", "has a path", fmt.Sprintf("write %s://%s; the prefix of keys is etcd.prefix", u.Scheme, u.Host)
-	}
-	u.Path = ""
-	return u.String(), "", ""
-}
-
-// parseURL reads an http or https URL. What it says never shows the text, which
-// may hold a password.
-func parseURL(text string) (u *url.URL, problem string) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		return nil, "is no URL"
-	case u.User != nil:
-		return nil, "a URL with a user or password in it"
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Sprintf("a URL that is neither http nor https but %s", shown(u.Scheme))
-	}
-	if _, _, problem := hostPort(u.Host); problem != "" || u.Hostname() == "" {
-		return nil, "a URL without a valid host"
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return u, ""
-}

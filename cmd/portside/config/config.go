@@ -98,7 +98,7 @@ const (
 // Timeouts bound the steps of a connection or a request.
 type Timeouts struct {
 	Connect  time.Duration // one attempt
-	Idle     time.Duration // no byte in either direction
+	Idle     time.Duration // no byte in either direction; zero: for ever
 	Head     time.Duration // a client's whole request head
 	Response time.Duration // a backend's response head; zero: for ever
 }
@@ -106,7 +106,7 @@ type Timeouts struct {
 // Retry bounds how often a failure is tried elsewhere.
 type Retry struct {
 	Attempts int     // in all, the first included
-	Budget   float64 // retries per request, over time; from 0 to 1
+	Budget   float64 // share of requests that may be second tries, from 0 to 1
 }
 
 // OnRemove is what becomes of connections to an endpoint that has left.

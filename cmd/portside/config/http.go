@@ -4,8 +4,11 @@ var forwarded = enum("forwarded", []Forwarded{ForwardedOff, ForwardedAppend, For
 
 var limitsSection = section(
 	at("head", "Bytes of a whole request head.", size(1<<10, 64<<10), func(l *Limits) *int64 { return &l.Head }),
-	at("fields", "Header fields of a request.", count(1, 1<<12), func(l *Limits) *int { return &l.Fields }),
+	at("fields", "Header fields of a request.", count(1, maxFields), func(l *Limits) *int { return &l.Fields }),
 )
+
+// maxFields is what a parsed head has room for (proxy/http1).
+const maxFields = 128
 
 var accessLogSection = section(
 	at("file", "Where the lines go; stdout is the standard output.", logFile, func(a *AccessLog) *string { return &a.File }),
@@ -44,8 +47,10 @@ var accessLog = form[*AccessLog]{
 		}
 		offOrAccessLog.read(r, p, v)
 	},
-	write:    offOrAccessLog.write,
-	describe: offOrAccessLog.describe,
+	write: offOrAccessLog.write,
+	describe: func(w vocabulary, v *AccessLog) schema {
+		return schema{"anyOf": []schema{{"const": stdout}, offOrAccessLog.describe(w, v)}}
+	},
 }
 
 var offOrAccessLog = optional(accessLogSection, newAccessLog)
@@ -56,6 +61,6 @@ func newHTTP() HTTP {
 	return HTTP{
 		Forwarded: ForwardedAppend,
 		MaxIdle:   64,
-		Limits:    Limits{Head: 64 << 10, Fields: 128},
+		Limits:    Limits{Head: 64 << 10, Fields: maxFields},
 	}
 }

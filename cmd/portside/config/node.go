@@ -70,7 +70,7 @@ func (o *origin) line(n int) string {
 
 var (
 	secretKey = regexp.MustCompile(`(?i)(pas+w|pwd|secret|token)[\w-]*["']?\s*:`)
-	userinfo  = regexp.MustCompile(`://[^/\s]*@`)
+	userinfo  = regexp.MustCompile(`(://|\b[\w.-]+:)[^\s"']*@`)
 )
 
 // hideSecrets returns the lines of a file fit to be shown: what follows a key
@@ -79,7 +79,7 @@ func hideSecrets(text string) []string {
 	lines := strings.Split(text, "\n")
 	depth := -1 // of the last such key
 	for i, line := range lines {
-		line = userinfo.ReplaceAllString(strings.TrimRight(line, "\r"), "://***@")
+		line = userinfo.ReplaceAllString(strings.TrimRight(line, "\r"), "${1}***@")
 		indent := len(line) - len(strings.TrimLeft(line, " "))
 		if depth >= 0 && (indent > depth || strings.TrimSpace(line) == "") {
 			lines[i] = "***"

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
@@ -36,42 +35,3 @@ var etcdKey = scalarForm(func(text string) (string, string, string) {
 	}
 	return parseText(text)
 }, phrase, schema{"type": "string"})
-
-// format and writtenFormat are words of the record package, which the caller
-// passes on: those that can be read, and those that can be written.
-var (
-	format        = formatOf(func(w vocabulary) []string { return w.formats })
-	writtenFormat = formatOf(func(w vocabulary) []string { return w.written })
-)
-
-// formatOf is one of the known formats. What follows a plus sign chooses among
-// the several addresses of one record (kratos+grpc).
-func formatOf(known func(vocabulary) []string) form[string] {
-	return form[string]{
-		read: func(r *reader, p place, v *string) {
-			text, ok := r.plain(p)
-			if !ok {
-				return
-			}
-			base, choice, plus := strings.Cut(text, "+")
-			list := known(r.words)
-			switch {
-			case base == "", plus && choice == "":
-				r.wrong(p, shown(text)+" is no format", "one of "+nameAll(list))
-			case len(list) > 0 && !slices.Contains(list, base):
-				problem, hint := oneOf("format", base, list)
-				r.wrong(p, problem, hint)
-			default:
-				*v = text
-			}
-		},
-		write: phrase,
-		describe: func(w vocabulary, _ string) schema {
-			list := known(w)
-			if len(list) == 0 {
-				return schema{"type": "string"}
-			}
-			return anyOrVariable(schema{"enum": list}, schema{"type": "string", "pattern": `\+`})
-		},
-	}
-}

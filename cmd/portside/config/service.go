@@ -41,8 +41,8 @@ func httpOf[T any](of func(*HTTP) *T) func(*Service) *T {
 	return func(s *Service) *T { return of(&s.HTTP) }
 }
 
-// positive is a duration that may not be zero: to the parts of portside zero
-// means the default, so a user's 0s would be something else than it says.
+// positive is a duration that has to be one: zero would mean nothing, or, to the
+// parts of portside, their default.
 var positive = duration(time.Millisecond)
 
 var protocol = enum("protocol", []Protocol{ProtocolTCP, ProtocolHTTP}, map[string]string{
@@ -57,14 +57,14 @@ var fixedEndpoints = listOf(fixedEndpoint, "[10.0.0.7:5432]")
 
 var timeoutsSection = section(
 	at("connect", "One attempt to connect.", positive, func(t *Timeouts) *time.Duration { return &t.Connect }),
-	at("idle", "No byte in either direction.", positive, func(t *Timeouts) *time.Duration { return &t.Idle }),
+	at("idle", "No byte in either direction; 0s: for ever.", duration(0), func(t *Timeouts) *time.Duration { return &t.Idle }),
 	at("head", "A client's whole request head.", positive, func(t *Timeouts) *time.Duration { return &t.Head }),
 	at("response", "A backend's response head; 0s: for ever.", duration(0), func(t *Timeouts) *time.Duration { return &t.Response }),
 )
 
 var retrySection = section(
 	at("attempts", "In all, the first included; 1 turns retries off.", count(1, 100), func(r *Retry) *int { return &r.Attempts }),
-	at("budget", "Retries per request, over time.", ratio, func(r *Retry) *float64 { return &r.Budget }),
+	at("budget", "Share of requests that may be second tries; 0%: none.", share, func(r *Retry) *float64 { return &r.Budget }),
 )
 
 var onRemove = enum("on_remove", []OnRemove{RemoveDrain, RemoveClose}, nil)
