@@ -8,8 +8,8 @@ import "math"
 // Chunk extensions are checked, bounded and dropped. Trailer fields are checked,
 // and those that may be merged or passed on are kept.
 type ChunkReader struct {
-	// Trailer collects the trailer fields that may be passed on, as field lines
-	// to put behind the last chunk; see [AppendLastChunk]. Empty until [ChunkReader.Done].
+	// Trailer is, once the body is done, the trailer fields that may be passed
+	// on, as field lines to put behind the last chunk: see [AppendLastChunk].
 	// Lend it memory with Reset to avoid allocating when there are some.
 	Trailer []byte
 

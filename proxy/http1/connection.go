@@ -84,9 +84,11 @@ func (f *Fields) keepAlive(minor int) bool {
 // upgrade is the protocol list of an Upgrade that counts, else nil.
 //
 // RFC 9110 7.8: it must be named by Connection, and a server MUST ignore it in
-// HTTP/1.0. Several lines are one list too many; a server MAY ignore it.
+// HTTP/1.0. Several lines are one list too many; a server MAY ignore it. So is
+// h2c, alone or in a list: its HTTP2-Settings is never passed on, and behind an
+// upgrade nobody checks what is asked for ("h2c smuggling", Bishop Fox 2020).
 func (f *Fields) upgrade(minor int) []byte {
-	if minor == 0 || f.options&(optUpgrade|upgrades) != optUpgrade {
+	if minor == 0 || f.options&(optUpgrade|upgrades) != optUpgrade || f.lists(Upgrade, "h2c") {
 		return nil
 	}
 	return f.Get(Upgrade)

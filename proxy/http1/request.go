@@ -23,7 +23,8 @@ type Request struct {
 	Expect100 bool
 	// Trailers: the client takes a trailer section (TE: trailers).
 	Trailers bool
-	// Upgrade is the value of a valid Upgrade field, nil if there is none.
+	// Upgrade is the value of a valid Upgrade field, nil if there is none or if
+	// it lists h2c.
 	// AppendHead leaves it out: whether it is passed on is the caller's choice.
 	Upgrade []byte
 	Fields

@@ -111,3 +111,25 @@ func TestAResponseHeadHasItsLimit(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusedStatusLineSaysWhy(t *testing.T) {
+	for raw, want := range map[string]*SyntaxError{
+		"HTTP/1.1 20 OK\r\n":     errStatusLine,
+		"HTTP/1.1  200 OK\r\n":   errStatusLine,
+		"HTTP/1.1\t200 OK\r\n":   errStatusLine,
+		"HTTP/1.1 200OK\r\n":     errStatusLine,
+		"HTTP/1.1 200 \x00\r\n":  errStatusLine,
+		"HTTP/1.1 600 OK\r\n":    errStatus,
+		"HTTP/1.1 0":             errStatus,
+		"HTTP/1.1 200 OK\n":      errBareLF,
+		"HTTP/1.1 200\n":         errBareLF,
+		"HTTP/1.1 200 OK\rX\r\n": errBareCR,
+		"HTTP/2 200\r\n":         errVersion,
+		"HTTP/2.0 200\r\n":       errUnsupported,
+	} {
+		var r Response
+		if _, err := r.Parse([]byte(raw), GET, Limits{}); err != error(want) {
+			t.Errorf("%q is refused with %v, want %v", raw, err, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ func hostCases() []Case {
 		accept("an address of IPv4", "RFC 3986 3.2.2", host("127.0.0.1:80"), host("127.0.0.1:80")),
 		accept("an address of IPv6", "RFC 3986 3.2.2", host("[2001:db8::1]:443"), host("[2001:db8::1]:443")),
 		accept("an address of IPv4 within IPv6", "RFC 4291 2.2", host("[::ffff:1.2.3.4]"), host("[::ffff:1.2.3.4]")),
+		accept("the largest port", "RFC 9293 3.1", host("a:65535"), host("a:65535")),
 		accept("an empty port", "RFC 3986 3.2.3", host("a:"), host("a:")),
 		accept("an underscore in a host", "RFC 3986 3.2.2", host("my_service"), host("my_service")),
 		accept("a dot at the end of a host", "RFC 3986 3.2.2", host("a.example."), host("a.example.")),
