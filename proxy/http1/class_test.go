@@ -65,3 +65,14 @@ func TestAddressesAreThoseOfNetip(t *testing.T) {
 		}
 	})
 }
+
+func TestIsComparesTokensAlone(t *testing.T) {
+	for b, want := range map[string]bool{"h2c": true, "H2C": true, "h2": false, "h2cc": false, "": false, "h\x12c": false, "h2\x43": true} {
+		if got := Is([]byte(b), "h2c"); got != want {
+			t.Errorf("Is(%q, h2c) = %v, want %v", b, got, want)
+		}
+	}
+	if Is(nil, "") {
+		t.Error("nothing is taken for a token")
+	}
+}
