@@ -60,7 +60,7 @@ func newAccessLog() AccessLog { return AccessLog{File: stdout, Format: LogJSON, 
 func newHTTP() HTTP {
 	return HTTP{
 		Forwarded: ForwardedAppend,
-		MaxIdle:   64,
+		MaxIdle:   128, // as proxy has it
 		Limits:    Limits{Head: 64 << 10, Fields: maxFields},
 	}
 }

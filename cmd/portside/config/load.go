@@ -40,7 +40,7 @@ type Options struct {
 func Load(o Options) (*Config, error) {
 	r, c := newReader(o), defaults()
 	for _, doc := range r.documents(o, &c) {
-		root.read(r, r.root(doc), &c)
+		fileSection.read(r, r.root(doc), &c)
 	}
 	if !r.exhausted() {
 		settle(r, &c)

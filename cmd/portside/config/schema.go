@@ -25,7 +25,7 @@ func patternOrVariable(pattern string) schema {
 // from the tables that read the file, so it knows the same keys and defaults.
 // Formats and written are as in [Options]; empty allows any format.
 func Schema(formats, written []string) []byte {
-	s := root.describe(vocabulary{formats, written}, defaults())
+	s := fileSection.describe(vocabulary{formats, written}, defaults())
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "portside.yaml"
 	text, err := json.MarshalIndent(s, "", "  ")

@@ -78,6 +78,6 @@ func doubleQuote(text string) string {
 // stands ${PORTSIDE_ETCD_PASSWORD}: set it to load the text.
 func (c *Config) Effective() []byte {
 	var b strings.Builder
-	root.write(*c).yaml(&b, 0)
+	fileSection.write(*c).yaml(&b, 0)
 	return []byte(b.String())
 }

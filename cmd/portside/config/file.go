@@ -2,8 +2,8 @@ package config
 
 import "time"
 
-// root is the whole file.
-var root = section(
+// fileSection is the whole file.
+var fileSection = section(
 	at("etcd", "Where etcd is.", etcdSection, func(c *Config) *Etcd { return &c.Etcd }),
 	at("admin", "Address of the admin API, metrics and dashboard; a port alone means loopback; \"\" turns it off.",
 		admin, func(c *Config) *string { return &c.Admin }),
