@@ -2,7 +2,8 @@ package relay
 
 import "sync"
 
-// size is of the buffers, 32 KiB: see the commit that set it for what others cost.
+// size is of the buffers. Half of it costs a fifth more CPU per byte of a long
+// flow, twice of it saves a tenth, and long flows are spliced where that works.
 const size = 32 << 10
 
 type buffer [size]byte

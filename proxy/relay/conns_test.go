@@ -19,7 +19,7 @@ var kinds = []struct {
 }{
 	{"tcp", true, tcpPair},
 	{"unix", true, unixPair},
-	{"pipe", false, func(testing.TB) (Conn, Conn) { return newPipe() }},
+	{"duplex", false, func(testing.TB) (Conn, Conn) { return newDuplex() }},
 }
 
 func tcpPair(t testing.TB) (Conn, Conn) {
@@ -54,26 +54,26 @@ func connect(t testing.TB, l net.Listener) (Conn, Conn) {
 	return a.(Conn), b.(Conn)
 }
 
-// pipe is a conn that is no socket: two net.Pipes, one a direction, so that
+// duplex is a conn that is no socket: two net.Pipes, one a direction, so that
 // each can end alone.
-type pipe struct {
+type duplex struct {
 	net.Conn // reads
 	w        net.Conn
 }
 
-func newPipe() (Conn, Conn) {
+func newDuplex() (Conn, Conn) {
 	r1, w1 := net.Pipe()
 	r2, w2 := net.Pipe()
-	return &pipe{r1, w2}, &pipe{r2, w1}
+	return &duplex{r1, w2}, &duplex{r2, w1}
 }
 
-func (p *pipe) Write(b []byte) (int, error) { return p.w.Write(b) }
-func (p *pipe) CloseWrite() error           { return p.w.Close() }
-func (p *pipe) Close() error                { return errors.Join(p.Conn.Close(), p.w.Close()) }
-func (p *pipe) SetWriteDeadline(t time.Time) error {
+func (p *duplex) Write(b []byte) (int, error) { return p.w.Write(b) }
+func (p *duplex) CloseWrite() error           { return p.w.Close() }
+func (p *duplex) Close() error                { return errors.Join(p.Conn.Close(), p.w.Close()) }
+func (p *duplex) SetWriteDeadline(t time.Time) error {
 	return p.w.SetWriteDeadline(t)
 }
-func (p *pipe) SetDeadline(t time.Time) error {
+func (p *duplex) SetDeadline(t time.Time) error {
 	return errors.Join(p.Conn.SetReadDeadline(t), p.w.SetWriteDeadline(t))
 }
 
@@ -90,10 +90,18 @@ type running struct {
 
 func start(t testing.TB, pair func(testing.TB) (Conn, Conn), cfg Config) *running {
 	t.Helper()
+	return startWith(t, pair, cfg, func(*relay) {})
+}
+
+// startWith lets change alter the relay before it runs.
+func startWith(t testing.TB, pair func(testing.TB) (Conn, Conn), cfg Config, change func(*relay)) *running {
+	t.Helper()
 	r := &running{t: t, done: make(chan Result, 1)}
 	r.client, r.innerClient = pair(t)
 	r.backend, r.innerBackend = pair(t)
-	go func() { r.done <- Run(r.innerClient, r.innerBackend, cfg) }()
+	inner := newRelay(r.innerClient, r.innerBackend, cfg)
+	change(inner)
+	go func() { r.done <- inner.run() }()
 	t.Cleanup(func() { r.client.Close(); r.backend.Close() })
 	return r
 }

@@ -11,6 +11,7 @@ type direction struct {
 
 	buf      *buffer // held only while there is something to move
 	pending  []byte  // read and not yet taken by dst
+	splice   splice  // instead of the two, for long flows
 	admitted bool    // the first bytes were allowed to pass
 	draining bool    // src is gone: nothing follows what has already come
 	clean    bool    // the end of src's stream was passed on to dst
@@ -22,6 +23,7 @@ type direction struct {
 }
 
 func (d *direction) prepare() {
+	d.splice.after = spliceAfter
 	d.onReadable, d.onWritable, d.onWritableOnce = d.pump, d.push, d.pushOnce
 }
 
@@ -34,7 +36,7 @@ func (d *direction) run() {
 
 // read waits until bytes are pending; false means that no more will be.
 func (d *direction) read() bool {
-	for len(d.pending) == 0 {
+	for d.waiting() == 0 {
 		if err := d.fetch(); err != nil && !d.sourceFailed(err) {
 			return false
 		}
@@ -44,13 +46,13 @@ func (d *direction) read() bool {
 
 // deliver waits until dst has taken what is pending; false means that it won't.
 func (d *direction) deliver() bool {
-	if len(d.pending) == 0 {
+	if d.waiting() == 0 {
 		return true
 	}
 	if !d.admitted {
 		d.admitted = d.admit()
 	}
-	for d.admitted && d.writeErr == nil && len(d.pending) > 0 {
+	for d.admitted && d.writeErr == nil && d.waiting() > 0 {
 		d.write()
 	}
 	if d.writeErr != nil {
@@ -62,6 +64,9 @@ func (d *direction) deliver() bool {
 	d.drop()
 	return true
 }
+
+// waiting is how many bytes were read and not yet taken by dst.
+func (d *direction) waiting() int { return len(d.pending) + d.splice.held }
 
 // fetch waits for bytes from src.
 func (d *direction) fetch() error {
@@ -80,7 +85,11 @@ func (d *direction) fetch() error {
 
 // write writes what is pending to dst, waiting where dst makes it wait.
 func (d *direction) write() {
-	if d.dst.raw != nil {
+	switch {
+	case d.splice.held > 0:
+		d.writeSocket(d.splice.onWritable)
+		return
+	case d.dst.raw != nil:
 		d.writeSocket(d.onWritable)
 		return
 	}
@@ -92,6 +101,10 @@ func (d *direction) write() {
 // took notes that dst has taken n of the pending bytes.
 func (d *direction) took(n int) {
 	d.pending = d.pending[n:]
+	d.count(n)
+}
+
+func (d *direction) count(n int) {
 	d.moved.Add(int64(n))
 	if d.shared != nil {
 		d.shared.Add(int64(n))
@@ -110,4 +123,5 @@ func (d *direction) drop() {
 		buffers.Put(d.buf)
 		d.buf = nil
 	}
+	d.splice.drop()
 }

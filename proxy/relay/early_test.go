@@ -104,6 +104,12 @@ func TestEarlyRacesWithTheClientsFirstBytes(t *testing.T) {
 			b, _ := io.ReadAll(backend)
 			got <- string(b)
 		}()
+		ended := make(chan error, 1)
+		go func() {
+			client.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_, err := client.Read(make([]byte, 1))
+			ended <- err
+		}()
 		select {
 		case res := <-done:
 			if res.End != Early {
@@ -114,11 +120,14 @@ func TestEarlyRacesWithTheClientsFirstBytes(t *testing.T) {
 				t.Fatalf("handed back %q, then %q, %v; want hello", res.Unsent, rest, err)
 			}
 			innerClient.Close()
+			<-ended
 			if b := <-got; b != "" {
 				t.Fatalf("the backend got %q of an attempt called early", b)
 			}
-		case <-time.After(20 * time.Millisecond): // delivered
-			expectEOF(t, client)
+		case err := <-ended: // delivered
+			if err != io.EOF {
+				t.Fatalf("the client got %v; want the backend's end", err)
+			}
 			client.CloseWrite()
 			if res := <-done; res.End != Done {
 				t.Fatalf("ended %v, %v; want done", res.End, res.Err)

@@ -144,7 +144,7 @@ func (r *relay) finish() Result {
 		r.end = Done
 	}
 	res := Result{ToBackend: r.up.moved.Load(), ToClient: r.down.moved.Load(), End: r.end, Err: r.err}
-	upCut, downCut := len(r.up.pending) > 0, len(r.down.pending) > 0
+	upCut, downCut := r.up.waiting() > 0, r.down.waiting() > 0
 	if r.end == Early && upCut {
 		res.Unsent = append([]byte(nil), r.up.pending...)
 	}

@@ -109,7 +109,7 @@ func TestIdleRelayEnds(t *testing.T) {
 	for _, state := range []string{"open", "client ended", "backend ended", "blocked"} {
 		t.Run(state, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := start(t, func(testing.TB) (Conn, Conn) { return newPipe() }, Config{Idle: idle})
+				r := start(t, func(testing.TB) (Conn, Conn) { return newDuplex() }, Config{Idle: idle})
 				switch state {
 				case "client ended":
 					r.client.CloseWrite()

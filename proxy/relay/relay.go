@@ -73,7 +73,10 @@ type Result struct {
 // as it was. To cancel, close both conns from outside: Run then returns at once
 // with [Closed].
 func Run(client, backend Conn, cfg Config) Result {
-	r := newRelay(client, backend, cfg)
+	return newRelay(client, backend, cfg).run()
+}
+
+func (r *relay) run() Result {
 	idle := r.watchIdle()
 	r.other.Go(r.up.run)
 	r.down.run()

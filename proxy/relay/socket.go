@@ -15,7 +15,11 @@ var errDrained = errors.New("nothing left to read")
 // takes them at once.
 func (d *direction) fetchSocket() error {
 	d.readErr = nil
-	if err := d.src.raw.Read(d.onReadable); err != nil {
+	callback := d.spliceCallback()
+	if callback == nil {
+		callback = d.onReadable
+	}
+	if err := d.src.raw.Read(callback); err != nil {
 		return err
 	}
 	return d.readErr
@@ -40,11 +44,7 @@ func (d *direction) pump(fd uintptr) (done bool) {
 		case errno == syscall.EINTR:
 			continue
 		case errno == syscall.EAGAIN:
-			d.drop()
-			if d.draining {
-				d.readErr = errDrained
-			}
-			return d.draining
+			return d.noMore()
 		case errno != 0:
 			d.drop()
 			d.readErr = os.NewSyscallError("read", errno)
@@ -58,10 +58,20 @@ func (d *direction) pump(fd uintptr) (done bool) {
 		if !d.admitted || d.dst.raw == nil {
 			return true
 		}
-		if d.tryWrite(); len(d.pending) > 0 {
+		d.tryWrite()
+		if len(d.pending) > 0 || d.splice.copied(n, n == size) {
 			return true
 		}
 	}
+}
+
+// noMore gives the buffer back until src has bytes again, if it ever will.
+func (d *direction) noMore() (done bool) {
+	d.drop()
+	if d.draining {
+		d.readErr = errDrained
+	}
+	return d.draining
 }
 
 // tryWrite writes what dst takes without waiting.

@@ -1,0 +1,142 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// startSplicing is start with every bufferful taken for a long flow.
+func startSplicing(t *testing.T, pair func(testing.TB) (Conn, Conn), cfg Config) *running {
+	t.Helper()
+	return startWith(t, pair, cfg, func(r *relay) { r.up.splice.after, r.down.splice.after = 1, 1 })
+}
+
+// closeFreePipes makes sure that a test sees pipes of its own making only.
+func closeFreePipes() {
+	for {
+		select {
+		case p := <-freePipes:
+			p.close()
+		default:
+			return
+		}
+	}
+}
+
+func TestSplicedBytesArriveWhole(t *testing.T) {
+	for _, k := range kinds {
+		if !k.socket {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			closeFreePipes()
+			var counters Counters
+			r := startSplicing(t, k.pair, Config{Idle: time.Minute, Counters: &counters})
+			exchange(t, r, volume())
+			res := r.result()
+			if res.End != Done || res.ToBackend != volume() || res.ToClient != volume() {
+				t.Errorf("ended %v with %d and %d bytes; want done with %d each", res.End, res.ToBackend, res.ToClient, volume())
+			}
+			if counters.ToBackend.Load() != volume() || counters.ToClient.Load() != volume() {
+				t.Errorf("shared counters say %d and %d; want %d each", counters.ToBackend.Load(), counters.ToClient.Load(), volume())
+			}
+			if len(freePipes) == 0 {
+				t.Error("no pipe was used; the test was to splice")
+			}
+			noPipeInUse(t)
+		})
+	}
+}
+
+func noPipeInUse(t *testing.T) {
+	t.Helper()
+	if open, free := int(openPipes.Load()), len(freePipes); open != free {
+		t.Errorf("%d pipes are open and %d free; want none in use", open, free)
+	}
+}
+
+func TestLongFlowIsSpliced(t *testing.T) {
+	closeFreePipes()
+	r := start(t, tcpPair, Config{})
+	exchange(t, r, 50<<20)
+	r.result()
+	if len(freePipes) == 0 {
+		t.Error("50 MiB each way used no pipe; long flows cost twice as much without")
+	}
+}
+
+func TestSplicedBytesPrecedeTheReset(t *testing.T) {
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
+	r := startSplicing(t, tcpPair, Config{})
+	if _, err := r.backend.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the relay's kernel has the bytes", func() bool { return unsentBytes(t, r.backend) == 0 })
+	reset(t, r.backend)
+	got, err := io.ReadAll(plain{r.client})
+	if !isReset(err) || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes, %v; want %d and a reset", len(got), err, len(sent))
+	}
+	if res := r.result(); res.End != BackendReset {
+		t.Errorf("ended %v, %v; want backend reset", res.End, res.Err)
+	}
+	noPipeInUse(t)
+}
+
+func TestPipeWithBytesInItIsNotReused(t *testing.T) {
+	closeFreePipes()
+	r := startSplicing(t, tcpPair, Config{Idle: time.Hour})
+	fill(r.backend) // the client reads nothing
+	waitUntil(t, "a pipe is in use", func() bool { return int(openPipes.Load()) > len(freePipes) })
+	time.Sleep(50 * time.Millisecond)
+	r.innerClient.Close()
+	r.innerBackend.Close()
+	if res := r.result(); res.End != Closed {
+		t.Errorf("ended %v, %v; want closed", res.End, res.Err)
+	}
+	noPipeInUse(t)
+	for range len(freePipes) {
+		p := <-freePipes
+		if n, _ := unix.Read(p.r, make([]byte, 1)); n > 0 {
+			t.Error("a free pipe held bytes; another relay would send them")
+		}
+		p.close()
+	}
+}
+
+func TestWithoutPipesBytesAreCopied(t *testing.T) {
+	closeFreePipes()
+	var taken []*pipe
+	for p := takePipe(); p != nil; p = takePipe() {
+		taken = append(taken, p)
+	}
+	if len(taken) != maxPipes {
+		t.Errorf("%d pipes were to be had; want %d at the most", len(taken), maxPipes)
+	}
+	r := startSplicing(t, tcpPair, Config{})
+	exchange(t, r, 20<<20)
+	if res := r.result(); res.End != Done {
+		t.Errorf("ended %v, %v; want done", res.End, res.Err)
+	}
+	for _, p := range taken {
+		p.free()
+	}
+	noPipeInUse(t)
+}
+
+func TestShortMessagesEndSplicing(t *testing.T) {
+	s := splice{after: 1, full: 1}
+	for range spliceSmall {
+		if !s.on() {
+			t.Fatal("splicing ended too soon")
+		}
+		s.spliced(spliceMin - 1)
+	}
+	if s.on() {
+		t.Errorf("still splicing after %d calls that moved little; want copying, it is cheaper", spliceSmall)
+	}
+}
