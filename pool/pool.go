@@ -102,6 +102,11 @@ func (p *Pool) none(v *view) error {
 	}
 }
 
+// Others reports whether there is a backend to choose that is not in tried.
+func (p *Pool) Others(tried []*Backend) bool {
+	return firstUntried(p.view.Load().ready, tried) != nil
+}
+
 // FailingOpen reports whether every backend that is left to choose from fails,
 // and is kept only so that the pool is not empty: no time for second tries.
 func (p *Pool) FailingOpen() bool { return p.view.Load().failOpen }

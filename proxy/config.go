@@ -12,6 +12,8 @@ import (
 	"cmp"
 	"log/slog"
 	"time"
+
+	"portside/proxy/http1"
 )
 
 // Config says how a service is proxied. It is copied by the constructors.
@@ -28,6 +30,8 @@ type Config struct {
 	// DrainTimeout is how long clients may finish once Serve's context has
 	// ended. Zero: 30 s. Negative: not at all.
 	DrainTimeout time.Duration
+	// HTTP is what only an HTTP service has.
+	HTTP HTTPConfig
 	// Log gets one line for what an operator should know; nil: silent.
 	Log *slog.Logger
 }
@@ -60,6 +64,8 @@ func (c Config) withDefaults() *Config {
 	t.Connect = cmp.Or(t.Connect, time.Second)
 	t.Idle = max(cmp.Or(t.Idle, 5*time.Minute), 0)
 	t.Head = cmp.Or(t.Head, 10*time.Second)
+	c.HTTP.Forwarded = cmp.Or(c.HTTP.Forwarded, ForwardedAppend)
+	c.HTTP.MaxIdle = cmp.Or(c.HTTP.MaxIdle, 128)
 	c.Retry.Attempts = cmp.Or(c.Retry.Attempts, 3)
 	c.Retry.Budget = cmp.Or(c.Retry.Budget, 0.2)
 	c.RemoveTimeout = cmp.Or(c.RemoveTimeout, 5*time.Minute)
@@ -69,3 +75,27 @@ func (c Config) withDefaults() *Config {
 	}
 	return &c
 }
+
+// HTTPConfig is what only an HTTP service has.
+type HTTPConfig struct {
+	// Forwarded is what becomes of X-Forwarded-For, -Host and -Proto, and
+	// whether Via is said. Empty: [ForwardedAppend].
+	Forwarded Forwarded
+	// MaxIdle is how many idle connections to each backend are kept. Zero: 128.
+	// Negative: none.
+	MaxIdle int
+	// Limits bound heads; zero: http1's.
+	Limits http1.Limits
+	// AccessLog, when set, gets a line for each request.
+	AccessLog *AccessLog
+}
+
+// Forwarded is what a service does with what names the client.
+type Forwarded string
+
+// What it does.
+const (
+	ForwardedAppend  Forwarded = "append"  // the client's address is added to what it says
+	ForwardedReplace Forwarded = "replace" // what the client says is dropped
+	ForwardedOff     Forwarded = "off"     // passed on as it came; no Via
+)

@@ -42,16 +42,14 @@ func agreeEtcd(r *reader, e Etcd) {
 	}
 }
 
-// agreeSchemes: etcd's client lets the first endpoint decide for all, and with
-// http drops a configured tls in silence. Neither is left to chance.
+// agreeSchemes: etcd's client lets the first endpoint decide for all, which is
+// not left to chance.
 func agreeSchemes(r *reader, e Etcd) {
 	first, _, _ := strings.Cut(strings.Join(e.Endpoints, ""), "://")
 	for i, endpoint := range e.Endpoints {
-		scheme, rest, _ := strings.Cut(endpoint, "://")
+		scheme, _, _ := strings.Cut(endpoint, "://")
 		switch {
 		case endpoint == "": // reported already
-		case scheme == "http" && e.TLS != nil:
-			r.wrongAt(item("etcd.endpoints", i), "is http, but `tls` is set", "write https://"+rest)
 		case scheme != first:
 			r.wrongAt(item("etcd.endpoints", i), fmt.Sprintf("is %s, but the first endpoint is %s", scheme, first), "all are one or the other")
 		}

@@ -98,7 +98,6 @@ var faultCases = []struct {
 	{"URL with a password", "etcd: {endpoints: [\"http://u:hunter2@etcd:2379\"]}\n", []string{"1:20: etcd.endpoints.0: user or password in it; write http://127.0.0.1:2379, and etcd.username"}},
 	{"URL without a host", "etcd: {endpoints: [\"http://:2379\"]}\n", []string{"1:20: etcd.endpoints.0: without a valid host"}},
 	{"mixed schemes", "etcd:\n  endpoints:\n    - https://a:1\n    - http://b:1\n", []string{"4:7: etcd.endpoints.1: is http, but the first endpoint is https"}},
-	{"http with tls", "etcd: {endpoints: [\"http://a:1\"], tls: {server_name: a}}\n", []string{"1:20: etcd.endpoints.0: is http, but `tls` is set; write https://a:1"}},
 	{"cert without key", "etcd: {endpoints: [\"https://a:1\"], tls: {cert: c.pem}}\n", []string{"1:48: etcd.tls.cert: has no `key` beside it"}},
 	{"key without cert", "etcd: {endpoints: [\"https://a:1\"], tls: {key: k.pem}}\n", []string{"1:47: etcd.tls.key: has no `cert` beside it"}},
 	{"missing files", "etcd: {endpoints: [\"https://a:1\"], tls: {ca: no-ca, cert: no-cert, key: no-key}}\n", []string{

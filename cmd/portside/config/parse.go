@@ -130,8 +130,14 @@ func (t *translator) at(tok *token.Token) position {
 func (t *translator) translate(path string, n ast.Node) *node {
 	switch n := n.(type) {
 	case *ast.MappingNode:
+		if len(n.Values) == 1 && glued(n.Values[0]) && !braced(n) {
+			return t.glue(n.Values[0])
+		}
 		return t.table(path, t.start(n), n.Values)
 	case *ast.MappingValueNode:
+		if glued(n) {
+			return t.glue(n)
+		}
 		return t.table(path, t.at(n.Key.GetToken()), []*ast.MappingValueNode{n})
 	case *ast.SequenceNode:
 		return t.list(path, n)
@@ -152,6 +158,27 @@ func (t *translator) translate(path string, n ast.Node) *node {
 	tok := n.GetToken()
 	quoted := tok.Type == token.SingleQuoteType || tok.Type == token.DoubleQuoteType
 	return &node{kind: scalar, at: t.at(tok), text: tok.Value, quoted: quoted}
+}
+
+// glued reports whether n is plain text with a colon in it, 10.0.0.7:5432, which
+// the parser takes for a key and a value inside brackets. YAML 1.2 7.3.3: a colon
+// makes a key only with a space, a comma or a bracket behind it.
+func glued(n *ast.MappingValueNode) bool {
+	key, value := n.Key.GetToken(), n.Value.GetToken()
+	return value != nil && n.Start != nil && plain(key) && plain(value) &&
+		value.Position.Line == n.Start.Position.Line && value.Position.Offset == n.Start.Position.Offset+1
+}
+
+func plain(tok *token.Token) bool {
+	return tok.Type != token.SingleQuoteType && tok.Type != token.DoubleQuoteType && tok.Type != token.MappingStartType && tok.Type != token.SequenceStartType
+}
+
+// braced reports whether n has braces of its own.
+func braced(n *ast.MappingNode) bool { return n.IsFlowStyle }
+
+func (t *translator) glue(n *ast.MappingValueNode) *node {
+	key := n.Key.GetToken()
+	return &node{kind: scalar, at: t.at(key), text: key.Value + ":" + n.Value.GetToken().Value}
 }
 
 // start is where a table begins: its brace, or its first key.

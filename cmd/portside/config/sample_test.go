@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +19,6 @@ import (
 	"portside/pool"
 )
 
-// The sample shows plain http beside tls, each to show its key; together they
-// would be plaintext, which is a fault, so the test reads it with https.
 func TestSampleLoadsToEveryValueItShows(t *testing.T) {
 	sample, err := os.ReadFile("testdata/sample.yaml")
 	if err != nil {
@@ -29,8 +26,7 @@ func TestSampleLoadsToEveryValueItShows(t *testing.T) {
 	}
 	dir := t.TempDir()
 	writeKeyPair(t, dir)
-	text := strings.Replace(string(sample), "[http://127", "[https://127", 1)
-	file := write(t, dir, "portside.yaml", text)
+	file := write(t, dir, "portside.yaml", string(sample))
 
 	got, err := Load(Options{Path: file, Env: variables{"ETCD_PASSWORD": "s3cret$"}.lookup})
 	if err != nil {
@@ -69,7 +65,7 @@ func sampleConfig(dir string) *Config {
 	return &Config{
 		Etcd: Etcd{
 			Config: etcd.Config{
-				Endpoints: []string{"https://127.0.0.1:2379"},
+				Endpoints: []string{"http://127.0.0.1:2379"},
 				Username:  "app", Password: "s3cret$",
 				TLS: &etcd.TLS{
 					CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "client.pem"),
@@ -130,4 +126,24 @@ func writeKeyPair(t *testing.T, dir string) {
 	write(t, dir, "ca.pem", certPEM)
 	write(t, dir, "client.pem", certPEM)
 	write(t, dir, "client-key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+}
+
+// YAML 1.2 7.3.3: in brackets too, a colon with text right behind it is text.
+func TestAddressesInBracketsNeedNoQuotes(t *testing.T) {
+	text := "services:\n  a: {listen: 127.0.0.1:7001, endpoints: [127.0.0.1:80, db.example:81, \"[::1]:82\"]}\n" +
+		"etcd: {endpoints: [http://a:1]}\nregister:\n  b: {address: 10.0.0.5:80, check: {http: http://127.0.0.1:8080/healthz}}\n"
+	got, err := Load(Options{Path: write(t, t.TempDir(), "portside.yaml", text), Env: variables{}.lookup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for _, e := range got.Services[0].Endpoints {
+		addresses = append(addresses, e.Address)
+	}
+	if diff := cmp.Diff([]string{"127.0.0.1:80", "db.example:81", "[::1]:82"}, addresses); diff != "" {
+		t.Errorf("endpoints in brackets within braces (-want +got):\n%s", diff)
+	}
+	if got.Etcd.Endpoints[0] != "http://a:1" || got.Register[0].Check.URL != "http://127.0.0.1:8080/healthz" {
+		t.Errorf("URLs in brackets: %v, %v", got.Etcd.Endpoints, got.Register[0].Check)
+	}
 }

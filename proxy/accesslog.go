@@ -1,0 +1,182 @@
+package proxy
+
+import (
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// AccessLog writes a line for each request. It is safe for concurrent use, and
+// may serve several services. Lines are gathered and written together, at the
+// latest after a second.
+type AccessLog struct {
+	// Out takes whole lines. Its errors are not reported: a full disk must not
+	// end requests.
+	Out io.Writer
+	// Common chooses the Common Log Format; otherwise a line is JSON.
+	Common bool
+	// Sample is the share of requests that leave a line. Zero: all.
+	Sample float64
+	// ErrorsOnly leaves out answers below 500.
+	ErrorsOnly bool
+
+	mu  sync.Mutex
+	buf []byte
+}
+
+// gathered is how many bytes of lines are written together.
+const gathered = 16 << 10
+
+// wants reports whether a request that was answered with status leaves a line.
+func (l *AccessLog) wants(status int) bool {
+	return l != nil && (!l.ErrorsOnly || status >= 500) && (l.Sample == 0 || l.Sample >= 1 || rand.Float64() < l.Sample)
+}
+
+func (l *AccessLog) flush() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write()
+}
+
+func (l *AccessLog) write() {
+	if len(l.buf) > 0 {
+		_, _ = l.Out.Write(l.buf)
+		l.buf = l.buf[:0]
+	}
+}
+
+// line is what is known of one request.
+type line struct {
+	client, method, path, host []byte
+	service, backend           string
+	minor, status, tries       int
+	began                      time.Time
+	took                       time.Duration
+}
+
+func (l *AccessLog) add(e *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Common {
+		l.buf = e.appendCommon(l.buf)
+	} else {
+		l.buf = e.appendJSON(l.buf)
+	}
+	if len(l.buf) >= gathered {
+		l.write()
+	}
+}
+
+func (e *line) appendCommon(b []byte) []byte {
+	b = append(b, e.client...)
+	b = append(b, " - - ["...)
+	b = e.began.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
+	b = append(b, "] \""...)
+	b = appendQuoted(b, e.method)
+	b = append(b, ' ')
+	b = appendQuoted(b, e.path)
+	b = append(b, " HTTP/1."...)
+	b = strconv.AppendInt(b, int64(e.minor), 10)
+	b = append(b, "\" "...)
+	b = strconv.AppendInt(b, int64(e.status), 10)
+	return append(b, " -\n"...)
+}
+
+func (e *line) appendJSON(b []byte) []byte {
+	b = append(b, `{"time":"`...)
+	b = e.began.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = appendText(b, `","client":"`, e.client)
+	b = appendText(b, `","method":"`, e.method)
+	b = appendText(b, `","host":"`, e.host)
+	b = appendText(b, `","path":"`, e.path)
+	b = append(b, `","status":`...)
+	b = strconv.AppendInt(b, int64(e.status), 10)
+	b = append(b, `,"backend":"`...)
+	b = append(b, e.backend...)
+	b = append(b, `","attempts":`...)
+	b = strconv.AppendInt(b, int64(e.tries), 10)
+	b = append(b, `,"duration_ms":`...)
+	b = strconv.AppendFloat(b, float64(e.took)/float64(time.Millisecond), 'f', 3, 64)
+	return append(b, "}\n"...)
+}
+
+func appendText(b []byte, key string, value []byte) []byte {
+	return appendQuoted(append(b, key...), value)
+}
+
+// appendQuoted appends what goes between quotes, in JSON as in the common format:
+// nothing of a client's may end the quotes or the line.
+func appendQuoted(b, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	for len(text) > 0 {
+		c := text[0]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < 0x20 || c == 0x7f:
+			b = append(b, `\u00`...)
+			b = append(b, hex[c>>4], hex[c&15])
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+		default:
+			r, n := utf8.DecodeRune(text)
+			b = utf8.AppendRune(b, r)
+			text = text[n:]
+			continue
+		}
+		text = text[1:]
+	}
+	return b
+}
+
+// cfgLog is the access log in force, or nil.
+func (h *HTTP) cfgLog() *AccessLog { return h.config().HTTP.AccessLog }
+
+// observe takes in that the request is over.
+func (s *httpSession) observe() {
+	x := s.x
+	if x.status == 0 || x.began.IsZero() {
+		return
+	}
+	took := s.h.now().Sub(x.began)
+	s.h.duration.Observe(took)
+	log := s.h.cfgLog()
+	if !log.wants(x.status) {
+		return
+	}
+	e := line{
+		client: s.clientAddress(), method: x.req.Method, path: x.req.Path, host: x.req.Host,
+		minor: x.req.Minor, status: x.status, tries: x.nTry, began: x.began, took: took,
+	}
+	if x.nTry > 0 {
+		e.backend = x.tried[x.nTry-1].Address()
+	}
+	log.add(&e)
+}
+
+// Duration is how long requests took, from their head to the end of their
+// response.
+func (h *HTTP) Duration() HistogramSnapshot { return h.duration.Snapshot() }
+
+// Classes are a backend's answers by class, "2xx" and so on.
+func (h *HTTP) Classes(address string) map[string]uint64 {
+	classes := map[string]uint64{}
+	h.stocks.Range(func(b, v any) bool {
+		if b.(interface{ Address() string }).Address() != address {
+			return true
+		}
+		for i := range v.(*stock).classes {
+			if n := v.(*stock).classes[i].Load(); n > 0 {
+				classes[strconv.Itoa(i)+"xx"] += n
+			}
+		}
+		return true
+	})
+	return classes
+}

@@ -1,0 +1,198 @@
+package proxy
+
+import (
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"portside/pool"
+	"portside/proxy/http1"
+	"portside/proxy/socket"
+)
+
+// exchange is what one request and its response need: buffers and parsed heads.
+// A session borrows one when bytes come and gives it back when it is idle.
+type exchange struct {
+	in   []byte // from the client
+	r, w int    // in[r:w] is read and not used yet
+	out  []byte // the head for the backend, with what has come of the body
+
+	back   []byte // from the backend, behind room for a longer head
+	br, bw int    // back[br:bw] is read and not used yet
+
+	head []byte // a response head, rebuilt
+
+	req      http1.Request
+	resp     http1.Response
+	up       upload
+	chunks   http1.ChunkReader // of the response
+	tried    [8]*pool.Backend
+	nTry     int
+	forgiven bool // a backend was given a second chance after a stale connection
+
+	began  time.Time
+	status int  // of the answer; zero: none was given
+	closes bool // the connection ends with this response
+}
+
+const (
+	inSize   = 16 << 10
+	backSize = 32 << 10
+	headRoom = 1 << 10 // before the response in back: rebuilt heads may be longer
+)
+
+var exchanges = sync.Pool{New: func() any {
+	return &exchange{
+		in:   make([]byte, inSize),
+		back: make([]byte, headRoom+backSize),
+		out:  make([]byte, 0, 8<<10),
+		head: make([]byte, 0, 4<<10),
+	}
+}}
+
+// release gives the exchange back. Buffers that had to grow are not kept.
+func (s *httpSession) release() {
+	x := s.x
+	s.x = nil
+	if len(x.in) > inSize {
+		x.in = make([]byte, inSize)
+	}
+	if len(x.back) > headRoom+backSize {
+		x.back = make([]byte, headRoom+backSize)
+	}
+	if cap(x.out) > 128<<10 {
+		x.out = make([]byte, 0, 8<<10)
+	}
+	x.r, x.w = 0, 0
+	exchanges.Put(x)
+}
+
+// readable is called back when the client may have sent something. Waiting, it
+// holds no exchange.
+func (s *httpSession) readable(fd uintptr) (done bool) {
+	if s.x == nil {
+		s.x = exchanges.Get().(*exchange)
+	}
+	n, errno := socket.Recv(fd, s.x.in)
+	switch {
+	case errno == syscall.EAGAIN:
+		s.release()
+		return false
+	case errno != 0:
+		s.readErr = os.NewSyscallError("recv", errno)
+	case n == 0:
+		s.readErr = io.EOF
+	default:
+		s.readErr, s.x.r, s.x.w = nil, 0, n
+	}
+	return true
+}
+
+// serveOne waits for a request and serves it. It reports whether another may
+// follow on the connection.
+func (s *httpSession) serveOne() bool {
+	if s.x == nil {
+		if !s.enter(phaseIdle) {
+			return false
+		}
+		if err := s.client.ReadRaw(s.onReadable); err != nil || s.readErr != nil {
+			return false
+		}
+	}
+	s.enter(phaseHead)
+	x := s.x
+	x.status, x.closes, x.nTry, x.forgiven = 0, false, 0, false
+	if !s.readHead() {
+		return false
+	}
+	x.began = s.h.now()
+	s.h.requests.Add(1)
+	again := s.proxy()
+	if s.x == nil {
+		return false // it became a tunnel, and ended
+	}
+	s.observe()
+	if again && x.r == x.w {
+		s.release()
+	}
+	return again
+}
+
+// readHead reads and parses a request head. If it cannot, it has answered as far
+// as an answer makes sense.
+func (s *httpSession) readHead() bool {
+	x := s.x
+	limits := s.h.config().HTTP.Limits
+	for {
+		n, err := x.req.Parse(x.in[x.r:x.w], limits)
+		if err == nil {
+			x.r += n
+			return true
+		}
+		if err != http1.ErrIncomplete {
+			s.refuse(err)
+			return false
+		}
+		x.makeRoom()
+		m, err := s.client.Read(x.in[x.w:])
+		if err != nil {
+			x.req.Reset()
+			if p, _ := s.watch.load(); p == phaseEnded && s.watch.why == errHeadSlow {
+				s.answer(408, "timeout", "The request head did not arrive in time.")
+			}
+			return false
+		}
+		x.w += m
+	}
+}
+
+// makeRoom sees to it that there is room behind in[:w]: what is used is dropped,
+// and the buffer grows to what the largest head may need.
+func (x *exchange) makeRoom() {
+	if x.w < len(x.in) {
+		return
+	}
+	if x.r > 0 {
+		x.w = copy(x.in, x.in[x.r:x.w])
+		x.r = 0
+		return
+	}
+	bigger := make([]byte, 4*len(x.in)+1)
+	x.w = copy(bigger, x.in[:x.w])
+	x.in = bigger
+}
+
+// close ends the client's connection. A client that may still be sending is let
+// read our answer first: a close with bytes unread is a reset, which can overtake
+// the answer (RFC 9112 9.6).
+func (s *httpSession) close() {
+	if s.x != nil {
+		if s.linger {
+			s.lingering()
+		}
+		s.release()
+	}
+	_ = s.client.Close()
+}
+
+// Lingering is bounded in time and bytes.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 1 << 20
+)
+
+func (s *httpSession) lingering() {
+	_ = s.client.CloseWrite()
+	_ = s.client.SetReadDeadline(time.Now().Add(lingerTime))
+	for left := lingerBytes; left > 0; {
+		n, err := s.client.Read(s.x.in)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+func (h *HTTP) now() time.Time { return time.Now() }

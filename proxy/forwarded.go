@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"net"
+
+	"portside/proxy/http1"
+)
+
+// mend keeps back those of the client's fields that we say anew.
+func (s *httpSession) mend(how Forwarded) {
+	r := &s.x.req
+	switch how {
+	case ForwardedAppend:
+		r.OmitAll(http1.XForwardedFor)
+	case ForwardedReplace:
+		r.OmitAll(http1.XForwardedFor)
+		r.OmitAll(http1.XForwardedHost)
+		r.OmitAll(http1.XForwardedProto)
+		r.OmitAll(http1.Forwarded)
+	}
+}
+
+// appendForwarded says who the client is and what it asked for, and Via, which a
+// gateway must say (RFC 9110 7.6.3).
+func (s *httpSession) appendForwarded(dst []byte, how Forwarded) []byte {
+	if how == ForwardedOff {
+		return dst
+	}
+	r := &s.x.req
+	dst = append(dst, "X-Forwarded-For: "...)
+	if how == ForwardedAppend {
+		for i := r.Next(http1.XForwardedFor, 0); i >= 0; i = r.Next(http1.XForwardedFor, i+1) {
+			if v := r.Value(i); len(v) > 0 {
+				dst = append(dst, v...)
+				dst = append(dst, ", "...)
+			}
+		}
+	}
+	dst = append(dst, s.clientAddress()...)
+	dst = append(dst, "\r\n"...)
+	if how == ForwardedReplace || !r.Has(http1.XForwardedHost) {
+		dst = http1.AppendField(dst, "X-Forwarded-Host", r.Host)
+	}
+	if how == ForwardedReplace || !r.Has(http1.XForwardedProto) {
+		dst = append(dst, "X-Forwarded-Proto: http\r\n"...)
+	}
+	if r.Minor == 0 {
+		return append(dst, "Via: 1.0 portside\r\n"...)
+	}
+	return append(dst, "Via: 1.1 portside\r\n"...)
+}
+
+// clientAddress is the client's IP address, as text.
+func (s *httpSession) clientAddress() []byte {
+	if s.address == nil {
+		a, _ := s.client.RemoteAddr().(*net.TCPAddr)
+		if a == nil {
+			return []byte("unknown")
+		}
+		s.address = a.AddrPort().Addr().Unmap().AppendTo(nil)
+	}
+	return s.address
+}

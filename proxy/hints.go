@@ -1,0 +1,45 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"sync/atomic"
+)
+
+// hints says once a service that its clients speak something else than it does.
+type hints struct{ said [hintCount]atomic.Bool }
+
+type hint int
+
+const (
+	hintHTTP2 hint = iota
+	hintTLS
+	hintHTTP
+	hintCount
+)
+
+func (h *hints) say(log *slog.Logger, what hint) {
+	if h.said[what].Swap(true) {
+		return
+	}
+	log.Warn([hintCount]string{
+		hintHTTP2: "a client speaks HTTP/2 with prior knowledge (h2c, gRPC) to an HTTP/1.1 port; use protocol: tcp for it",
+		hintTLS:   "a client speaks TLS to a plain HTTP port; say http:// in its URL, or use protocol: tcp",
+		hintHTTP:  "clients of this TCP service speak HTTP; with protocol: http each request would be balanced and retried",
+	}[what])
+}
+
+// tlsAlert is fatal, protocol_version (RFC 8446 6): TLS clients say so.
+var tlsAlert = [...]byte{21, 3, 1, 0, 2, 2, 70}
+
+// goAway is what an HTTP/2 client understands: an empty SETTINGS frame, then
+// GOAWAY with HTTP_1_1_REQUIRED (RFC 9113 6.8, 7).
+func goAway() []byte {
+	const text = "portside: this port speaks HTTP/1.1"
+	const settings, goaway, http11Required = 4, 7, 13
+	b := []byte{0, 0, 0, settings, 0, 0, 0, 0, 0}
+	b = append(b, 0, 0, byte(8+len(text)), goaway, 0, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, 0) // no stream was processed
+	b = binary.BigEndian.AppendUint32(b, http11Required)
+	return append(b, text...)
+}

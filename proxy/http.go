@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"portside/pool"
+	"portside/proxy/socket"
+)
+
+// HTTP balances the requests of HTTP/1.1 and HTTP/1.0 clients, each on its own.
+type HTTP struct {
+	server
+	stocks   sync.Map // *pool.Backend to *stock
+	budget   budget
+	warden   warden
+	draining atomic.Bool
+	requests atomic.Int64
+	duration Histogram
+	hints    hints
+}
+
+// NewHTTP returns an HTTP service that draws on p.
+func NewHTTP(p *pool.Pool, cfg Config) *HTTP {
+	h := &HTTP{server: newServer(p, cfg)}
+	h.warden.set(h.config().Timeouts)
+	return h
+}
+
+// Serve accepts clients from ln, which must listen on TCP, until ctx ends; then
+// it closes ln, lets each client finish the request it has begun, for
+// Config.DrainTimeout at the most, and returns when all have ended: how many had
+// to be cut, and an error only if ln failed.
+func (h *HTTP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error) {
+	var patrol sync.WaitGroup
+	walking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	patrol.Go(func() { h.patrol(walking) })
+	drain := context.AfterFunc(ctx, func() { h.draining.Store(true) })
+	defer drain()
+	cut, err = h.serve(ctx, ln, h.handle)
+	stop()
+	patrol.Wait()
+	h.sweepAll(h.now(), true)
+	h.cfgLog().flush()
+	return cut, err
+}
+
+// Reconfigure replaces the configuration for what begins from now on.
+func (h *HTTP) Reconfigure(cfg Config) {
+	h.server.Reconfigure(cfg)
+	h.warden.set(h.config().Timeouts)
+}
+
+// BackendLeft tells that b has left the pool: its idle connections are closed,
+// and those in use when they have had time to finish.
+func (h *HTTP) BackendLeft(b *pool.Backend) {
+	h.server.BackendLeft(b)
+	if s, ok := h.stocks.Load(b); ok {
+		s.(*stock).sweep(h.now(), true)
+	}
+}
+
+// handle serves one client's connection.
+func (h *HTTP) handle(ctx context.Context, conn *net.TCPConn) {
+	s := &httpSession{h: h, ctx: ctx}
+	if err := s.client.Init(conn); err != nil {
+		_ = conn.Close()
+		return
+	}
+	s.onReadable = s.readable
+	s.watch.enter(phaseIdle, h.warden.tick.Load())
+	if !h.sessions.add(s) {
+		_ = conn.Close()
+		return
+	}
+	defer h.sessions.remove(s)
+	for s.serveOne() {
+	}
+	s.close()
+}
+
+// httpSession is one client's connection. Between requests it holds no buffer.
+type httpSession struct {
+	h          *HTTP
+	ctx        context.Context // ends when the service's drain is over
+	client     socket.Conn
+	watch      watch
+	conn       atomic.Pointer[backendConn] // that serves the request now
+	serving    atomic.Pointer[pool.Backend]
+	lease      pool.Lease
+	x          *exchange // nil while idle
+	address    []byte    // of the client, once asked for
+	linger     bool      // the client may still be sending: let it read our answer first
+	onReadable func(fd uintptr) bool
+	readErr    error
+}
+
+// enter begins a phase now.
+func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.tick.Load()) }
+
+func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
+
+// drain ends an idle client at once; one with a request is told to go with its
+// response.
+func (s *httpSession) drain() {
+	if p, since := s.watch.load(); p == phaseIdle && s.watch.end(p, since, errDraining) {
+		s.wake(errDraining)
+	}
+}
+
+func (s *httpSession) cut() {
+	_ = s.client.Close()
+	if c := s.conn.Load(); c != nil {
+		_ = c.Close()
+	}
+}

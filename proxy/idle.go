@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/pool"
+	"portside/proxy/socket"
+)
+
+// backendConn is a connection to a backend, used by one request at a time.
+type backendConn struct {
+	socket.Conn
+	backend *pool.Backend
+	stock   *stock
+	reused  bool      // it has served a request before
+	since   time.Time // idle since
+}
+
+// stock is what is kept of one backend: its idle connections, the most recently
+// used last, and what it has answered.
+type stock struct {
+	classes [6]atomic.Uint64 // answers by class; [1] of 1xx to [5] of 5xx
+
+	mu       sync.Mutex
+	idle     []*backendConn
+	patience time.Duration // how long it keeps an idle connection, as far as we know; zero: not known
+}
+
+const (
+	// maxAge is how long an idle connection is kept of a backend that has not
+	// shown how long it keeps them. Servers' defaults start at 5 s (Node.js).
+	maxAge = 30 * time.Second
+	// freshFor is how long a connection is taken to be alive after use: a look
+	// costs a system call, and a backend that ends a connection does so at once
+	// or after seconds.
+	freshFor = 5 * time.Millisecond
+)
+
+// stockOf returns b's stock.
+func (h *HTTP) stockOf(b *pool.Backend) *stock {
+	if s, ok := h.stocks.Load(b); ok {
+		return s.(*stock)
+	}
+	s, _ := h.stocks.LoadOrStore(b, &stock{})
+	return s.(*stock)
+}
+
+// take returns the most recently used idle connection that is still alive, or
+// nil. A request that cannot be sent twice has every one looked at.
+func (s *stock) take(once bool, now time.Time) *backendConn {
+	for {
+		s.mu.Lock()
+		last := len(s.idle) - 1
+		if last < 0 {
+			s.mu.Unlock()
+			return nil
+		}
+		c := s.idle[last]
+		s.idle[last] = nil
+		s.idle = s.idle[:last]
+		s.mu.Unlock()
+		age := now.Sub(c.since)
+		if age < s.age() && (!once && age < freshFor || s.sound(c, age)) {
+			c.reused = true
+			return c
+		}
+		_ = c.Close()
+	}
+}
+
+// sound looks whether c can be used: nothing may have come, not even an end. One
+// that the backend ended tells how long it keeps them.
+func (s *stock) sound(c *backendConn, age time.Duration) bool {
+	bytes, err := c.Alive()
+	if err != nil {
+		s.learn(age)
+	}
+	return err == nil && !bytes
+}
+
+// learn takes in that the backend ended a connection that was idle for age.
+func (s *stock) learn(age time.Duration) {
+	if age < time.Second {
+		return // not for being idle
+	}
+	s.expect(age)
+}
+
+// expect takes in that the backend keeps idle connections for d.
+func (s *stock) expect(d time.Duration) {
+	// Under the limit by a tenth and a second, so that ours ends first.
+	d = max(d*9/10-time.Second, d/2)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.patience == 0 || d < s.patience {
+		s.patience = d
+	}
+}
+
+func (s *stock) age() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.patience > 0 {
+		return min(s.patience, maxAge)
+	}
+	return maxAge
+}
+
+// put keeps c for another request, if there is room and its backend stays.
+func (s *stock) put(c *backendConn, most int, now time.Time) {
+	c.since = now
+	s.mu.Lock()
+	if len(s.idle) >= most || c.backend.Left() {
+		s.mu.Unlock()
+		_ = c.Close()
+		return
+	}
+	s.idle = append(s.idle, c)
+	s.mu.Unlock()
+}
+
+// sweep closes idle connections that are too old or have ended; all, when told.
+func (s *stock) sweep(now time.Time, all bool) {
+	limit := s.age()
+	s.mu.Lock()
+	idle := s.idle
+	s.idle = nil
+	s.mu.Unlock()
+	kept := idle[:0]
+	for _, c := range idle {
+		age := now.Sub(c.since)
+		if all || age >= limit || !s.sound(c, age) {
+			_ = c.Close()
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(idle[len(kept):])
+	s.mu.Lock()
+	s.idle = append(kept, s.idle...)
+	s.mu.Unlock()
+}
+
+// size is how many idle connections there are.
+func (s *stock) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.idle)
+}
+
+// sweepAll sweeps every backend's stock, and forgets those of backends that left.
+func (h *HTTP) sweepAll(now time.Time, all bool) {
+	h.stocks.Range(func(b, s any) bool {
+		left := b.(*pool.Backend).Left()
+		s.(*stock).sweep(now, all || left)
+		if left && b.(*pool.Backend).InFlight() == 0 {
+			h.stocks.Delete(b)
+		}
+		return true
+	})
+}

@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// phase is what an HTTP session waits for. Limits belong to phases: instead of
+// setting a deadline before each wait, a session notes its phase and when it
+// began, and the warden, which walks past several times a second, ends the waits
+// that have lasted too long. A request that meets no trouble pays a few
+// nanoseconds for all its limits together.
+type phase uint64
+
+const (
+	phaseIdle     phase = iota + 1 // for a request to begin
+	phaseHead                      // for the rest of its head
+	phaseBusy                      // for ourselves, and what has limits of its own
+	phaseResponse                  // for the head of the response
+	phaseBody                      // for bytes of a body, from or to whom it may be
+	phaseEnded                     // by the warden; see why
+)
+
+// Why the warden ended a wait.
+var (
+	errIdle       = errors.New("no byte moved for too long")
+	errHeadSlow   = errors.New("the request head took too long")
+	errNoResponse = errors.New("the response took too long")
+	errClientGone = errors.New("the client has left")
+	errDraining   = errors.New("the service is draining")
+)
+
+// watch is a session's phase and when it began, in one word, and whom to wake.
+type watch struct {
+	word  atomic.Uint64 // phase in the low byte, tick above it
+	moved atomic.Uint64 // the tick at which an upload last moved
+	up    atomic.Bool   // an upload is reading the client
+	why   error         // written before phaseEnded is, read after it was seen
+}
+
+func (w *watch) load() (phase, uint64) {
+	word := w.word.Load()
+	return phase(word & 0xff), word >> 8
+}
+
+// enter begins p at tick. It reports false if the warden has ended the session:
+// then a deadline in the past is set, or about to be, on its connections.
+func (w *watch) enter(p phase, tick uint64) bool {
+	for {
+		old := w.word.Load()
+		if phase(old&0xff) == phaseEnded {
+			return false
+		}
+		if w.word.CompareAndSwap(old, tick<<8|uint64(p)) {
+			return true
+		}
+	}
+}
+
+// end ends the wait that was seen as p since tick, unless it is over already.
+// The caller is the warden, or whoever cuts the session.
+func (w *watch) end(p phase, tick uint64, why error) bool {
+	w.why = why
+	return w.word.CompareAndSwap(tick<<8|uint64(p), uint64(phaseEnded))
+}
+
+// limits are how long each phase may last, in ticks; zero: for ever.
+type limits struct{ idle, head, response uint64 }
+
+// overdue says why a wait that was seen as p since tick is to be ended at now, or
+// nil. A limit of n ticks is over when n+1 have begun.
+func (l limits) overdue(p phase, since, moved, now uint64) error {
+	over := func(limit, since uint64) bool { return limit > 0 && now > since+limit }
+	switch p {
+	case phaseIdle:
+		if over(l.idle, since) {
+			return errIdle
+		}
+	case phaseHead:
+		if over(l.head, since) {
+			return errHeadSlow
+		}
+	case phaseResponse:
+		if over(l.response, max(since, moved)) {
+			return errNoResponse
+		}
+		if over(l.idle, max(since, moved)) {
+			return errNoResponse
+		}
+	case phaseBody:
+		if over(l.idle, max(since, moved)) {
+			return errIdle
+		}
+	}
+	return nil
+}
+
+// tickFor is how often to walk past for limits to be kept to a tenth, within
+// reason.
+func tickFor(t Timeouts) time.Duration {
+	shortest := 10 * maxTick
+	for _, d := range []time.Duration{t.Idle, t.Head, t.Response} {
+		if d > 0 {
+			shortest = min(shortest, d)
+		}
+	}
+	return max(shortest/10, minTick)
+}
+
+const (
+	// maxTick also bounds how late it is noticed that a waiting client has left.
+	maxTick = 250 * time.Millisecond
+	minTick = 5 * time.Millisecond
+)
+
+// ticks is d in whole ticks of length tick, at least one; none for no limit.
+func ticks(d, tick time.Duration) uint64 {
+	if d <= 0 {
+		return 0
+	}
+	return max(uint64((d+tick-1)/tick), 1)
+}

@@ -1,0 +1,207 @@
+package proxy
+
+import (
+	"io"
+
+	"portside/proxy/http1"
+)
+
+// passInterim passes a 1xx response on. An HTTP/1.0 client must not get one (RFC
+// 9110 15.2).
+func (s *httpSession) passInterim() error {
+	x := s.x
+	if x.req.Minor == 0 {
+		return nil
+	}
+	x.head = http1.AppendEnd(x.resp.AppendHead(x.head[:0]))
+	return s.toClient(x.head)
+}
+
+// passResponse passes the response on whose head is in x.resp. It reports whether
+// c can carry another request.
+func (s *httpSession) passResponse(c *backendConn) (keep bool, err error) {
+	x := s.x
+	if !x.up.complete() {
+		// What is left of the request has to be thrown away.
+		x.closes = true
+	}
+	source := x.resp.Framing
+	s.rebuildHead()
+	x.status = x.resp.Status
+	switch source.Kind {
+	case http1.None:
+		err = s.passHead()
+	case http1.Length:
+		err = s.passLength(c, source.Length)
+	default:
+		err = s.passStream(c, source.Kind)
+	}
+	// Bytes behind a response were never asked for: whose answer they would be
+	// taken for is anybody's guess.
+	return err == nil && x.resp.KeepAlive && source.Kind != http1.UntilClose && x.br == x.bw, err
+}
+
+// rebuildHead makes x.head of x.resp, in the framing that the client can take.
+func (s *httpSession) rebuildHead() {
+	x := s.x
+	resp := &x.resp
+	x.closes = x.closes || s.h.draining.Load()
+	switch {
+	case x.req.Minor == 0 && resp.Kind == http1.Chunked, x.req.Minor == 0 && resp.Kind == http1.UntilClose:
+		resp.Framing = http1.Framing{Kind: http1.UntilClose}
+		x.closes = true
+	case resp.Kind == http1.UntilClose:
+		// Chunked, the client can tell the end from a break.
+		resp.Framing = http1.Framing{Kind: http1.Chunked}
+	}
+	x.head = resp.AppendHead(x.head[:0])
+	switch {
+	case resp.Upgrade != nil && resp.Status == 426:
+		x.head = http1.AppendField(x.head, "Upgrade", resp.Upgrade)
+		x.head = append(x.head, "Connection: Upgrade\r\n"...)
+		x.closes = true
+	case x.closes:
+		x.head = append(x.head, "Connection: close\r\n"...)
+	case x.req.Minor == 0:
+		x.head = append(x.head, "Connection: keep-alive\r\n"...)
+	}
+	x.head = http1.AppendEnd(x.head)
+}
+
+// passHead sends the head alone.
+func (s *httpSession) passHead() error { return s.toClient(s.x.head) }
+
+// withHead puts x.head right before x.back[from:to], where there is room, so that
+// one write sends both. It returns what to write.
+func (s *httpSession) withHead(from, to int) ([]byte, error) {
+	x := s.x
+	if n := len(x.head); n <= from {
+		copy(x.back[from-n:from], x.head)
+		return x.back[from-n : to], nil
+	}
+	return x.back[from:to], s.toClient(x.head)
+}
+
+// passLength sends the head and n bytes of body.
+func (s *httpSession) passLength(c *backendConn, n int64) error {
+	x := s.x
+	first := int(min(n, int64(x.bw-x.br)))
+	piece, err := s.withHead(x.br, x.br+first)
+	x.br += first
+	for left := n - int64(first); err == nil; {
+		if err = s.toClient(piece); err != nil || left == 0 {
+			return err
+		}
+		m, rerr := s.fromBackend(c, 0, len(x.back))
+		if rerr != nil {
+			return rerr
+		}
+		take := int(min(left, int64(m)))
+		piece, left = x.back[:take], left-int64(take)
+		x.br, x.bw = take, m
+	}
+	return err
+}
+
+// passStream sends the head and a body whose length is not known before its end.
+func (s *httpSession) passStream(c *backendConn, source http1.Kind) error {
+	x := s.x
+	x.chunks.Reset(x.chunks.Trailer)
+	from, to := x.br, x.bw
+	first := true
+	for {
+		data, done, err := s.decode(source, from, to)
+		if err != nil {
+			return &attemptError{"bad_response", err}
+		}
+		piece, tail := s.encode(data, done)
+		if first {
+			first = false
+			at := from
+			if len(piece) > 0 {
+				at = offset(x.back, piece)
+			}
+			if piece, err = s.withHead(at, at+len(piece)); err != nil {
+				return err
+			}
+		}
+		if err := s.toClient(piece); err != nil {
+			return err
+		}
+		if done {
+			return s.toClient(tail)
+		}
+		n, err := s.fromBackend(c, headRoom, len(x.back)-http1.ChunkTail)
+		if err == io.EOF && source == http1.UntilClose {
+			if x.resp.Kind == http1.Chunked {
+				return s.toClient(http1.AppendLastChunk(x.head[:0], nil))
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		from, to = headRoom, headRoom+n
+	}
+}
+
+// decode takes the source's framing off x.back[from:to].
+func (s *httpSession) decode(source http1.Kind, from, to int) (data []byte, done bool, err error) {
+	x := s.x
+	if source == http1.UntilClose {
+		x.br = to
+		return x.back[from:to], false, nil
+	}
+	data, n, err := x.chunks.Decode(x.back[from:to])
+	x.br, x.bw = from+n, to
+	return data, x.chunks.Done(), err
+}
+
+// encode puts the client's framing on data, which lies in x.back, and returns it
+// there with what ends the body, if that is due.
+func (s *httpSession) encode(data []byte, done bool) (piece, tail []byte) {
+	x := s.x
+	piece = data
+	if x.resp.Kind == http1.Chunked && len(data) > 0 {
+		at := offset(x.back, data)
+		if at+len(data)+http1.ChunkTail > len(x.back) {
+			// The very end of the first read: make room behind it.
+			copy(x.back[at-http1.ChunkTail:], data)
+			at -= http1.ChunkTail
+		}
+		piece = http1.WrapChunk(x.back, at, at+len(data))
+	}
+	if done && x.resp.Kind == http1.Chunked {
+		tail = http1.AppendLastChunk(nil, x.chunks.Trailer)
+	}
+	return piece, tail
+}
+
+// fromBackend reads into x.back[from:to].
+func (s *httpSession) fromBackend(c *backendConn, from, to int) (int, error) {
+	if !s.enter(phaseBody) {
+		return 0, s.watch.why
+	}
+	n, err := c.Read(s.x.back[from:to])
+	if err != nil {
+		if s.ended() {
+			err = s.watch.why
+		} else if lost := s.x.up.lost(); lost != nil {
+			err = lost
+		}
+	}
+	return n, err
+}
+
+// toClient writes to the client.
+func (s *httpSession) toClient(piece []byte) error {
+	if len(piece) == 0 {
+		return nil
+	}
+	if !s.enter(phaseBody) {
+		return s.watch.why
+	}
+	n, err := s.client.Write(piece)
+	s.h.stats.Bytes.ToClient.Add(int64(n))
+	return err
+}

@@ -1,0 +1,146 @@
+// Package socket reads and writes TCP connections by plain non-blocking system
+// calls, and says what the kernel knows of them.
+//
+//	c, err := socket.New(conn)
+//	n, err := c.Read(buf)      // as conn.Read, a little cheaper
+//	err = c.Alive()            // has the peer ended it? takes nothing, waits for nothing
+//
+// It adds no buffering and no policy. Deadlines are the connection's own.
+package socket
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Conn is a TCP connection. One goroutine may read while another writes; Alive
+// and the methods of the embedded connection may be called at any time.
+type Conn struct {
+	*net.TCPConn
+	raw syscall.RawConn
+	in  read
+	out write
+}
+
+// read and write are the operation under way in each direction, kept here so
+// that the callbacks given to the poller need no allocation.
+type read struct {
+	buf  []byte
+	n    int
+	err  error
+	call func(fd uintptr) bool
+}
+
+type write struct {
+	buf  []byte
+	err  error
+	call func(fd uintptr) bool
+}
+
+// New wraps c, which must not be read or written but through it.
+func New(c *net.TCPConn) (*Conn, error) {
+	s := &Conn{}
+	return s, s.Init(c)
+}
+
+// Init is New in place.
+func (c *Conn) Init(conn *net.TCPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	c.TCPConn, c.raw = conn, raw
+	c.in.call, c.out.call = c.recv, c.send
+	return nil
+}
+
+// Read reads what there is into buf, which must not be empty, and waits if there
+// is nothing yet.
+func (c *Conn) Read(buf []byte) (int, error) {
+	c.in.buf = buf
+	err := c.raw.Read(c.in.call)
+	c.in.buf = nil
+	if err != nil {
+		return 0, err
+	}
+	return c.in.n, c.in.err
+}
+
+// ReadRaw calls back with the descriptor, and again whenever it has become
+// readable, until the callback answers true: for callers who want no buffer in
+// hand while they wait. See [Recv].
+func (c *Conn) ReadRaw(callback func(fd uintptr) (done bool)) error {
+	return c.raw.Read(callback)
+}
+
+func (c *Conn) recv(fd uintptr) bool {
+	n, errno := Recv(fd, c.in.buf)
+	switch {
+	case errno == syscall.EAGAIN:
+		return false
+	case errno != 0:
+		c.in.n, c.in.err = 0, os.NewSyscallError("recv", errno)
+	case n == 0:
+		c.in.n, c.in.err = 0, io.EOF
+	default:
+		c.in.n, c.in.err = n, nil
+	}
+	return true
+}
+
+// Write writes all of buf, waiting where the peer makes it wait. On an error it
+// returns how much the kernel had taken.
+func (c *Conn) Write(buf []byte) (int, error) {
+	if len(buf) == 0 {
+		return 0, nil
+	}
+	c.out.buf, c.out.err = buf, nil
+	err := c.raw.Write(c.out.call)
+	left := len(c.out.buf)
+	c.out.buf = nil
+	if err == nil {
+		err = c.out.err
+	}
+	return len(buf) - left, err
+}
+
+func (c *Conn) send(fd uintptr) bool {
+	for len(c.out.buf) > 0 {
+		n, errno := Send(fd, c.out.buf)
+		switch errno {
+		case 0:
+			c.out.buf = c.out.buf[n:]
+		case syscall.EAGAIN:
+			return false
+		default:
+			c.out.err = os.NewSyscallError("send", errno)
+			return true
+		}
+	}
+	return true
+}
+
+// Alive looks whether the peer has ended the connection: nil if not, with or
+// without something to read; io.EOF or another error if so. Bytes reports that
+// something can be read. It takes nothing and does not wait.
+func (c *Conn) Alive() (bytes bool, err error) {
+	cerr := c.raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, errno := Peek(fd, b[:])
+		switch {
+		case errno == syscall.EAGAIN:
+		case errno != 0:
+			err = os.NewSyscallError("recv", errno)
+		case n == 0:
+			err = io.EOF
+		default:
+			bytes = true
+		}
+	})
+	if cerr != nil {
+		return false, cerr
+	}
+	return bytes, err
+}
