@@ -39,7 +39,7 @@ type Client struct {
 type link struct {
 	etcd   *clientv3.Client // nil until the first contact
 	stream *stream          // nil while down
-	since  time.Time        // down since; zero while up
+	since  time.Time        // no answer since; of no meaning while up
 	err    error            // why down
 }
 
@@ -137,12 +137,14 @@ func (c *Client) link() (link, <-chan struct{}) {
 }
 
 func (c *Client) up(etcd *clientv3.Client, s *stream) {
-	c.set(func(l *link) { *l = link{etcd: etcd, stream: s} })
+	c.set(func(l *link) { l.etcd, l.stream, l.err = etcd, s, nil })
 }
 
+// down notes why there is no stream. A stream that was opened and never heard
+// from does not interrupt an outage.
 func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 	c.set(func(l *link) {
-		if l.since.IsZero() {
+		if l.stream != nil && l.stream.spoke() {
 			l.since = time.Now()
 		}
 		l.etcd, l.stream, l.err = etcd, nil, err

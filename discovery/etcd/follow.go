@@ -40,6 +40,7 @@ type follower struct {
 
 	retryAt time.Time
 	tries   *tries
+	lone    bool // the last list found no quorum
 
 	auditAt time.Time
 	audit   *audit
@@ -128,9 +129,10 @@ func (f *follower) mayList(l link) bool {
 }
 
 // kind is what to list now: one member's own view at a start without quorum,
-// where an old set is better than none, and else the truth.
+// where an old set is better than none, and else the truth. The two take turns
+// until there is a quorum.
 func (f *follower) kind(l link) listKind {
-	if l.stream == nil || f.alone(f.seen.err) {
+	if l.stream == nil || f.lone {
 		return unproven
 	}
 	return whole
@@ -184,6 +186,7 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 		return
 	}
 	f.note(func(s *seen) { s.err = l.err })
+	f.lone = l.kind == whole && f.alone(l.err)
 	wait := f.tries.next(l.err)
 	if errors.Is(rpctypes.Error(l.err), rpctypes.ErrCompacted) {
 		wait = 0 // between two pages
@@ -195,6 +198,7 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 // onUnproven takes one member's own view, which may be old, for want of a
 // better one. That the member knows of nothing proves nothing.
 func (f *follower) onUnproven(l listing, now time.Time) {
+	f.lone = false
 	f.retryAt = now.Add(f.tries.next(nil))
 	f.note(func(s *seen) { s.err = rpctypes.ErrNoLeader })
 	kvs := f.below(l.kvs)

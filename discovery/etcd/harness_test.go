@@ -49,9 +49,9 @@ func newOperator(t testing.TB, cfg clientv3.Config) operator {
 	return operator{t, c}
 }
 
-func operatorOn(t testing.TB, url string) operator {
-	return newOperator(t, clientv3.Config{Endpoints: []string{url}})
-}
+func operatorOn(t testing.TB, url string) operator { return newOperator(t, configOf(url)) }
+
+func configOf(urls ...string) clientv3.Config { return clientv3.Config{Endpoints: urls} }
 
 func (o operator) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

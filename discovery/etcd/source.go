@@ -106,7 +106,11 @@ func (s *Source) reason(l link) string {
 	case l.stream == nil:
 		return plain(l.err, s.prefix, user, l.since)
 	case s.seen.err != nil:
-		return plain(s.seen.err, s.prefix, user, s.seen.proven)
+		since := s.seen.proven
+		if since.IsZero() {
+			since = l.since
+		}
+		return plain(s.seen.err, s.prefix, user, since)
 	case s.seen.proven.IsZero():
 		return "first list under way"
 	}

@@ -37,6 +37,7 @@ type stream struct {
 	heard    time.Time        // when etcd last said anything
 	asked    time.Time        // when the oldest unanswered proof was asked for; zero: none
 	answers  bool             // it has answered such a question
+	said     bool             // it has said anything
 }
 
 // openStream opens a stream on conn. It fails at once, and says why, when the
@@ -78,6 +79,12 @@ func (s *stream) run() error {
 
 // fail ends the stream for err.
 func (s *stream) fail(err error) { s.cancel(err) }
+
+func (s *stream) spoke() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.said
+}
 
 func (s *stream) end(err error) {
 	s.mu.Lock()
@@ -220,7 +227,7 @@ func (s *stream) receive() error {
 func (s *stream) dispatch(r *pb.WatchResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard = time.Now()
+	s.heard, s.said = time.Now(), true
 	switch {
 	case r.Created:
 		s.created(r)
