@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"portside/pool"
 )
 
 // AccessLog writes a line for each request. It is safe for concurrent use, and
@@ -164,19 +166,18 @@ func (s *httpSession) observe() {
 // response.
 func (h *HTTP) Duration() HistogramSnapshot { return h.duration.Snapshot() }
 
-// Classes are a backend's answers by class, "2xx" and so on.
-func (h *HTTP) Classes(address string) map[string]uint64 {
-	classes := map[string]uint64{}
+// Classes are each backend's answers by class, "2xx" and so on, under its address.
+func (h *HTTP) Classes() map[string]map[string]uint64 {
+	all := map[string]map[string]uint64{}
 	h.stocks.Range(func(b, v any) bool {
-		if b.(interface{ Address() string }).Address() != address {
-			return true
-		}
+		classes := map[string]uint64{}
 		for i := range v.(*stock).classes {
 			if n := v.(*stock).classes[i].Load(); n > 0 {
-				classes[strconv.Itoa(i)+"xx"] += n
+				classes[strconv.Itoa(i)+"xx"] = n
 			}
 		}
+		all[b.(*pool.Backend).Address()] = classes
 		return true
 	})
-	return classes
+	return all
 }

@@ -120,7 +120,7 @@ func TestHTTPBalancesEachRequestOfAConnection(t *testing.T) {
 	if n := s.Duration().Count; n != 30 {
 		t.Fatalf("%d durations observed, want 30", n)
 	}
-	if n := s.Classes(addresses[0])["2xx"]; n != 10 {
+	if n := s.Classes()[addresses[0]]["2xx"]; n != 10 {
 		t.Fatalf("%d answers of class 2xx counted, want 10", n)
 	}
 }

@@ -73,7 +73,7 @@ func demoConfig(cmd *cobra.Command, std stdio, endpoint string, backends []*demo
 		{Origin: "demo", Path: []string{"etcd", "endpoints"}, Value: endpoint},
 		{Origin: "flag --admin", Path: []string{"admin"}, Value: admin},
 		{Origin: "flag --port", Path: []string{"services", "hello", "listen"}, Value: port},
-		{Origin: "demo", Path: []string{"services", "hello", "protocol"}, Value: "tcp"},
+		{Origin: "demo", Path: []string{"services", "hello", "protocol"}, Value: "http"},
 	}
 	for _, b := range backends {
 		name := fmt.Sprintf("hello-%d", b.number)

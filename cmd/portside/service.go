@@ -20,6 +20,7 @@ import (
 	"portside/pool"
 	"portside/pool/health"
 	"portside/proxy"
+	"portside/proxy/http1"
 )
 
 // service is one name and the local port that leads to it.
@@ -75,6 +76,8 @@ func (s *service) config() config.Service {
 // newFront chooses the protocol.
 func newFront(p *pool.Pool, cfg config.Service, pc proxy.Config) front {
 	switch cfg.Protocol {
+	case config.ProtocolHTTP:
+		return proxy.NewHTTP(p, pc)
 	default:
 		return proxy.NewTCP(p, pc)
 	}
@@ -97,7 +100,13 @@ func (s *service) proxyConfig(cfg config.Service, drain config.Drain) proxy.Conf
 		CloseOnRemove: cfg.OnRemove == config.RemoveClose,
 		RemoveTimeout: cfg.RemoveTimeout,
 		DrainTimeout:  orNever(drain.Timeout),
-		Log:           s.log,
+		HTTP: proxy.HTTPConfig{
+			Forwarded: proxy.Forwarded(cfg.HTTP.Forwarded),
+			MaxIdle:   orNoneInt(cfg.HTTP.MaxIdle),
+			Limits:    http1.Limits{Head: int(cfg.HTTP.Limits.Head), Fields: cfg.HTTP.Limits.Fields},
+			AccessLog: s.accessLog(cfg.HTTP.AccessLog),
+		},
+		Log: s.log,
 	}
 }
 
@@ -107,6 +116,13 @@ func orNever(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
+}
+
+func orNoneInt(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 func orNone(share float64) float64 {
@@ -272,7 +288,7 @@ func (s *service) status(now time.Time) admin.Service {
 	cfg := s.config()
 	ps := s.pool.Status()
 	st := s.front.Stats()
-	return admin.Service{
+	as := admin.Service{
 		Name: s.name, Listen: s.ln.Addr().String(), Protocol: string(cfg.Protocol), Balance: string(cfg.Pool.Balance),
 		FailOpen: ps.FailOpen, Discovery: s.discovery(now), Backends: admin.BackendsOf(ps), Ejections: ps.Ejections,
 		Traffic: admin.Traffic{
@@ -280,5 +296,25 @@ func (s *service) status(now time.Time) admin.Service {
 			ToBackend: st.Bytes.ToBackend.Load(), ToClient: st.Bytes.ToClient.Load(),
 			Retries: st.Retries.Load(), RetriesDenied: st.RetriesDenied.Load(), Failed: st.Failed.Load(),
 		},
+	}
+	if h, ok := s.front.(*proxy.HTTP); ok {
+		addHTTP(&as, h)
+	}
+	return as
+}
+
+// addHTTP adds what only HTTP has: answers by class, and durations.
+func addHTTP(as *admin.Service, h *proxy.HTTP) {
+	classes := h.Classes()
+	for i := range as.Backends {
+		b := &as.Backends[i]
+		if b.Classes = classes[b.Address]; b.Classes == nil {
+			b.Classes = map[string]uint64{}
+		}
+	}
+	d := h.Duration()
+	as.Duration = &admin.Histogram{Count: d.Count, Sum: d.Sum.Seconds(), Bucket: map[float64]uint64{}}
+	for bound, n := range d.UpTo {
+		as.Duration.Bucket[bound.Seconds()] = n
 	}
 }

@@ -1,0 +1,49 @@
+# Tools run at pinned versions and are no part of go.mod.
+GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BENCHSTAT   = golang.org/x/perf/cmd/benchstat@latest
+
+FUZZTIME ?= 30s
+FLAGS    = -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
+
+.PHONY: help demo build lean test check fuzz cover bench bench-micro
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## etcd, three backends and a portside on this machine; Ctrl-C ends it
+	@go build -o bin/portside ./cmd/portside
+	@exec bin/portside demo
+
+build: ## bin/portside
+	CGO_ENABLED=0 go build $(FLAGS) -o bin/portside ./cmd/portside
+
+lean: ## bin/portside-lean, without the embedded etcd
+	CGO_ENABLED=0 go build $(FLAGS) -tags lean -o bin/portside-lean ./cmd/portside
+
+test: ## all tests, with the race detector
+	go test -race ./...
+
+check: ## what a commit needs: format, vet, static analysis, tidiness, tests
+	@test -z "$$(go run $(GOFUMPT) -l . | tee /dev/stderr)" || { echo "run: go run $(GOFUMPT) -w ."; exit 1; }
+	go vet ./...
+	go vet -tags lean ./...
+	GOOS=darwin go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	go test -race ./...
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read f; do \
+	  for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$f); do \
+	    echo "$$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) $$(dirname $$f) || exit 1; \
+	  done; done
+
+cover: ## coverage of the tests, as a page
+	go test -coverprofile=bin/cover.out -coverpkg=./... ./... && go tool cover -html=bin/cover.out -o bin/cover.html
+
+bench-micro: ## benchmarks beside the code, against the last commit's
+	@mkdir -p bin
+	go test -run '^$$' -bench . -benchtime 200ms -count 6 ./pool ./proxy/... | tee bin/bench.new
+	@if [ -f bin/bench.old ]; then go run $(BENCHSTAT) bin/bench.old bin/bench.new; fi
+	@cp bin/bench.new bin/bench.old
