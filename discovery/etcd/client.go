@@ -30,9 +30,11 @@ type Client struct {
 	lists chan struct{} // one token a list under way
 	extra []grpc.DialOption
 
-	mu      sync.Mutex
-	now     link
-	changed chan struct{} // closed, and replaced, when now changes
+	mu          sync.Mutex
+	now         link
+	changed     chan struct{} // closed, and replaced, when now changes
+	failures    int           // in this outage
+	toldRefused bool
 }
 
 // link is what a Client knows of its connection.
@@ -107,6 +109,7 @@ func (c *Client) serve(ctx context.Context, etcd *clientv3.Client) error {
 	if err != nil {
 		return err
 	}
+	s.first = c.reached
 	c.up(etcd, s)
 	return s.run()
 }
@@ -151,6 +154,32 @@ func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 	})
 	if ctx.Err() == nil {
 		c.log.Debug("etcd: no connection", "err", err)
+		c.tell(err)
+	}
+}
+
+// tell logs an outage once, and once more if it turns out that etcd refuses.
+// The first failure is not told yet: another member may do.
+func (c *Client) tell(err error) {
+	c.mu.Lock()
+	l := c.now
+	c.failures++
+	due := !c.toldRefused && (c.failures == 2 || refused(err))
+	c.toldRefused = c.toldRefused || refused(err)
+	c.mu.Unlock()
+	if due {
+		c.log.Warn("etcd: no connection, trying on", "reason", plain(err, "the connection", c.cfg.Username, l.since), "endpoints", c.cfg.Endpoints)
+	}
+}
+
+// reached ends an outage: etcd has said something on a stream.
+func (c *Client) reached() {
+	c.mu.Lock()
+	told := c.failures > 1 || c.toldRefused
+	c.failures, c.toldRefused = 0, false
+	c.mu.Unlock()
+	if told {
+		c.log.Info("etcd: connected again")
 	}
 }
 

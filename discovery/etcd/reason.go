@@ -98,6 +98,7 @@ func cause(err error) string {
 			text = inner
 		}
 	}
+	text = strings.ReplaceAll(text, `\"`, `"`)
 	text = strings.Trim(strings.TrimSpace(text), `"`)
 	if containsAny(text, "context deadline exceeded") {
 		return "no answer in time"

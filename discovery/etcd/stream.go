@@ -26,6 +26,7 @@ type stream struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	liveness time.Duration
+	first    func() // told once, of the first answer
 
 	post chan struct{} // outbox has something
 
@@ -56,7 +57,7 @@ func openStream(ctx context.Context, conn *grpc.ClientConn, liveness time.Durati
 		return nil, err
 	}
 	return &stream{
-		rpc: rpc, ctx: ctx, cancel: cancel, liveness: liveness,
+		rpc: rpc, ctx: ctx, cancel: cancel, liveness: liveness, first: func() {},
 		post:  make(chan struct{}, 1),
 		open:  map[int64]*watch{},
 		heard: time.Now(),
@@ -220,13 +221,16 @@ func (s *stream) receive() error {
 		if r.Canceled && tokenRefused(r.CancelReason) {
 			return cancelError(r)
 		}
-		s.dispatch(r)
+		if !s.dispatch(r) {
+			s.first()
+		}
 	}
 }
 
-func (s *stream) dispatch(r *pb.WatchResponse) {
+func (s *stream) dispatch(r *pb.WatchResponse) (spokeBefore bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	spokeBefore = s.said
 	s.heard, s.said = time.Now(), true
 	switch {
 	case r.Created:
@@ -249,6 +253,7 @@ func (s *stream) dispatch(r *pb.WatchResponse) {
 			}
 		}
 	}
+	return spokeBefore
 }
 
 // created is the answer to the first of those being created: etcd answers in

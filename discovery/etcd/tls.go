@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -33,17 +32,17 @@ func (t *TLS) load() (*tls.Config, error) {
 	if t.CA != "" {
 		pem, err := os.ReadFile(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("read etcd's certificate authority: %w", err)
+			return nil, fmt.Errorf("etcd's certificate authority: %w", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read etcd's certificate authority %s: no certificate in it", t.CA)
+			return nil, fmt.Errorf("etcd's certificate authority %s: no certificate in it", t.CA)
 		}
 	}
 	if t.Cert != "" || t.Key != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read etcd's client certificate: %w", err)
+			return nil, fmt.Errorf("etcd's client certificate: %w", err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
@@ -60,7 +59,7 @@ type reloading struct {
 func (r reloading) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	cfg, err := r.files.load()
 	if err != nil {
-		return nil, nil, errors.Join(errFiles, err)
+		return nil, nil, err
 	}
 	return credentials.NewTLS(cfg).ClientHandshake(ctx, authority, conn)
 }
@@ -68,6 +67,3 @@ func (r reloading) ClientHandshake(ctx context.Context, authority string, conn n
 func (r reloading) Clone() credentials.TransportCredentials {
 	return reloading{r.TransportCredentials.Clone(), r.files}
 }
-
-// errFiles marks a fault of our own certificate files.
-var errFiles = errors.New("certificate files")
