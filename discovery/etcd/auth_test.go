@@ -51,6 +51,7 @@ func (v *view) reason(parts ...string) {
 }
 
 func TestAWrongPasswordIsSaidAndTriedAgain(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	op := withAuth(t, url)
 	op.put("s/a", "10.0.0.1:80")
@@ -63,6 +64,7 @@ func TestAWrongPasswordIsSaidAndTriedAgain(t *testing.T) {
 }
 
 func TestAPermissionThatIsGrantedLaterIsUsed(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	op := withAuth(t, url)
 	op.put("t/a", "10.0.0.1:80")
@@ -82,6 +84,7 @@ func TestAPermissionThatIsGrantedLaterIsUsed(t *testing.T) {
 }
 
 func TestARotatedPasswordLeavesTheViewStanding(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	net := newCutter(t, url)
 	op := withAuth(t, url)

@@ -148,6 +148,7 @@ func (c *cluster) bars(call peerCall) bool {
 }
 
 func TestAMemberCutOffFromItsPeers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("three members take some seconds")
 	}

@@ -103,6 +103,7 @@ func wantCount(v *view, n int) string {
 }
 
 func TestEtcdThatAppearsLaterIsFollowed(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t)
 	operatorOn(t, p.url).put("s/a", "10.0.0.1:80")
 	p.kill()
@@ -122,6 +123,7 @@ func TestEtcdThatAppearsLaterIsFollowed(t *testing.T) {
 }
 
 func TestACutConnectionLosesNothing(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	net := newCutter(t, url)
 	op := operatorOn(t, url)
@@ -297,12 +299,13 @@ func TestAnEmptiedEtcdIsAccepted(t *testing.T) {
 // The hardest: after a restore the revision has passed ours again before we are
 // back, so a watch that resumed where it was would be told nothing, for ever.
 func TestARestoreWhoseRevisionCaughtUpIsNoticed(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t)
 	net := newCutter(t, p.url)
 	op := operatorOn(t, p.url)
 	op.put("s/stays", "10.0.0.1:80")
 	op.put("s/back", "10.0.0.2:80")
-	p.stop()
+	p.kill()
 	restore := p.backup()
 	p.start()
 	op.put("s/lost", "10.0.0.3:80")
@@ -312,7 +315,7 @@ func TestARestoreWhoseRevisionCaughtUpIsNoticed(t *testing.T) {
 	v.becomes("10.0.0.1:80", "10.0.0.3:80", "10.0.0.4:80")
 	v.keep("10.0.0.1:80")
 	net.set(cutting)
-	p.stop()
+	p.kill()
 	restore()
 	p.start()
 	op.put("elsewhere", "x")

@@ -101,6 +101,7 @@ func TestARevokedLeaseIsReplaced(t *testing.T) {
 }
 
 func TestARegistrationOutlivesItsLease(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	op := operatorOn(t, url)
 	k := keep(t, run(t, quickly(url)), registration())
@@ -112,6 +113,7 @@ func TestARegistrationOutlivesItsLease(t *testing.T) {
 }
 
 func TestTwoHoldersOfOneKeyDoNotFight(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	op := operatorOn(t, url)
 	first := keep(t, run(t, quickly(url)), registration())
@@ -186,6 +188,7 @@ func TestAnothersKeyIsNeverDeleted(t *testing.T) {
 }
 
 func TestATakenKeyIsRegisteredWhenItIsFree(t *testing.T) {
+	t.Parallel()
 	url := startEtcd(t).Endpoint()
 	op := operatorOn(t, url)
 	k := keep(t, run(t, quickly(url)), registration())
@@ -223,6 +226,7 @@ func TestAKeyIsInEtcdOnlyWhilePresent(t *testing.T) {
 }
 
 func TestARegistrationIsMadeWhenEtcdAppears(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t)
 	p.kill()
 	k := keep(t, run(t, quickly(p.url)), registration())

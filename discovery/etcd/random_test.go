@@ -41,6 +41,7 @@ const rock = "10.255.0.1:80" // stays in every set, whatever happens
 // TestRandomFaults runs for -faults (10 s unless said otherwise); a failure
 // names the seed that repeats its schedule.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	seed := *faultsSeed
 	if seed == 0 {
 		seed = rand.Uint64()

@@ -1,6 +1,9 @@
 package relay
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // direction moves what one side sends to the other, until the source ends.
 type direction struct {
@@ -15,6 +18,14 @@ type direction struct {
 	admitted bool    // the first bytes were allowed to pass
 	draining bool    // src is gone: nothing follows what has already come
 	clean    bool    // the end of src's stream was passed on to dst
+
+	// See dialogue.go. The clock shares the atomics, and has seen under mu.
+	back       *direction // the other one
+	chunks     int
+	assessed   time.Time
+	answers    int64
+	brisk, ask atomic.Bool
+	seen       int64 // moved, when the clock last looked
 
 	readErr, writeErr error // set by the callbacks
 

@@ -57,6 +57,9 @@ func (d *direction) sourceFailed(err error) (goOn bool) {
 // woken looks at why somebody woke the reader.
 func (d *direction) woken(err error) (goOn bool) {
 	r := d.relay
+	if d.asked() {
+		return true
+	}
 	switch {
 	case r.stopped.Load(), d.dst.gone.Load():
 		return false

@@ -6,42 +6,50 @@ import "time"
 // may be: one part in looks.
 const looks = 16
 
-// idleClock ends a relay in which nothing moves for too long. It costs nothing
-// per chunk, not even reading a clock: it compares the bytes moved with those
-// of its last look.
-type idleClock struct {
+// clock ends a relay in which nothing moves for too long. It costs nothing per
+// chunk, not even reading the time: it compares the bytes moved with those of
+// its last look.
+type clock struct {
 	relay *relay
 
 	// The relay's mu guards the rest.
 	timer   *time.Timer
-	seen    int64
-	since   time.Time // the look that first saw no more than seen
+	since   time.Time // the look that first saw no more bytes
 	stopped bool
 }
 
-func (r *relay) watchIdle() *idleClock {
+func (r *relay) startClock() {
 	if r.cfg.Idle <= 0 {
-		return nil
+		return
 	}
-	c := &idleClock{relay: r, since: time.Now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.timer = time.AfterFunc(c.interval(), c.look)
-	return c
+	r.clock = &clock{relay: r, since: time.Now()}
+	r.clock.timer = time.AfterFunc(r.clock.interval(), r.clock.look)
 }
 
-func (c *idleClock) interval() time.Duration { return max(c.relay.cfg.Idle/looks, 1) }
+func (c *clock) interval() time.Duration {
+	interval := max(c.relay.cfg.Idle/looks, 1)
+	if c.relay.up.brisk.Load() || c.relay.down.brisk.Load() {
+		return min(interval, pause)
+	}
+	return interval
+}
 
-func (c *idleClock) look() {
+func (c *clock) look() {
 	r := c.relay
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.stopped {
 		return
 	}
-	moved, now := r.up.moved.Load()+r.down.moved.Load(), time.Now()
-	if moved != c.seen {
-		c.seen, c.since = moved, now
+	now := time.Now()
+	for _, d := range [...]*direction{&r.up, &r.down} {
+		moved := d.moved.Load()
+		d.paused(moved)
+		if moved != d.seen {
+			d.seen, c.since = moved, now
+		}
 	}
 	if now.Sub(c.since) >= r.cfg.Idle {
 		r.stopLocked(Idle, nil)
@@ -50,13 +58,22 @@ func (c *idleClock) look() {
 	c.timer.Reset(c.interval())
 }
 
-// stop ends the watch; it no longer touches the relay then.
-func (c *idleClock) stop() {
-	if c == nil {
-		return
+// hasten makes the clock look soon, and as often as a brisk dialogue needs;
+// false means that there is no clock. Its caller holds mu.
+func (c *clock) hasten() bool {
+	if c == nil || c.stopped {
+		return false
 	}
-	c.relay.mu.Lock()
-	defer c.relay.mu.Unlock()
-	c.stopped = true
-	c.timer.Stop()
+	c.timer.Reset(min(c.interval(), pause))
+	return true
+}
+
+// stop ends the clock; it no longer touches the relay then.
+func (r *relay) stopClock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.clock != nil {
+		r.clock.stopped = true
+		r.clock.timer.Stop()
+	}
 }

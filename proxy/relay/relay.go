@@ -77,11 +77,11 @@ func Run(client, backend Conn, cfg Config) Result {
 }
 
 func (r *relay) run() Result {
-	idle := r.watchIdle()
+	r.startClock()
 	r.other.Go(r.up.run)
 	r.down.run()
 	r.other.Wait()
-	idle.stop()
+	r.stopClock()
 	return r.finish()
 }
 
@@ -98,7 +98,8 @@ type relay struct {
 	mu    sync.Mutex // guards what follows; taken at the ends, never per chunk
 	end   End
 	err   error
-	moved bool // a byte or an end has reached the other side: too late to be early
+	clock *clock // nil: no idle limit
+	moved bool   // a byte or an end has reached the other side: too late to be early
 }
 
 func newRelay(client, backend Conn, cfg Config) *relay {
@@ -108,8 +109,8 @@ func newRelay(client, backend Conn, cfg Config) *relay {
 	}
 	r.client.set(client)
 	r.backend.set(backend)
-	r.up = direction{relay: r, src: &r.client, dst: &r.backend, pending: cfg.Head}
-	r.down = direction{relay: r, src: &r.backend, dst: &r.client, pending: cfg.BackendHead}
+	r.up = direction{relay: r, back: &r.down, src: &r.client, dst: &r.backend, pending: cfg.Head}
+	r.down = direction{relay: r, back: &r.up, src: &r.backend, dst: &r.client, pending: cfg.BackendHead}
 	if cfg.Counters != nil {
 		r.up.shared, r.down.shared = &cfg.Counters.ToBackend, &cfg.Counters.ToClient
 	}

@@ -62,6 +62,10 @@ func (d *direction) pump(fd uintptr) (done bool) {
 		if len(d.pending) > 0 || d.splice.copied(n, n == size) {
 			return true
 		}
+		if n < size && d.unasked() && !d.draining {
+			d.drop()
+			return false
+		}
 	}
 }
 
