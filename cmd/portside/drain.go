@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newDrain is drain, or its opposite.
+// newDrain is a verb about one backend.
 func newDrain(std stdio, verb string) *cobra.Command {
 	short := map[string]string{
 		"drain":   "Take one backend out of rotation until undrain; what it has may finish",
 		"undrain": "Bring a drained backend back",
+		"forget":  "Let go of a suspect: a backend that the registry no longer has",
 	}
 	cmd := &cobra.Command{
 		Use:   verb + " NAME ADDR",
@@ -25,7 +26,8 @@ func newDrain(std stdio, verb string) *cobra.Command {
 			if err := c.post(cmd.Context(), "/api/v1/services/"+args[0]+"/backends/"+url.PathEscape(args[1])+"/"+verb); err != nil {
 				return err
 			}
-			fmt.Fprintf(std.out, "%s: %sed %s\n", args[0], verb, args[1])
+			done := map[string]string{"drain": "drained", "undrain": "back", "forget": "forgotten"}
+			fmt.Fprintf(std.out, "%s: %s is %s\n", args[0], args[1], done[verb])
 			return nil
 		},
 	}

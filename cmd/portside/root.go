@@ -46,8 +46,8 @@ registration alive.`,
 	root.PersistentFlags().String("log-level", env("PORTSIDE_LOG_LEVEL", "info"), "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", env("PORTSIDE_LOG_FORMAT", "text"), "text or json")
 	root.AddCommand(
-		newRun(std), newDemo(std), newRegister(std), newCheck(std), newConfig(std),
-		newStatus(std), newExplain(std), newTop(std), newDrain(std, "drain"), newDrain(std, "undrain"), newHealthcheck(std), newVersion(std),
+		newRun(std), newDemo(std), newRegister(std), newResolve(std), newWait(std), newCheck(std), newConfig(std),
+		newStatus(std), newExplain(std), newTop(std), newDrain(std, "drain"), newDrain(std, "undrain"), newDrain(std, "forget"), newDrill(std), newReload(std), newHealthcheck(std), newVersion(std),
 	)
 	root.InitDefaultCompletionCmd()
 	return root

@@ -290,6 +290,7 @@ func (s *service) status(now time.Time) admin.Service {
 	st := s.front.Stats()
 	as := admin.Service{
 		Name: s.name, Listen: s.ln.Addr().String(), Protocol: string(cfg.Protocol), Balance: string(cfg.Pool.Balance),
+		Guard:    admin.Guard{Off: cfg.Pool.Guard.Off, MaxLeave: cfg.Pool.Guard.MaxLeave, SuspectMax: cfg.Pool.Guard.SuspectMax.String()},
 		FailOpen: ps.FailOpen, Discovery: s.discovery(now), Backends: admin.BackendsOf(ps), Ejections: ps.Ejections,
 		Traffic: admin.Traffic{
 			Connections: st.Connections.Load(), Active: st.Active.Load(),

@@ -70,6 +70,13 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// writeLine writes v as one line of JSON.
+func writeLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
 // printStatus prints a paragraph a service: a line about it, a line a backend.
 func printStatus(w io.Writer, services []admin.Service, registrations []admin.Registration, paint painter) error {
 	for i, s := range services {

@@ -15,6 +15,7 @@ type Service struct {
 	Balance   string    `json:"balance"`
 	FailOpen  bool      `json:"fail_open"`
 	Discovery Discovery `json:"discovery"`
+	Guard     Guard     `json:"guard"`
 	Traffic   Traffic   `json:"traffic"`
 	Backends  []Backend `json:"backends"`
 
@@ -22,6 +23,13 @@ type Service struct {
 	// long requests took (nil where there are none).
 	Ejections map[string]uint64 `json:"-"`
 	Duration  *Histogram        `json:"-"`
+}
+
+// Guard is what is done about departures in a mass.
+type Guard struct {
+	Off        bool    `json:"off"`
+	MaxLeave   float64 `json:"max_leave"`
+	SuspectMax string  `json:"suspect_max"`
 }
 
 // Discovery is how sure a service's source is of its endpoints.

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/admin"
+	"portside/pool"
+)
+
+func newDrill(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "drill [NAME]",
+		Short: "What a running portside would do if etcd failed in this way or that; touches nothing",
+		Args:  argsBetween(0, 1, "at most one name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newAdminClient(cmd, std)
+			if err != nil {
+				return err
+			}
+			services, err := fetch(cmd, c, args)
+			if err != nil {
+				return err
+			}
+			for _, s := range services {
+				drill(std.out, s, painter(colourful(std.out)))
+			}
+			return nil
+		},
+	}
+	addAdminFlag(cmd)
+	return cmd
+}
+
+// drill says what would become of s.
+func drill(w io.Writer, s admin.Service, paint painter) {
+	fmt.Fprintln(w, paint.bold(s.Name))
+	if s.Discovery.Source != "etcd" {
+		fmt.Fprintln(w, "  has a fixed list: nothing that befalls etcd befalls it")
+		return
+	}
+	listed, draining := 0, 0
+	for _, b := range s.Backends {
+		switch b.State {
+		case pool.Draining:
+			draining++
+		case pool.Active, pool.Ejected:
+			listed++
+		}
+	}
+	half := (listed + 1) / 2
+	for _, c := range []struct{ what, then string }{
+		{"etcd goes away, or falls silent", fmt.Sprintf("its %d backends stand; stale after 10 s, in status, metrics and the log; nothing is dropped when it is back", listed+draining)},
+		{"etcd answers with an empty list", departure(s.Guard, listed, listed, draining)},
+		{fmt.Sprintf("half of the keys, %d, are gone at once", half), departure(s.Guard, half, listed, draining)},
+		{"one key is deleted", "it leaves at once; what it has begun may finish"},
+		{"etcd is restored from a backup", fmt.Sprintf("it is listed anew though its revision falls below %d; only what differs changes", s.Discovery.Revision)},
+	} {
+		fmt.Fprintf(w, "  if %s:\n    %s\n", c.what, c.then)
+	}
+}
+
+// departure says what happens when n of listed leave at once.
+func departure(g admin.Guard, n, listed, draining int) string {
+	announced := ""
+	if draining > 0 {
+		announced = fmt.Sprintf("; the %d that are draining leave at once", draining)
+	}
+	switch {
+	case n == 0:
+		return "there is nothing to lose" + announced
+	case g.Off:
+		return fmt.Sprintf("the %d leave at once: the guard is off%s", n, announced)
+	case n < 2 || float64(n) <= math.Max(g.MaxLeave, 0)*float64(listed):
+		return fmt.Sprintf("the %d leave at once: no more than %.0f%% of %d%s", n, g.MaxLeave*100, listed, announced)
+	}
+	return fmt.Sprintf("the %d become suspects: each stays while it answers probes, for %s at most%s", n, g.SuspectMax, announced)
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/config"
+	"portside/discovery"
+	"portside/discovery/etcd"
+	"portside/discovery/record"
+)
+
+func newResolve(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resolve NAME",
+		Short: "What etcd says of a service, decoded: a line for each endpoint",
+		Long: `Reads what etcd has for NAME now, as a portside would: the address, weight, zone
+and version of each record, the format it was read in, its key, and what is left of
+its lease. Keys that yield no endpoint are listed with the reason.`,
+		Args: argsBetween(1, 1, "a name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantJSON(cmd)
+			if err != nil {
+				return err
+			}
+			r, err := newResolver(cmd, std, args[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithCancel(cmd.Context())
+			done := make(chan error, 1)
+			go func() { done <- r.client.Run(ctx) }()
+			defer func() { cancel(); <-done }()
+			if watch, _ := cmd.Flags().GetBool("watch"); watch {
+				return r.watch(ctx, std.out, asJSON)
+			}
+			timeout, _ := cmd.Flags().GetDuration("timeout")
+			ctx, stop := context.WithTimeout(ctx, timeout)
+			defer stop()
+			found, err := r.resolve(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(std.out, found)
+			}
+			return found.print(std.out)
+		},
+	}
+	addConfigFlags(cmd)
+	outputFlag(cmd)
+	cmd.Flags().BoolP("watch", "w", false, "follow changes")
+	cmd.Flags().Duration("timeout", 5*time.Second, "how long to wait for etcd")
+	cmd.Flags().String("format", "", "how records are read (default the configuration's, auto)")
+	return cmd
+}
+
+// resolver reads one service's records.
+type resolver struct {
+	name, prefix string
+	client       *etcd.Client
+	decoder      *record.Decoder
+}
+
+// newResolver looks name up in the configuration; a name that is not there is
+// under etcd.prefix.
+func newResolver(cmd *cobra.Command, std stdio, name string) (*resolver, error) {
+	cfg, err := loadConfig(cmd, std, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := config.Service{Name: name, Prefix: cfg.Etcd.Prefix + name + "/"}
+	for _, sc := range cfg.Services {
+		if sc.Name == name && sc.Prefix != "" {
+			s = sc
+		}
+	}
+	if f, _ := cmd.Flags().GetString("format"); f != "" {
+		s.Format = f
+	}
+	d, err := record.New(s.Prefix, record.Options{Format: record.Format(s.Format), Protocol: string(s.Protocol), DefaultPort: s.DefaultPort})
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	return &resolver{name: name, prefix: s.Prefix, client: etcd.New(cfg.Etcd.Config, slog.New(slog.DiscardHandler)), decoder: d}, nil
+}
+
+// resolution is what etcd had at a revision.
+type resolution struct {
+	Name      string     `json:"name"`
+	Prefix    string     `json:"prefix"`
+	Revision  int64      `json:"revision"`
+	Endpoints []resolved `json:"endpoints"`
+	Skipped   []skipped  `json:"skipped"`
+}
+
+// resolved is one endpoint of one record.
+type resolved struct {
+	Address  string            `json:"address"`
+	Weight   float64           `json:"weight"`
+	Zone     string            `json:"zone,omitempty"`
+	Version  string            `json:"version,omitempty"`
+	Draining bool              `json:"draining"`
+	Format   string            `json:"format"`
+	Key      string            `json:"key"`
+	Revision int64             `json:"revision"`
+	Lease    string            `json:"lease,omitempty"`
+	TTL      float64           `json:"ttl_seconds,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Warning  string            `json:"warning,omitempty"`
+}
+
+type skipped struct {
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
+}
+
+func (r *resolver) resolve(ctx context.Context) (resolution, error) {
+	records, revision, err := r.client.Records(ctx, r.prefix)
+	if err != nil {
+		return resolution{}, err
+	}
+	found := resolution{Name: r.name, Prefix: r.prefix, Revision: revision, Endpoints: []resolved{}, Skipped: []skipped{}}
+	for _, rec := range records {
+		reading, err := r.decoder.Decode(rec.Key, rec.Value)
+		switch {
+		case err != nil:
+			found.Skipped = append(found.Skipped, skipped{rec.Key, err.Error()})
+		case len(reading.Endpoints) == 0:
+			found.Skipped = append(found.Skipped, skipped{rec.Key, reading.Reason})
+		}
+		for _, e := range reading.Endpoints {
+			found.Endpoints = append(found.Endpoints, resolvedOf(e, rec, reading))
+		}
+	}
+	slices.SortStableFunc(found.Endpoints, func(a, b resolved) int { return strings.Compare(a.Address, b.Address) })
+	return found, nil
+}
+
+func resolvedOf(e discovery.Endpoint, rec etcd.Record, reading record.Reading) resolved {
+	v := resolved{
+		Address: e.Address, Weight: e.Weight, Zone: e.Zone, Version: e.Version, Draining: e.Draining,
+		Format: string(reading.Format), Key: rec.Key, Revision: rec.Revision, TTL: rec.TTL.Seconds(),
+		Metadata: e.Metadata, Warning: reading.Warning,
+	}
+	if rec.Lease != 0 {
+		v.Lease = fmt.Sprintf("%x", rec.Lease)
+	}
+	return v
+}
+
+func (f resolution) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(f.Endpoints) > 0 {
+		fmt.Fprintln(t, "ADDRESS\tWEIGHT\tZONE\tVERSION\tFORMAT\tREVISION\tLEASE\tKEY\tNOTE")
+	}
+	for _, e := range f.Endpoints {
+		lease := "none"
+		if e.Lease != "" {
+			lease = fmt.Sprintf("%.0fs left", e.TTL)
+		}
+		note := e.Warning
+		if e.Draining {
+			note = strings.TrimSpace("draining " + note)
+		}
+		fmt.Fprintf(t, "%s\t%.4g\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", e.Address, e.Weight, orDash(e.Zone), orDash(e.Version), e.Format, e.Revision, lease, e.Key, note)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(f.Endpoints) == 0 {
+		fmt.Fprintf(w, "no endpoints under %s at revision %d\n", f.Prefix, f.Revision)
+	}
+	for _, s := range f.Skipped {
+		fmt.Fprintf(w, "skipped %s: %s\n", s.Key, s.Reason)
+	}
+	return nil
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// watch prints each change until ctx ends.
+func (r *resolver) watch(ctx context.Context, w io.Writer, asJSON bool) error {
+	log := slog.New(slog.DiscardHandler)
+	source := r.client.Source(r.prefix, decode(r.decoder, log))
+	last := map[string]discovery.Endpoint{}
+	_ = source.Run(ctx, func(endpoints []discovery.Endpoint) {
+		next := map[string]discovery.Endpoint{}
+		for _, e := range endpoints {
+			next[e.Address] = e
+			if was, ok := last[e.Address]; !ok {
+				printChange(w, asJSON, "add", e)
+			} else if !was.Equal(e) {
+				printChange(w, asJSON, "change", e)
+			}
+		}
+		for _, a := range slices.Sorted(maps.Keys(last)) {
+			if _, ok := next[a]; !ok {
+				printChange(w, asJSON, "remove", last[a])
+			}
+		}
+		last = next
+	})
+	return nil
+}
+
+func printChange(w io.Writer, asJSON bool, what string, e discovery.Endpoint) {
+	now := time.Now()
+	if asJSON {
+		_ = writeLine(w, struct {
+			Time     time.Time `json:"time"`
+			Event    string    `json:"event"`
+			Address  string    `json:"address"`
+			Weight   float64   `json:"weight"`
+			Zone     string    `json:"zone,omitempty"`
+			Version  string    `json:"version,omitempty"`
+			Draining bool      `json:"draining"`
+			Keys     []string  `json:"keys"`
+		}{now.UTC(), what, e.Address, e.Weight, e.Zone, e.Version, e.Draining, e.Keys})
+		return
+	}
+	sign := map[string]string{"add": "+", "change": "~", "remove": "-"}[what]
+	note := ""
+	if e.Draining {
+		note = "  draining"
+	}
+	fmt.Fprintf(w, "%s %s %s  weight %.4g  %s%s\n", now.Format(time.TimeOnly), sign, e.Address, e.Weight, strings.Join(e.Keys, " "), note)
+}

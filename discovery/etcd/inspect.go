@@ -1,0 +1,93 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+)
+
+// Record is one key as etcd has it.
+type Record struct {
+	Key      string
+	Value    []byte
+	Revision int64         // of its last change
+	Lease    int64         // zero: none, it stays until it is deleted
+	TTL      time.Duration // what is left of the lease
+}
+
+// Records reads every key under prefix once, in order, and says at which
+// revision. It waits for a connection, and tries again, until ctx ends; the error
+// then says what was in the way. The client must be running.
+func (c *Client) Records(ctx context.Context, prefix string) (records []Record, revision int64, err error) {
+	prefix = strings.TrimRight(prefix, "/") + "/"
+	for {
+		now, changed := c.link()
+		if now.stream != nil {
+			l := list(ctx, now.etcd.ActiveConnection(), prefix, whole)
+			if l.err == nil {
+				records := recordsOf(l)
+				return records, l.revision, remaining(ctx, now.etcd.ActiveConnection(), records)
+			}
+			if refused(l.err) {
+				return nil, 0, errors.New(plain(l.err, prefix, c.cfg.Username, now.since))
+			}
+			now.err = l.err
+		}
+		select {
+		case <-changed:
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, 0, c.whyNot(now.err, prefix)
+		}
+	}
+}
+
+// whyNot says what kept Records from an answer.
+func (c *Client) whyNot(err error, prefix string) error {
+	now, _ := c.link()
+	if now.err != nil {
+		err = now.err
+	}
+	if err == nil {
+		err = context.DeadlineExceeded
+	}
+	return fmt.Errorf("%s (%s)", plain(err, prefix, c.cfg.Username, now.since), strings.Join(c.cfg.Endpoints, ", "))
+}
+
+func recordsOf(l listing) []Record {
+	records := make([]Record, len(l.kvs))
+	for i, kv := range l.kvs {
+		records[i] = Record{Key: string(kv.Key), Value: kv.Value, Revision: kv.ModRevision, Lease: kv.Lease}
+	}
+	return records
+}
+
+// remaining fills in what is left of the records' leases. A lease that is gone by
+// now, or that we may not ask about, has nothing left.
+func remaining(ctx context.Context, conn *grpc.ClientConn, records []Record) error {
+	leases := pb.NewLeaseClient(conn)
+	left := map[int64]time.Duration{0: 0}
+	for i := range records {
+		r := &records[i]
+		ttl, known := left[r.Lease]
+		if !known {
+			call, cancel := context.WithTimeout(ctx, callTimeout)
+			resp, err := leases.LeaseTimeToLive(call, &pb.LeaseTimeToLiveRequest{ID: r.Lease})
+			cancel()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err == nil && resp.TTL > 0 {
+				ttl = time.Duration(resp.TTL) * time.Second
+			}
+			left[r.Lease] = ttl
+		}
+		r.TTL = ttl
+	}
+	return nil
+}
