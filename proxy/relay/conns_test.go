@@ -43,6 +43,11 @@ func unixPair(t testing.TB) (Conn, Conn) {
 func connect(t testing.TB, l net.Listener) (Conn, Conn) {
 	t.Helper()
 	defer l.Close()
+	return connectTo(t, l)
+}
+
+func connectTo(t testing.TB, l net.Listener) (Conn, Conn) {
+	t.Helper()
 	a, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +104,7 @@ func startWith(t testing.TB, pair func(testing.TB) (Conn, Conn), cfg Config, cha
 	r := &running{t: t, done: make(chan Result, 1)}
 	r.client, r.innerClient = pair(t)
 	r.backend, r.innerBackend = pair(t)
-	inner := newRelay(r.innerClient, r.innerBackend, cfg)
+	inner := newRelay(r.innerClient, r.innerBackend, &cfg)
 	change(inner)
 	go func() { r.done <- inner.run() }()
 	t.Cleanup(func() { r.client.Close(); r.backend.Close() })

@@ -7,7 +7,7 @@ import "time"
 // system calls of a message and its answer. In a brisk dialogue the relay does
 // not ask: the next message is a moment away, and wakes it. What that could
 // miss, an end that came together with the last bytes, it asks for as soon as
-// the dialogue pauses.
+// the dialogue pauses or the other side ends.
 const (
 	// A dialogue is brisk when brisk messages each way take no longer than
 	// briskTime.
@@ -40,15 +40,21 @@ func (d *direction) assess() {
 	d.brisk.Store(quick && r.clock.hasten())
 }
 
-// paused makes the reader ask, if the dialogue has paused since the last look.
+// paused ends the briskness of a dialogue that has paused since the last look.
 // Its caller holds mu.
 func (d *direction) paused(moved int64) {
-	if !d.brisk.Load() || moved != d.seen {
-		return
+	if moved == d.seen {
+		d.calm()
 	}
-	d.brisk.Store(false)
-	d.ask.Store(true)
-	d.src.SetReadDeadline(past)
+}
+
+// calm makes the reader ask now, if it has not, and again after each short
+// read. Its caller holds mu.
+func (d *direction) calm() {
+	if d.brisk.Swap(false) {
+		d.ask.Store(true)
+		d.src.SetReadDeadline(past)
+	}
 }
 
 // asked reports whether a reader was woken only to ask.

@@ -33,7 +33,8 @@ type direction struct {
 	onReadable, onWritable, onWritableOnce func(fd uintptr) (done bool)
 }
 
-func (d *direction) prepare() {
+func (d *direction) between(r *relay, src, dst *side) {
+	d.relay, d.src, d.dst = r, src, dst
 	d.splice.after = spliceAfter
 	d.onReadable, d.onWritable, d.onWritableOnce = d.pump, d.push, d.pushOnce
 }

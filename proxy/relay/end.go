@@ -84,6 +84,9 @@ func (d *direction) endClean() {
 		return
 	}
 	d.clean = true
+	d.relay.mu.Lock()
+	d.back.calm() // what answers an end is often one
+	d.relay.mu.Unlock()
 }
 
 // sinkFailed looks at why dst takes no more.

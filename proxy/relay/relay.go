@@ -73,7 +73,7 @@ type Result struct {
 // as it was. To cancel, close both conns from outside: Run then returns at once
 // with [Closed].
 func Run(client, backend Conn, cfg Config) Result {
-	return newRelay(client, backend, cfg).run()
+	return newRelay(client, backend, &cfg).run()
 }
 
 func (r *relay) run() Result {
@@ -102,19 +102,19 @@ type relay struct {
 	moved bool   // a byte or an end has reached the other side: too late to be early
 }
 
-func newRelay(client, backend Conn, cfg Config) *relay {
-	r := &relay{cfg: cfg, moved: cfg.Early <= 0 || len(cfg.BackendHead) > 0}
+func newRelay(client, backend Conn, cfg *Config) *relay {
+	r := &relay{cfg: *cfg, moved: cfg.Early <= 0 || len(cfg.BackendHead) > 0}
 	if !r.moved {
 		r.start = time.Now()
 	}
 	r.client.set(client)
 	r.backend.set(backend)
-	r.up = direction{relay: r, back: &r.down, src: &r.client, dst: &r.backend, pending: cfg.Head}
-	r.down = direction{relay: r, back: &r.up, src: &r.backend, dst: &r.client, pending: cfg.BackendHead}
+	r.up.between(r, &r.client, &r.backend)
+	r.down.between(r, &r.backend, &r.client)
+	r.up.back, r.down.back = &r.down, &r.up
+	r.up.pending, r.down.pending = cfg.Head, cfg.BackendHead
 	if cfg.Counters != nil {
 		r.up.shared, r.down.shared = &cfg.Counters.ToBackend, &cfg.Counters.ToClient
 	}
-	r.up.prepare()
-	r.down.prepare()
 	return r
 }

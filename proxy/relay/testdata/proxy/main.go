@@ -1,9 +1,10 @@
 // Proxy joins every client to one backend with the relay, for measuring it.
 //
-//	proxy BACKEND [plain]
+//	proxy BACKEND [fresh|plain|iocopy]
 //
-// It writes the address it listens at. "plain" uses io.CopyBuffer in two
-// goroutines instead, to compare with.
+// It writes the address it listens at. "fresh" relays on a goroutine other than
+// the one that dialled; "plain" copies in two goroutines with 32 KiB each, and
+// "iocopy" with io.Copy, to compare with.
 package main
 
 import (
@@ -44,6 +45,8 @@ func main() {
 				plain(client, backend)
 			case "iocopy":
 				iocopy(client, backend)
+			case "fresh": // a stack that no dialling has grown
+				go relay.Run(client, backend, relay.Config{Idle: 5 * time.Minute, Early: time.Second, Counters: &counters})
 			default:
 				relay.Run(client, backend, relay.Config{Idle: 5 * time.Minute, Early: time.Second, Counters: &counters})
 			}
