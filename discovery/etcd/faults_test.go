@@ -234,6 +234,7 @@ func TestAnIdleEtcdStaysProven(t *testing.T) {
 }
 
 func TestAProcessFault(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(p *process, v *view){
 		"frozen and thawed": func(p *process, v *view) {
 			p.freeze()
@@ -270,6 +271,7 @@ func TestAProcessFault(t *testing.T) {
 }
 
 func TestAnEmptiedEtcdIsAccepted(t *testing.T) {
+	t.Parallel()
 	for name, token := range map[string]string{"same cluster": "", "another cluster": "other"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -82,7 +82,8 @@ func (c *Client) Keeper(reg Registration) *Keeper {
 // Run keeps the registration until Remove, and then returns nil, or until ctx
 // ends, and then returns its error and leaves the key to its lease. It blocks.
 func (k *Keeper) Run(ctx context.Context) error {
-	r := &keeping{Keeper: k, newcomer: true, ours: map[int64]bool{}, pause: backoff{first: 50 * time.Millisecond, most: k.patience()}}
+	wait := backoff{first: 50 * time.Millisecond, most: k.patience()}
+	r := &keeping{Keeper: k, newcomer: true, ours: map[int64]bool{}, pause: wait, repairs: wait}
 	defer r.stop()
 	return r.run(ctx)
 }

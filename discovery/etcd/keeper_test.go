@@ -236,6 +236,7 @@ func TestARegistrationIsMadeWhenEtcdAppears(t *testing.T) {
 }
 
 func TestARegistrationSurvives(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*process, KeeperStatus){
 		"etcd killed for two lease times": func(p *process, s KeeperStatus) {
 			p.kill()
@@ -293,5 +294,29 @@ func TestWhatIsToBeDoneAboutAKey(t *testing.T) {
 		if got := judge(c.found, c.value, 8, mine, c.newcomer); got != c.want {
 			t.Errorf("%s: action %d, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// Another registrar that puts its key back at once would otherwise be answered
+// as fast as etcd can write.
+func TestAWriterWhoAlwaysOverwritesIsNotChased(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	k := keep(t, run(t, quickly(url)), registration())
+	stands(t, k, Registered)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	writes := 0
+	for r := range op.Watch(ctx, ours, clientv3.WithRev(1)) {
+		for _, e := range r.Events {
+			if string(e.Kv.Value) == registration().Value {
+				writes++
+				op.put(ours, "by hand")
+			}
+		}
+	}
+	if writes < 2 || writes > 15 {
+		t.Errorf("%d writes within 2 s against one who overwrites each, want a few: more and more slowly, yet never giving up", writes)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -21,7 +20,8 @@ type keeping struct {
 	stood    bool // the key was as it shall be
 	lost     bool // and then was not
 
-	pause     backoff
+	pause     backoff   // between tries that fail
+	repairs   backoff   // between repairs that succeed and do not last
 	notBefore time.Time // a lost key is not written again, lest two writers chase each other
 	lookAt    time.Time // when to look though nothing seems wrong
 }
@@ -50,6 +50,7 @@ func (r *keeping) run(ctx context.Context) error {
 		want, turn := r.wanted()
 		wait := r.reconcile(ctx, link, want)
 		if wait == 0 {
+			r.pause.reset()
 			r.done(turn)
 			if want.removed {
 				return nil
@@ -294,101 +295,4 @@ func (r *keeping) hear() bool {
 		}
 	}
 	return err == nil
-}
-
-// errChanged is a guarded write that found another key than it expected.
-var errChanged = errors.New("the key changed meanwhile")
-
-// write puts value under our lease, if the key is still what was found.
-func (r *keeping) write(ctx context.Context, l link, value string) error {
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
-	defer cancel()
-	if err := r.grant(ctx, l); err != nil {
-		return err
-	}
-	t, err := l.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(r.reg.Key), "=", r.found.modified)).
-		Then(clientv3.OpPut(r.reg.Key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
-		Commit()
-	switch {
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		r.loseLease()
-		return errChanged
-	case err != nil:
-		r.lookAgain() // it may have been done: look
-		return err
-	case !t.Succeeded:
-		r.lookAgain()
-		return errChanged
-	}
-	if r.newcomer && r.found.modified != 0 && r.found.lease != 0 {
-		r.log.Info("etcd: took over a key that stood under another lease", "lease", fmt.Sprintf("%x", r.found.lease))
-	}
-	r.found = found{base: t.Header.Revision, modified: t.Header.Revision, lease: r.lease.id, value: value}
-	r.paceNext()
-	return nil
-}
-
-// paceNext makes the next repair wait, the longer the faster repairs were
-// needed one after another. The first is made at once.
-func (r *keeping) paceNext() {
-	if time.Since(r.notBefore) > 2*r.patience() {
-		r.pause.reset()
-	}
-	r.notBefore = time.Now().Add(r.pause.next())
-}
-
-// erase deletes the key, if it is still what was found: ours.
-func (r *keeping) erase(ctx context.Context, l link) error {
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
-	defer cancel()
-	t, err := l.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(r.reg.Key), "=", r.found.modified),
-			clientv3.Compare(clientv3.LeaseValue(r.reg.Key), "=", r.found.lease)).
-		Then(clientv3.OpDelete(r.reg.Key)).
-		Commit()
-	switch {
-	case err != nil:
-		r.lookAgain()
-		return err
-	case !t.Succeeded:
-		r.lookAgain()
-		return errChanged
-	}
-	r.found = found{base: t.Header.Revision}
-	return nil
-}
-
-// grant makes sure of a lease.
-func (r *keeping) grant(ctx context.Context, l link) error {
-	if r.lease != nil {
-		return nil
-	}
-	g, err := l.etcd.Grant(ctx, r.reg.seconds())
-	if err != nil {
-		return err
-	}
-	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	renewals, err := l.etcd.KeepAlive(alive, g.ID)
-	if err != nil {
-		cancel()
-		return err
-	}
-	r.ours[int64(g.ID)] = true
-	r.lease = &lease{id: int64(g.ID), ttl: time.Duration(g.TTL) * time.Second, alive: renewals, cancel: cancel}
-	return nil
-}
-
-// giveBack revokes the lease, as well as that goes: nothing hangs on it.
-func (r *keeping) giveBack(ctx context.Context, l link) {
-	if r.lease == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	id := clientv3.LeaseID(r.lease.id)
-	r.loseLease()
-	if _, err := l.etcd.Revoke(ctx, id); err != nil {
-		r.log.Debug("etcd: a lease is left to lapse", "err", err)
-	}
 }

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -22,6 +23,8 @@ func TestMain(m *testing.M) {
 		serveEtcd(dir, os.Getenv(serveEnv+"_URL"))
 		return
 	}
+	flag.Parse()
+	flag.Set("test.parallel", "6") // most of them wait
 	goleak.VerifyTestMain(m)
 }
 

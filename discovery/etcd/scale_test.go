@@ -135,7 +135,7 @@ func TestWaitingForEtcdCostsLittle(t *testing.T) {
 	}
 	keep(t, c, registration())
 	time.Sleep(2 * time.Second)
-	if s := share(3 * time.Second); s > 0.05 {
+	if s := share(2 * time.Second); s > 0.05 {
 		t.Errorf("with etcd down, 100 sources use %.1f%% of a core, want at most 1%% (5%% under the race detector)", 100*s)
 	} else {
 		t.Logf("%.2f%% of a core", 100*s)
@@ -156,7 +156,7 @@ func TestIdleSourcesCostLittle(t *testing.T) {
 	}
 	t.Logf("%d sources synced after %v, %d goroutines", n, time.Since(began), runtime.NumGoroutine())
 	time.Sleep(time.Second)
-	if s := share(5 * time.Second); s > 0.2 {
+	if s := share(2 * time.Second); s > 0.2 {
 		t.Errorf("%d idle sources use %.1f%% of a core", n, 100*s)
 	} else {
 		t.Logf("%.2f%% of a core", 100*s)

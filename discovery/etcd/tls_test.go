@@ -78,6 +78,7 @@ func (a *authority) write(file, kind string, der []byte) {
 }
 
 func TestCertificatesRenewedOnDiskAreUsed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	good := newAuthority(t, dir)
