@@ -18,7 +18,9 @@ import (
 
 // Conn is one side of a relay: [net.TCPConn], [net.UnixConn], or anything that
 // can end its own direction alone. A relay owns its conns' deadlines while it
-// runs, and expects them clear at the start. Deadlines must work.
+// runs, and expects them clear at the start. Deadlines must work. One that is a
+// [syscall.Conn] is read and written through its descriptor: a wrapper that
+// changes what Read or Write do must not be one.
 type Conn interface {
 	net.Conn
 	// CloseWrite ends what is written, as FIN does; reading goes on.

@@ -44,30 +44,37 @@ func (s *side) reset() {
 	s.Close()
 }
 
-// stall is how long settle waits for a peer that takes nothing.
-const stall = 5 * time.Second
+const (
+	// stall is how long settle waits for a peer that takes nothing.
+	stall = 5 * time.Second
+	// glance is how often it looks: the kernel tells nobody.
+	glance = 5 * time.Millisecond
+)
 
 // settle waits until the peer's kernel has all that was written to s, because a
 // reset, and a close with bytes still unread, throw away what waits there. It
 // gives up on a peer that takes nothing for a while, and when s is closed.
 func (s *side) settle() {
-	pause, last, since := time.Millisecond, -1, time.Now()
-	for {
+	left := s.queued()
+	if left == 0 {
+		return
+	}
+	ticker := time.NewTicker(glance)
+	defer ticker.Stop()
+	since := time.Now()
+	for now := range ticker.C {
 		n := s.queued()
-		switch {
-		case n <= 0:
-			return
-		case n != last:
-			last, since = n, time.Now()
-		case time.Since(since) > stall:
+		if n == 0 || n == left && now.Sub(since) > stall {
 			return
 		}
-		time.Sleep(pause)
-		pause = min(2*pause, 50*time.Millisecond)
+		if n != left {
+			left, since = n, now
+		}
 	}
 }
 
-// queued is how many bytes written to s its peer has not acknowledged.
+// queued is how many bytes written to s its peer has not acknowledged; 0 also
+// where that is not known, as of a closed conn.
 func (s *side) queued() (n int) {
 	if s.raw == nil {
 		return 0

@@ -58,8 +58,8 @@ func (d *direction) pump(fd uintptr) (done bool) {
 		if !d.admitted || d.dst.raw == nil {
 			return true
 		}
-		d.tryWrite()
-		if len(d.pending) > 0 || d.splice.copied(n, n == size) {
+		long := d.splice.copied(n, n == size)
+		if d.tryWrite(); len(d.pending) > 0 || long {
 			return true
 		}
 		if n < size && d.unasked() && !d.draining {

@@ -69,6 +69,24 @@ func TestLongFlowIsSpliced(t *testing.T) {
 	}
 }
 
+func TestLongFlowToASlowReaderIsSpliced(t *testing.T) {
+	closeFreePipes()
+	r := start(t, tcpPair, Config{Idle: time.Hour})
+	fill(r.backend)
+	const n = 40 << 20
+	for got, b := 0, make([]byte, 16<<10); got < n; {
+		m, err := r.client.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += m
+	}
+	waitUntil(t, "a pipe was used, though the relay always waits for the reader", func() bool { return openPipes.Load() > 0 })
+	r.client.Close()
+	r.result()
+	noPipeInUse(t)
+}
+
 func TestSplicedBytesPrecedeTheReset(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	r := startSplicing(t, tcpPair, Config{})
