@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -63,5 +64,40 @@ func TestTrailersGrowInTheMemoryLent(t *testing.T) {
 	}
 	if got, want := AppendLastChunk(nil, c.Trailer), "0\r\nA: b\r\nC: d\r\n\r\n"; string(got) != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The status alone would not tell whether the fault named is the one there is.
+func TestARefusedBodySaysWhy(t *testing.T) {
+	ext := func(n int) string { return "1;" + strings.Repeat("x", n-len("1;\r\n")) + "\r\na\r\n" }
+	for _, tc := range []struct {
+		name, wire string
+		want       error
+	}{
+		{"no size", "x", errChunkSize},
+		{"a space alone", "5 \r", errChunkSize},
+		{"seventeen digits", strings.Repeat("0", 17), errChunkBig},
+		{"overflow", "8000000000000000", errChunkBig},
+		{"a control byte", "5;\x01", errChunkExt},
+		{"a bare LF", "5;\n", errChunkExt},
+		{"a bare CR", "5\r5", errBareCR},
+		{"the longest size line", ext(1024), nil},
+		{"a byte more", ext(1025), errChunkExtLong},
+		{"as many extensions as there is data", strings.Repeat("10;"+strings.Repeat("x", 41)+"\r\n"+strings.Repeat("a", 16)+"\r\n", 1e4), nil},
+		// Each of 900 bytes is 884 over: nine fit in 8 KiB, the tenth does not.
+		{"too many", strings.Repeat(ext(900), 9), nil},
+		{"one too many", strings.Repeat(ext(900), 10), errChunkExtLong},
+		{"no CR", "1\r\nab", errChunkEnd},
+		{"no LF", "1\r\na\ra", errChunkEnd},
+		{"a trailer folded", "0\r\n X: y\r\n", errFold},
+		{"a trailer of a name alone", "0\r\nX\r\n", errNoColon},
+		{"a trailer's bare CR", "0\r\nX: y\rz", errBareCR},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var c ChunkReader
+			if _, _, err := c.Decode([]byte(tc.wire)); err != tc.want {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+		})
 	}
 }

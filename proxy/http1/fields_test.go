@@ -51,6 +51,14 @@ func TestFieldsAreFoundAndLeftOut(t *testing.T) {
 	}
 }
 
+func TestTheFirstLineIsFoundToo(t *testing.T) {
+	r := parseResponse(t, "HTTP/1.1 204 x\r\nVia: a\r\nX: y\r\n\r\n", GET)
+	r.OmitAll(Via)
+	if got, want := string(r.AppendHead(nil)), "HTTP/1.1 204 x\r\nX: y\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestViewsCannotGrowOverTheBuffer(t *testing.T) {
 	r := parseRequest(t, get("A: b", "C: d"))
 	_ = append(r.Value(1), "XXXXXXXX"...)

@@ -62,6 +62,28 @@ func TestRequestMayBeCutAnywhere(t *testing.T) {
 	}
 }
 
+// Else a head that comes byte by byte costs its length squared.
+func TestLinesUnderstoodAreNotReadAgain(t *testing.T) {
+	read := "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n"
+	var r Request
+	if _, err := r.Parse([]byte(read+"Z"), Limits{}); err != ErrIncomplete {
+		t.Fatalf("got %v, want ErrIncomplete", err)
+	}
+	spoilt := strings.Repeat("\x00", len(read)) + "Z: z\r\n\r\n"
+	if _, err := r.Parse([]byte(spoilt), Limits{}); err != nil || r.Len() != 3 {
+		t.Errorf("got %v with %d fields, want the three: lines are read again", err, r.Len())
+	}
+	var resp Response
+	read = "HTTP/1.1 204 x\r\nX: y\r\n"
+	if _, err := resp.Parse([]byte(read), GET, Limits{}); err != ErrIncomplete {
+		t.Fatalf("got %v, want ErrIncomplete", err)
+	}
+	spoilt = strings.Repeat("\x00", len(read)) + "\r\n"
+	if _, err := resp.Parse([]byte(spoilt), GET, Limits{}); err != nil || resp.Len() != 1 {
+		t.Errorf("response: got %v with %d fields, want the one: lines are read again", err, resp.Len())
+	}
+}
+
 func TestResetForgetsAnIncompleteHead(t *testing.T) {
 	var r Request
 	if _, err := r.Parse([]byte("POST /a HTTP/1.1\r\nHost: b\r\nX: "), Limits{}); err != ErrIncomplete {

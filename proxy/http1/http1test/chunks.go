@@ -14,6 +14,8 @@ func chunkCases() []Case {
 	trailed := func(name, clause, section, trailer string) Case {
 		return Case{Name: name, Clause: clause, Raw: head + "1\r\nx\r\n0\r\n" + section, Head: head, Body: "x", Trailer: trailer}
 	}
+	full := strings.Repeat("Xx: "+strings.Repeat("y", 1018)+"\r\n", 7)
+	full += "X: " + strings.Repeat("y", 8192-len(full)-len("X: \r\n\r\n")) + "\r\n"
 	large := fault("a trailer section too large", "RFC 6585 5", "0\r\n"+strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 9)+"\r\n", "")
 	large.Status = 431
 	next := good("the next request behind a body", "RFC 9112 6.3", "1\r\nx\r\n0\r\n\r\n"+get(), "x")
@@ -24,6 +26,8 @@ func chunkCases() []Case {
 		good("a size in capitals", "RFC 9112 7.1", "A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
 		good("a size with zeros before", "RFC 9112 7.1", "0005\r\nhello\r\n000\r\n\r\n", "hello"),
 		good("line ends within data", "RFC 9112 7.1", "9\r\n\r\n0\r\n\r\n\r\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n\r\n"),
+		good("a size of sixteen digits", "RFC 9112 7.1", "0000000000000005\r\nhello\r\n0\r\n\r\n", "hello"),
+		good("the largest size, cut short", "RFC 9112 7.1", "7fffffffffffffff\r\nhello", "hello"),
 		good("an extension", "RFC 9112 7.1.1", "5;a=b\r\nhello\r\n0;c\r\n\r\n", "hello"),
 		good("a quoted extension", "RFC 9112 7.1.1", "5;a=\"b;c\"\r\nhello\r\n0\r\n\r\n", "hello"),
 		good("a space before an extension", "RFC 9112 7.1.1, RFC 9110 5.6.3", "5 \t; a = b\r\nhello\r\n0\r\n\r\n", "hello"),
@@ -58,16 +62,19 @@ func chunkCases() []Case {
 		fault("data shorter than its size", "RFC 9112 7.1", "6\r\nhello\r\n0\r\n\r\n", "hello\r"),
 		fault("data that ends in a bare LF", "ONE.TWO, Funky chunks 2025", "5\r\nhello\n0\r\n\r\n", "hello"),
 		fault("data that ends in a bare CR", "TWO.ONE, Funky chunks 2025", "5\r\nhello\r0\r\n\r\n", "hello"),
+		fault("a byte between the CR and LF behind data", "Funky chunks 2025", "5\r\nhello\rX\n0\r\n\r\n", "hello"),
 		fault("data that ends in LF CR", "Funky chunks 2025", "5\r\nhello\n\r0\r\n\r\n", "hello"),
 
 		trailed("a trailer field", "RFC 9112 7.1.2", "X-Sum: 1\r\n\r\n", "X-Sum: 1\r\n"),
 		trailed("trailer fields, trimmed", "RFC 9112 7.1.2", "X-A:1\r\ngrpc-status: \t0 \r\nX-E:\r\n\r\n", "X-A: 1\r\ngrpc-status: 0\r\nX-E: \r\n"),
+		trailed("the largest trailer section", "RFC 6585 5", full+"\r\n", full),
 		trailed("framing in a trailer goes", "RFC 9110 6.5.1", "Content-Length: 5\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n", "X: y\r\n"),
 		trailed("routing in a trailer goes", "RFC 9110 6.5.1", "Host: b\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=b\r\n\r\n", ""),
 		trailed("authentication in a trailer goes", "RFC 9110 6.5.1", "Authorization: Basic x\r\ncookie: a=b\r\nProxy-Authorization: x\r\n\r\n", ""),
 		trailed("Connection in a trailer goes", "RFC 9110 6.5.1", "Connection: X\r\nKeep-Alive: timeout=1\r\nTrailer: X\r\n\r\n", ""),
 		fault("a folded trailer", "RFC 9112 5.2", "0\r\nX: y\r\n z\r\n\r\n", ""),
 		fault("a trailer with a space before its colon", "RFC 9112 5.1", "0\r\nX : y\r\n\r\n", ""),
+		fault("a trailer of a name alone", "RFC 9112 5", "0\r\nX\r\n\r\n", ""),
 		fault("a trailer without a colon", "RFC 9112 5", "0\r\nGET / HTTP/1.1\r\n\r\n", ""),
 		fault("a trailer with an empty name", "RFC 9110 5.1", "0\r\n: y\r\n\r\n", ""),
 		fault("a trailer with a NUL", "RFC 9110 5.5", "0\r\nX: \x00\r\n\r\n", ""),

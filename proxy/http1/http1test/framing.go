@@ -65,6 +65,7 @@ func framingCases() []Case {
 		refuse(400, "gzip alone", "RFC 9112 6.3", coding("gzip")),
 		refuse(501, "an unknown coding", "RFC 9112 6.1", coding("xchunked")),
 		refuse(501, "a coding cut short", "RFC 9112 6.1", coding("chunke")),
+		refuse(501, "an unknown coding before all else", "RFC 9112 6.1", lines("POST / HTTP/1.1", "Transfer-Encoding: gzip, chunked", "Host: a")+"0\r\n\r\n"),
 		refuse(400, "identity", "RFC 7230 A.2", coding("identity")),
 		refuse(400, "identity, then chunked", "RFC 7230 A.2", coding("identity, chunked")),
 		refuse(400, "chunked, then identity", "TE.TE", post("Transfer-Encoding: chunked", "Transfer-Encoding: identity")+"0\r\n\r\n"),

@@ -15,6 +15,8 @@ func lineCases() []Case {
 		refuse(400, "a NUL in the method", "RFC 9112 3.1", "GE\x00T / HTTP/1.1\r\nHost: a\r\n\r\n"),
 		refuse(400, "a non-ASCII method", "RFC 9112 3.1", "G\xc3\x8bT / HTTP/1.1\r\nHost: a\r\n\r\n"),
 		refuse(400, "a byte order mark before the method", "RFC 9112 3.1", "\xef\xbb\xbfGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		accept("the longest method", "RFC 9112 3", strings.Repeat("A", 64)+" / HTTP/1.1\r\nHost: a\r\n\r\n", strings.Repeat("A", 64)+" / HTTP/1.1\r\nHost: a\r\n\r\n"),
+		refuse(501, "a method a byte longer", "RFC 9112 3", strings.Repeat("A", 65)+" / HTTP/1.1\r\nHost: a\r\n\r\n"),
 		refuse(501, "a method longer than any", "RFC 9112 3", strings.Repeat("A", 70)+" / HTTP/1.1\r\nHost: a\r\n\r\n"),
 		refuse(501, "CONNECT", "RFC 9110 9.3.6", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n"),
 		refuse(501, "CONNECT with an origin-form", "RFC 9110 9.3.6", "CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n"),

@@ -36,6 +36,7 @@ func targetCases() []Case {
 		accept("absolute-form of https", "RFC 9110 4.2.2", target("https://a/b"), target("/b")),
 		accept("absolute-form without a path", "RFC 9110 4.2.3", target("http://a"), target("/")),
 		accept("absolute-form with a query but no path", "RFC 9112 3.2.1", target("http://a?b=/c"), target("/?b=/c")),
+		accept("absolute-form with a bare percent sign in a query but no path", "WHATWG URL, query state", target("http://a?b=%"), target("/?b=%")),
 		accept("absolute-form without a path for OPTIONS", "RFC 9112 3.2.4", "OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n"),
 		accept("absolute-form with a path for OPTIONS", "RFC 9112 3.2.4", "OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS / HTTP/1.1\r\nHost: b\r\n\r\n"),
 		accept("absolute-form with an address of IPv6", "RFC 3986 3.2.2", target("http://[::1]:80/b"), lines("GET /b HTTP/1.1", "Host: [::1]:80")),
