@@ -144,3 +144,10 @@ func (c *Conn) Alive() (bytes bool, err error) {
 	}
 	return bytes, err
 }
+
+// Gone reports whether the peer has ended the connection, or its own side of it,
+// even if there is still something to read. It takes nothing and does not wait.
+func (c *Conn) Gone() (gone bool) {
+	err := c.raw.Control(func(fd uintptr) { gone = hungUp(fd) })
+	return err != nil || gone
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -129,5 +130,28 @@ func TestReadAndWriteDoNotAllocate(t *testing.T) {
 		_, _ = b.Read(buf)
 	}); n != 0 {
 		t.Fatalf("%v allocations a message, want none", n)
+	}
+}
+
+func TestGone(t *testing.T) {
+	for _, how := range []string{"end", "reset"} {
+		a, b := pair(t)
+		if a.Gone() {
+			t.Fatal("a peer that is idle is taken for gone")
+		}
+		_, _ = b.Write([]byte("unread"))
+		wait(t, func() bool { bytes, _ := a.Alive(); return bytes })
+		if a.Gone() {
+			t.Fatal("a peer that has sent something is taken for gone")
+		}
+		if how == "end" {
+			_ = b.CloseWrite()
+		} else {
+			_ = b.SetLinger(0)
+			_ = b.Close()
+		}
+		if runtime.GOOS == "linux" { // elsewhere the bytes hide the end
+			wait(t, a.Gone)
+		}
 	}
 }

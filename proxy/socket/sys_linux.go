@@ -35,3 +35,10 @@ func recvfrom(fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 		}
 	}
 }
+
+// hungUp asks poll(2), which, unlike a peek, sees an end behind unread bytes.
+func hungUp(fd uintptr) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0 && p[0].Revents != 0
+}

@@ -44,3 +44,10 @@ func errno(err error) syscall.Errno {
 	}
 	return 0
 }
+
+// hungUp sees an end only when what came before it has been read.
+func hungUp(fd uintptr) bool {
+	var b [1]byte
+	n, errno := Peek(fd, b[:])
+	return n == 0 && errno == 0 || errno != 0 && errno != syscall.EAGAIN
+}
