@@ -56,7 +56,7 @@ func (l *AccessLog) write() {
 // line is what is known of one request.
 type line struct {
 	client, method, path, host []byte
-	service, backend           string
+	backend                    string
 	minor, status, tries       int
 	began                      time.Time
 	took                       time.Duration
@@ -80,11 +80,15 @@ func (e *line) appendCommon(b []byte) []byte {
 	b = append(b, " - - ["...)
 	b = e.began.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
 	b = append(b, "] \""...)
-	b = appendQuoted(b, e.method)
-	b = append(b, ' ')
-	b = appendQuoted(b, e.path)
-	b = append(b, " HTTP/1."...)
-	b = strconv.AppendInt(b, int64(e.minor), 10)
+	if len(e.method) == 0 {
+		b = append(b, '-') // a request that was not understood
+	} else {
+		b = appendQuoted(b, e.method)
+		b = append(b, ' ')
+		b = appendQuoted(b, e.path)
+		b = append(b, " HTTP/1."...)
+		b = strconv.AppendInt(b, int64(e.minor), 10)
+	}
 	b = append(b, "\" "...)
 	b = strconv.AppendInt(b, int64(e.status), 10)
 	return append(b, " -\n"...)
@@ -100,7 +104,7 @@ func (e *line) appendJSON(b []byte) []byte {
 	b = append(b, `","status":`...)
 	b = strconv.AppendInt(b, int64(e.status), 10)
 	b = append(b, `,"backend":"`...)
-	b = append(b, e.backend...)
+	b = appendQuoted(b, e.backend)
 	b = append(b, `","attempts":`...)
 	b = strconv.AppendInt(b, int64(e.tries), 10)
 	b = append(b, `,"duration_ms":`...)
@@ -112,12 +116,16 @@ func appendText(b []byte, key string, value []byte) []byte {
 	return appendQuoted(append(b, key...), value)
 }
 
+// clientLeft is what stands for a status in the log where there was nobody left
+// to answer (nginx's).
+const clientLeft = 499
+
 // appendQuoted appends what goes between quotes, in JSON as in the common format:
 // nothing of a client's may end the quotes or the line.
-func appendQuoted(b, text []byte) []byte {
+func appendQuoted[T string | []byte](b []byte, text T) []byte {
 	const hex = "0123456789abcdef"
-	for len(text) > 0 {
-		c := text[0]
+	for i := 0; i < len(text); i++ {
+		c := text[i]
 		switch {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
@@ -127,12 +135,10 @@ func appendQuoted(b, text []byte) []byte {
 		case c < utf8.RuneSelf:
 			b = append(b, c)
 		default:
-			r, n := utf8.DecodeRune(text)
+			r, n := utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
 			b = utf8.AppendRune(b, r)
-			text = text[n:]
-			continue
+			i += n - 1
 		}
-		text = text[1:]
 	}
 	return b
 }
@@ -147,7 +153,9 @@ func (s *httpSession) observe() {
 		return
 	}
 	took := s.h.now().Sub(x.began)
-	s.h.duration.Observe(took)
+	if x.status != clientLeft {
+		s.h.duration.Observe(took)
+	}
 	log := s.h.cfgLog()
 	if !log.wants(x.status) {
 		return

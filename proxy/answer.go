@@ -13,7 +13,7 @@ import (
 // may follow.
 func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	x := s.x
-	closes := x.closes || !x.up.complete() || x.req.Method == nil
+	closes := x.closes || !x.up.complete() || s.ended()
 	x.status = status
 	b := append(x.head[:0], "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -27,9 +27,12 @@ func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	if status == 503 {
 		b = append(b, "Retry-After: 1\r\n"...)
 	}
-	if closes {
+	switch {
+	case closes:
 		b = append(b, "Connection: close\r\n"...)
 		s.linger = true
+	case x.req.Minor == 0:
+		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	b = append(b, "Content-Length: "...)
 	b = strconv.AppendInt(b, int64(len("portside: ")+len(text)+1), 10)
@@ -44,14 +47,11 @@ func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	_ = s.client.SetWriteDeadline(time.Now().Add(lingerTime))
 	n, err := s.client.Write(b)
 	s.h.stats.Bytes.ToClient.Add(int64(n))
-	if err != nil {
-		return false
-	}
-	if s.ended() {
+	if err != nil || closes {
 		return false
 	}
 	_ = s.client.SetWriteDeadline(time.Time{})
-	return !closes
+	return true
 }
 
 // reasons are the phrases of what we answer ourselves (RFC 9110 15).
@@ -62,9 +62,7 @@ var reasons = map[int]string{
 
 // refuse answers a request that is no request, and has the connection close.
 func (s *httpSession) refuse(err error) {
-	x := s.x
-	x.req.Reset()
-	x.closes = true
+	s.x.closes = true
 	s.linger = true
 	var bad *http1.SyntaxError
 	switch {
@@ -75,7 +73,6 @@ func (s *httpSession) refuse(err error) {
 		s.h.hints.say(s.h.config().Log, hintTLS)
 		_ = s.toClient(tlsAlert[:])
 	case errors.As(err, &bad):
-		s.answer(bad.Status, "bad_request", bad.Reason+" ("+bad.Clause+")")
-		s.observe()
+		s.answer(bad.Status, "bad_request", "The request is not valid HTTP: "+bad.Reason+" ("+bad.Clause+").")
 	}
 }

@@ -50,3 +50,10 @@ func (b *budget) take(share float64, requests int64, now time.Time) bool {
 	b.tries++
 	return true
 }
+
+// giveBack undoes a take: nothing was left to try.
+func (b *budget) giveBack() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tries = max(b.tries-1, 0)
+}

@@ -30,11 +30,13 @@ type exchange struct {
 	chunks   http1.ChunkReader // of the response
 	tried    [8]*pool.Backend
 	nTry     int
-	forgiven bool // a backend was given a second chance after a stale connection
+	stale    *stock // of the backend whose idle connection turned out to have ended
+	forgiven bool   // a backend was given a second chance after that
 
 	began  time.Time
-	status int  // of the answer; zero: none was given
-	closes bool // the connection ends with this response
+	since  time.Time // the attempt under way began
+	status int       // of the answer; zero: none was given
+	closes bool      // the connection ends with this response
 }
 
 const (
@@ -101,10 +103,13 @@ func (s *httpSession) serveOne() bool {
 			return false
 		}
 	}
-	s.enter(phaseHead)
+	if !s.enter(phaseHead) {
+		return false
+	}
 	x := s.x
 	x.status, x.closes, x.nTry, x.forgiven = 0, false, 0, false
 	if !s.readHead() {
+		s.observe()
 		return false
 	}
 	x.began = s.h.now()
@@ -113,11 +118,18 @@ func (s *httpSession) serveOne() bool {
 	if s.x == nil {
 		return false // it became a tunnel, and ended
 	}
+	if x.status == 0 {
+		x.status = clientLeft
+	}
 	s.observe()
-	if again && x.r == x.w {
+	if !again {
+		s.linger = s.linger || x.r < x.w
+		return false
+	}
+	if x.r == x.w {
 		s.release()
 	}
-	return again
+	return true
 }
 
 // readHead reads and parses a request head. If it cannot, it has answered as far
@@ -132,20 +144,32 @@ func (s *httpSession) readHead() bool {
 			return true
 		}
 		if err != http1.ErrIncomplete {
+			s.forget()
 			s.refuse(err)
 			return false
 		}
 		x.makeRoom()
 		m, err := s.client.Read(x.in[x.w:])
 		if err != nil {
-			x.req.Reset()
-			if p, _ := s.watch.load(); p == phaseEnded && s.watch.why == errHeadSlow {
+			s.forget()
+			if s.ended() && s.watch.why == errHeadSlow {
 				s.answer(408, "timeout", "The request head did not arrive in time.")
 			}
 			return false
 		}
 		x.w += m
 	}
+}
+
+// forget gives up a head that was not understood. What the exchange still holds
+// is of another request, maybe another client's.
+func (s *httpSession) forget() {
+	x := s.x
+	x.req.Reset()
+	x.req.Method, x.req.MethodID, x.req.Path, x.req.Host, x.req.Minor = nil, 0, nil, nil, 1
+	x.up.reset(http1.Framing{})
+	x.closes = true
+	x.began = s.h.now()
 }
 
 // makeRoom sees to it that there is room behind in[:w]: what is used is dropped,
@@ -180,7 +204,7 @@ func (s *httpSession) close() {
 // Lingering is bounded in time and bytes.
 const (
 	lingerTime  = 2 * time.Second
-	lingerBytes = 1 << 20
+	lingerBytes = 64 << 20
 )
 
 func (s *httpSession) lingering() {

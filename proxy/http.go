@@ -49,8 +49,12 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error
 
 // Reconfigure replaces the configuration for what begins from now on.
 func (h *HTTP) Reconfigure(cfg Config) {
+	former := h.cfgLog()
 	h.server.Reconfigure(cfg)
 	h.warden.set(h.config().Timeouts)
+	if former != h.cfgLog() {
+		former.flush()
+	}
 }
 
 // BackendLeft tells that b has left the pool: its idle connections are closed,
@@ -89,6 +93,7 @@ type httpSession struct {
 	watch      watch
 	conn       atomic.Pointer[backendConn] // that serves the request now
 	serving    atomic.Pointer[pool.Backend]
+	giveUp     atomic.Pointer[context.CancelFunc] // ends the wait for a backend
 	lease      pool.Lease
 	x          *exchange // nil while idle
 	address    []byte    // of the client, once asked for
@@ -102,17 +107,32 @@ func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.t
 
 func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
 
-// drain ends an idle client at once; one with a request is told to go with its
-// response.
+// drain ends an idle client at once; one with a request, be it still in the
+// kernel's hands, is told to go with its response.
 func (s *httpSession) drain() {
-	if p, since := s.watch.load(); p == phaseIdle && s.watch.end(p, since, errDraining) {
+	p, since := s.watch.load()
+	if p != phaseIdle {
+		return
+	}
+	if bytes, err := s.client.Alive(); bytes && err == nil {
+		return
+	}
+	if s.watch.end(p, since, errDraining) {
 		s.wake(errDraining)
 	}
 }
 
+// cut ends the session. If only its backend has left, it ends what it has with
+// that one: the client can still be served by another, or be told.
 func (s *httpSession) cut() {
-	_ = s.client.Close()
-	if c := s.conn.Load(); c != nil {
+	if giveUp := s.giveUp.Load(); giveUp != nil {
+		(*giveUp)()
+	}
+	over := s.ctx.Err() != nil
+	if c := s.conn.Load(); c != nil && (over || c.backend.Left()) {
 		_ = c.Close()
+	}
+	if over {
+		_ = s.client.Close()
 	}
 }

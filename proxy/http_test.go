@@ -117,9 +117,7 @@ func TestHTTPBalancesEachRequestOfAConnection(t *testing.T) {
 	if n := s.Stats().Connections.Load(); n != 1 {
 		t.Fatalf("%d client connections, want one", n)
 	}
-	if n := s.Duration().Count; n != 30 {
-		t.Fatalf("%d durations observed, want 30", n)
-	}
+	eventually(t, "not 30 durations observed", func() bool { return s.Duration().Count == 30 })
 	if n := s.Classes()[addresses[0]]["2xx"]; n != 10 {
 		t.Fatalf("%d answers of class 2xx counted, want 10", n)
 	}
@@ -828,7 +826,7 @@ func TestHTTPTruncatedResponsesDoNotLookWhole(t *testing.T) {
 				return // broken off before the head was read: as good
 			}
 			defer resp.Body.Close()
-			if body, err := io.ReadAll(resp.Body); err == nil {
+			if body, err := io.ReadAll(resp.Body); err == nil && resp.StatusCode != 502 {
 				t.Fatalf("half a response came as %q without an error", body)
 			}
 		})

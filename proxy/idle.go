@@ -23,15 +23,26 @@ type backendConn struct {
 type stock struct {
 	classes [6]atomic.Uint64 // answers by class; [1] of 1xx to [5] of 5xx
 
+	// It has sent bytes that nobody had asked for: each of its connections is
+	// looked at before it is used again.
+	untidy atomic.Bool
+
 	mu       sync.Mutex
 	idle     []*backendConn
+	away     int           // taken out of idle by sweep, and maybe put back
 	patience time.Duration // how long it keeps an idle connection, as far as we know; zero: not known
+	learned  time.Time     // when that was last seen
 }
 
 const (
 	// maxAge is how long an idle connection is kept of a backend that has not
 	// shown how long it keeps them. Servers' defaults start at 5 s (Node.js).
 	maxAge = 30 * time.Second
+	// settled is how long a connection is idle before it is looked after.
+	settled = time.Second
+	// recall is for how long it is remembered that a backend ended an idle
+	// connection: it may have been restarting.
+	recall = 10 * time.Minute
 	// freshFor is how long a connection is taken to be alive after use: a look
 	// costs a system call, and a backend that ends a connection does so at once
 	// or after seconds.
@@ -51,18 +62,13 @@ func (h *HTTP) stockOf(b *pool.Backend) *stock {
 // nil. A request that cannot be sent twice has every one looked at.
 func (s *stock) take(once bool, now time.Time) *backendConn {
 	for {
-		s.mu.Lock()
-		last := len(s.idle) - 1
-		if last < 0 {
-			s.mu.Unlock()
+		c, limit := s.pop(now)
+		if c == nil {
 			return nil
 		}
-		c := s.idle[last]
-		s.idle[last] = nil
-		s.idle = s.idle[:last]
-		s.mu.Unlock()
 		age := now.Sub(c.since)
-		if age < s.age() && (!once && age < freshFor || s.sound(c, age)) {
+		fresh := age < freshFor && !once && !s.untidy.Load()
+		if age < limit && (fresh || s.sound(c, age)) {
 			c.reused = true
 			return c
 		}
@@ -70,12 +76,29 @@ func (s *stock) take(once bool, now time.Time) *backendConn {
 	}
 }
 
+// pop takes out the most recently used idle connection, and says how old it may be.
+func (s *stock) pop(now time.Time) (*backendConn, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.idle) - 1
+	if last < 0 {
+		return nil, 0
+	}
+	c := s.idle[last]
+	s.idle[last] = nil
+	s.idle = s.idle[:last]
+	return c, s.age(now)
+}
+
 // sound looks whether c can be used: nothing may have come, not even an end. One
 // that the backend ended tells how long it keeps them.
 func (s *stock) sound(c *backendConn, age time.Duration) bool {
 	bytes, err := c.Alive()
-	if err != nil {
+	switch {
+	case err != nil:
 		s.learn(age)
+	case bytes:
+		s.untidy.Store(true)
 	}
 	return err == nil && !bytes
 }
@@ -92,17 +115,17 @@ func (s *stock) learn(age time.Duration) {
 func (s *stock) expect(d time.Duration) {
 	// Under the limit by a tenth and a second, so that ours ends first.
 	d = max(d*9/10-time.Second, d/2)
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.patience == 0 || d < s.patience {
-		s.patience = d
+	if s.patience == 0 || d <= s.patience || now.Sub(s.learned) > recall {
+		s.patience, s.learned = d, now
 	}
 }
 
-func (s *stock) age() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.patience > 0 {
+// age is how old an idle connection may be. The caller holds mu.
+func (s *stock) age(now time.Time) time.Duration {
+	if s.patience > 0 && now.Sub(s.learned) <= recall {
 		return min(s.patience, maxAge)
 	}
 	return maxAge
@@ -112,7 +135,7 @@ func (s *stock) age() time.Duration {
 func (s *stock) put(c *backendConn, most int, now time.Time) {
 	c.since = now
 	s.mu.Lock()
-	if len(s.idle) >= most || c.backend.Left() {
+	if len(s.idle)+s.away >= most || c.backend.Left() {
 		s.mu.Unlock()
 		_ = c.Close()
 		return
@@ -122,25 +145,34 @@ func (s *stock) put(c *backendConn, most int, now time.Time) {
 }
 
 // sweep closes idle connections that are too old or have ended; all, when told.
+// Those it looks at are out of the stock for that moment, the oldest ones: takers
+// find the others.
 func (s *stock) sweep(now time.Time, all bool) {
-	limit := s.age()
 	s.mu.Lock()
-	idle := s.idle
-	s.idle = nil
+	limit := s.age(now)
+	n := 0
+	for n < len(s.idle) && (all || now.Sub(s.idle[n].since) >= settled) {
+		n++
+	}
+	old := append([]*backendConn(nil), s.idle[:n]...)
+	rest := copy(s.idle, s.idle[n:])
+	clear(s.idle[rest:])
+	s.idle, s.away = s.idle[:rest], s.away+n
 	s.mu.Unlock()
-	kept := idle[:0]
-	for _, c := range idle {
-		age := now.Sub(c.since)
-		if all || age >= limit || !s.sound(c, age) {
-			_ = c.Close()
+	kept := old[:0]
+	for _, c := range old {
+		if age := now.Sub(c.since); !all && age < limit && s.sound(c, age) {
+			kept = append(kept, c)
 			continue
 		}
-		kept = append(kept, c)
+		_ = c.Close()
 	}
-	clear(idle[len(kept):])
 	s.mu.Lock()
-	s.idle = append(kept, s.idle...)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.away -= n
+	if len(kept) > 0 {
+		s.idle = append(kept, s.idle...)
+	}
 }
 
 // size is how many idle connections there are.

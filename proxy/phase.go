@@ -17,6 +17,7 @@ const (
 	phaseIdle     phase = iota + 1 // for a request to begin
 	phaseHead                      // for the rest of its head
 	phaseBusy                      // for ourselves, and what has limits of its own
+	phaseConnect                   // for a backend, which has a limit of its own; the client may leave
 	phaseResponse                  // for the head of the response
 	phaseBody                      // for bytes of a body, from or to whom it may be
 	phaseEnded                     // by the warden; see why
@@ -26,16 +27,18 @@ const (
 var (
 	errIdle       = errors.New("no byte moved for too long")
 	errHeadSlow   = errors.New("the request head took too long")
+	errBodySlow   = errors.New("the request body took too long")
 	errNoResponse = errors.New("the response took too long")
 	errClientGone = errors.New("the client has left")
 	errDraining   = errors.New("the service is draining")
 )
 
-// watch is a session's phase and when it began, in one word, and whom to wake.
+// watch is a session's phase and when it began, in one word. Times are ticks:
+// milliseconds, read off a clock that the warden sets when it walks past.
 type watch struct {
 	word  atomic.Uint64 // phase in the low byte, tick above it
 	moved atomic.Uint64 // the tick at which an upload last moved
-	up    atomic.Bool   // an upload is reading the client
+	fed   atomic.Bool   // an upload waits for the client, so that the backend may wait too
 	why   error         // written before phaseEnded is, read after it was seen
 }
 
@@ -69,8 +72,8 @@ func (w *watch) end(p phase, tick uint64, why error) bool {
 type limits struct{ idle, head, response uint64 }
 
 // overdue says why a wait that was seen as p since tick is to be ended at now, or
-// nil. A limit of n ticks is over when n+1 have begun.
-func (l limits) overdue(p phase, since, moved, now uint64) error {
+// nil.
+func (l limits) overdue(p phase, since, moved, now uint64, fed bool) error {
 	over := func(limit, since uint64) bool { return limit > 0 && now > since+limit }
 	switch p {
 	case phaseIdle:
@@ -82,10 +85,11 @@ func (l limits) overdue(p phase, since, moved, now uint64) error {
 			return errHeadSlow
 		}
 	case phaseResponse:
-		if over(l.response, max(since, moved)) {
-			return errNoResponse
-		}
-		if over(l.idle, max(since, moved)) {
+		// Until the backend has the whole request, its silence is no wonder.
+		switch since = max(since, moved); {
+		case fed && over(l.idle, since):
+			return errBodySlow
+		case !fed && (over(l.response, since) || over(l.idle, since)):
 			return errNoResponse
 		}
 	case phaseBody:
@@ -114,10 +118,21 @@ const (
 	minTick = 5 * time.Millisecond
 )
 
-// ticks is d in whole ticks of length tick, at least one; none for no limit.
-func ticks(d, tick time.Duration) uint64 {
+// ticks is the limit, in ticks, for what may last d; none for no limit. The clock
+// that since is read off may be behind by one walk.
+func ticks(d, walk time.Duration) uint64 {
 	if d <= 0 {
 		return 0
 	}
-	return max(uint64((d+tick-1)/tick), 1)
+	return uint64((d+walk-1)/time.Millisecond) + 1
+}
+
+// lookEvery is how often it is looked whether a client that waits is still there,
+// in ticks.
+const lookEvery = 200
+
+// dueToLook reports whether such a look became due between two walks, at before
+// and now.
+func dueToLook(since, before, now uint64) bool {
+	return before >= since && (now-since)/lookEvery != (before-since)/lookEvery
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 
 	"portside/proxy/http1"
@@ -21,10 +22,7 @@ func (s *httpSession) passInterim() error {
 // c can carry another request.
 func (s *httpSession) passResponse(c *backendConn) (keep bool, err error) {
 	x := s.x
-	if !x.up.complete() {
-		// What is left of the request has to be thrown away.
-		x.closes = true
-	}
+	x.closes = x.closes || !x.up.complete()
 	source := x.resp.Framing
 	s.rebuildHead()
 	x.status = x.resp.Status
@@ -38,6 +36,9 @@ func (s *httpSession) passResponse(c *backendConn) (keep bool, err error) {
 	}
 	// Bytes behind a response were never asked for: whose answer they would be
 	// taken for is anybody's guess.
+	if x.br != x.bw {
+		c.stock.untidy.Store(true)
+	}
 	return err == nil && x.resp.KeepAlive && source.Kind != http1.UntilClose && x.br == x.bw, err
 }
 
@@ -58,7 +59,7 @@ func (s *httpSession) rebuildHead() {
 	switch {
 	case resp.Upgrade != nil && resp.Status == 426:
 		x.head = http1.AppendField(x.head, "Upgrade", resp.Upgrade)
-		x.head = append(x.head, "Connection: Upgrade\r\n"...)
+		x.head = append(x.head, "Connection: Upgrade, close\r\n"...)
 		x.closes = true
 	case x.closes:
 		x.head = append(x.head, "Connection: close\r\n"...)
@@ -112,6 +113,9 @@ func (s *httpSession) passStream(c *backendConn, source http1.Kind) error {
 	for {
 		data, done, err := s.decode(source, from, to)
 		if err != nil {
+			if first {
+				x.status = 0 // nothing is out: it can be said
+			}
 			return &attemptError{"bad_response", err}
 		}
 		piece, tail := s.encode(data, done)
@@ -158,7 +162,8 @@ func (s *httpSession) decode(source http1.Kind, from, to int) (data []byte, done
 }
 
 // encode puts the client's framing on data, which lies in x.back, and returns it
-// there with what ends the body, if that is due.
+// there, with what ends the body if that is due and there is room; otherwise the
+// end is the tail.
 func (s *httpSession) encode(data []byte, done bool) (piece, tail []byte) {
 	x := s.x
 	piece = data
@@ -171,11 +176,20 @@ func (s *httpSession) encode(data []byte, done bool) (piece, tail []byte) {
 		}
 		piece = http1.WrapChunk(x.back, at, at+len(data))
 	}
-	if done && x.resp.Kind == http1.Chunked {
-		tail = http1.AppendLastChunk(nil, x.chunks.Trailer)
+	if !done || x.resp.Kind != http1.Chunked {
+		return piece, nil
 	}
-	return piece, tail
+	if len(piece) == 0 {
+		piece = x.back[x.br:x.br]
+	}
+	if cap(piece)-len(piece) < len(x.chunks.Trailer)+lastChunk {
+		return piece, http1.AppendLastChunk(nil, x.chunks.Trailer)
+	}
+	return http1.AppendLastChunk(piece, x.chunks.Trailer), nil
 }
+
+// lastChunk is how long the end of a chunked body is without trailers.
+const lastChunk = len("0\r\n\r\n")
 
 // fromBackend reads into x.back[from:to].
 func (s *httpSession) fromBackend(c *backendConn, from, to int) (int, error) {
@@ -203,5 +217,8 @@ func (s *httpSession) toClient(piece []byte) error {
 	}
 	n, err := s.client.Write(piece)
 	s.h.stats.Bytes.ToClient.Add(int64(n))
+	if err != nil && !s.ended() {
+		err = errors.Join(errClientGone, err)
+	}
 	return err
 }

@@ -23,7 +23,9 @@ func (s *httpSession) tunnel(c *backendConn, cfg *Config) error {
 	if err := s.toClient(x.head); err != nil {
 		return err
 	}
-	s.enter(phaseBusy) // the relay has a clock of its own
+	if !s.enter(phaseBusy) { // the relay has a clock of its own
+		return s.watch.why
+	}
 	early := append([]byte(nil), x.in[x.r:x.w]...)
 	backEarly := append([]byte(nil), x.back[x.br:x.bw]...)
 	s.observe()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,14 +19,18 @@ type upload struct {
 	left    int64 // bytes of a body with a length that are not read yet
 	chunks  http1.ChunkReader
 
-	sent     []byte // what was sent of the body after the head, to be sent again
-	excess   bool   // more was sent than is kept: it cannot be sent again
-	running  bool
-	ended    sync.WaitGroup
-	finished atomic.Bool           // the whole body has been read
-	failure  atomic.Pointer[error] // of the client
-	session  *httpSession
-	conn     *backendConn
+	sent      []byte // what was sent of the body after the head, to be sent again
+	excess    bool   // more was sent than is kept: it cannot be sent again
+	delivered bool   // the backend that is tried now has been sent the whole request
+	running   bool
+	over      atomic.Bool // run has ended, or is about to
+	stopping  atomic.Bool // stop wakes run: that is no failure
+	ended     sync.WaitGroup
+	at        time.Time             // when a body that came after its head was read whole
+	finished  atomic.Bool           // the whole body has been read
+	failure   atomic.Pointer[error] // of the client
+	session   *httpSession
+	conn      *backendConn
 }
 
 // replayed is how much of a body that came after its head is kept for a second
@@ -40,6 +45,7 @@ func (u *upload) reset(framing http1.Framing) {
 	u.framing, u.left = framing, framing.Length
 	u.chunks.Reset(u.chunks.Trailer)
 	u.sent, u.excess, u.running = u.sent[:0], false, false
+	u.at = time.Time{}
 	u.failure.Store(nil)
 	u.finished.Store(framing.Empty())
 }
@@ -77,7 +83,8 @@ func (u *upload) took(x *exchange, n int) {
 	}
 }
 
-// complete reports whether the whole body was read and is on its way.
+// complete reports whether the client's whole body was read: what follows on its
+// connection is its next request. Whether the backend has it is another question.
 func (u *upload) complete() bool { return u.finished.Load() && u.lost() == nil }
 
 // lost is why the client's body cannot be had, or nil.
@@ -93,43 +100,53 @@ func (u *upload) replayable() bool { return !u.excess }
 
 // begin sends to c what an earlier attempt had sent, and starts to send the rest.
 func (u *upload) begin(s *httpSession, c *backendConn) error {
+	u.delivered = false
 	if len(u.sent) > 0 {
 		if _, err := c.Write(u.sent); err != nil {
 			return err
 		}
 	}
 	if u.finished.Load() {
+		u.delivered = true
 		return nil
 	}
 	u.session, u.conn, u.running = s, c, true
-	s.watch.up.Store(true)
+	u.over.Store(false)
+	u.stopping.Store(false)
 	u.ended.Go(u.run)
 	return nil
 }
 
-// stop ends the sending of a body whose response has ended.
+// stop ends the sending of a body whose response has ended, or will not come. The
+// body can still be sent to another backend, if what was sent of it is kept.
 func (u *upload) stop() {
 	if !u.running {
 		return
 	}
-	s := u.session
-	if u.finished.Load() {
-		// The last piece is being written; a backend that has answered and does
-		// not take it is not waited for.
+	if !u.over.Load() {
+		u.hurry()
+	}
+	u.ended.Wait()
+	u.running = false
+	u.session, u.conn = nil, nil
+}
+
+// hurry has run end: at once, or when the last piece is written, which a backend
+// that has answered and does not take it is not given long for.
+func (u *upload) hurry() {
+	s, finished := u.session, u.finished.Load()
+	if finished {
 		_ = u.conn.SetWriteDeadline(time.Now().Add(lingerTime))
-		u.ended.Wait()
-		_ = u.conn.SetWriteDeadline(time.Time{})
 	} else {
+		u.stopping.Store(true)
 		_ = u.conn.SetWriteDeadline(past)
 		_ = s.client.SetReadDeadline(past)
-		u.ended.Wait()
-		if !s.ended() {
-			_ = s.client.SetReadDeadline(time.Time{})
-		}
 	}
-	u.running = false
-	s.watch.up.Store(false)
-	u.session, u.conn = nil, nil
+	u.ended.Wait()
+	_ = u.conn.SetWriteDeadline(time.Time{})
+	if !finished && !s.ended() {
+		_ = s.client.SetReadDeadline(time.Time{})
+	}
 }
 
 // uploadSize is of the buffers uploads read into, chunk framing included.
@@ -141,14 +158,22 @@ var uploadBuffers = sync.Pool{New: func() any { return new([uploadSize]byte) }}
 // of the backend's is for the reader of its response to see.
 func (u *upload) run() {
 	s := u.session
+	defer u.over.Store(true)
+	defer s.watch.fed.Store(false)
 	buf := uploadBuffers.Get().(*[uploadSize]byte)
 	defer uploadBuffers.Put(buf)
 	for !u.finished.Load() {
+		s.watch.fed.Store(true)
 		n, err := s.client.Read(buf[http1.ChunkRoom : uploadSize-http1.ChunkTail])
-		if err != nil {
-			if err == io.EOF {
-				err = errBodyCut
-			}
+		s.watch.fed.Store(false)
+		switch {
+		case err == nil:
+		case u.stopping.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		case err == io.EOF:
+			u.lose(errBodyCut)
+			return
+		default:
 			u.lose(err)
 			return
 		}
@@ -163,6 +188,13 @@ func (u *upload) run() {
 			return
 		}
 	}
+	u.delivered = true
+}
+
+// finish notes that the whole body has been read.
+func (u *upload) finish() {
+	u.at = time.Now()
+	u.finished.Store(true)
 }
 
 // keep puts what follows a body, the next request, behind what was read before.
@@ -191,8 +223,9 @@ func (u *upload) lose(err error) {
 func (u *upload) frame(buf []byte, from, to int) (piece, rest []byte, err error) {
 	if u.framing.Kind == http1.Length {
 		n := int(min(u.left, int64(to-from)))
-		u.left -= int64(n)
-		u.finished.Store(u.left == 0)
+		if u.left -= int64(n); u.left == 0 {
+			u.finish()
+		}
 		return buf[from : from+n], buf[from+n : to], nil
 	}
 	data, taken, err := u.chunks.Decode(buf[from:to])
@@ -203,7 +236,7 @@ func (u *upload) frame(buf []byte, from, to int) (piece, rest []byte, err error)
 	if u.chunks.Done() {
 		// A copy: the framing might not fit before the next request.
 		piece = http1.AppendLastChunk(http1.AppendChunk(nil, data), u.chunks.Trailer)
-		u.finished.Store(true)
+		u.finish()
 		return piece, rest, nil
 	}
 	at := offset(buf, data)

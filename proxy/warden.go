@@ -9,9 +9,9 @@ import (
 // warden ends the waits of HTTP sessions that have lasted too long, and those
 // whose client has left.
 type warden struct {
-	tick   atomic.Uint64
+	tick   atomic.Uint64 // milliseconds since it began to walk, as of the last walk
 	limits atomic.Pointer[limits]
-	every  atomic.Int64 // a tick's length, in nanoseconds
+	every  atomic.Int64 // between two walks, in nanoseconds
 }
 
 // set makes t the limits from now on.
@@ -21,21 +21,24 @@ func (w *warden) set(t Timeouts) {
 	w.limits.Store(&limits{idle: ticks(t.Idle, every), head: ticks(t.Head, every), response: ticks(t.Response, every)})
 }
 
-// run walks past all sessions every tick until ctx ends.
+// patrol walks past all sessions until ctx ends.
 func (h *HTTP) patrol(ctx context.Context) {
 	every := time.Duration(h.warden.every.Load())
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	swept := time.Now()
+	start := time.Now()
+	swept := start
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		now := h.warden.tick.Add(1)
-		h.sessions.each(nil, func(s session) { s.(*httpSession).check(now) })
-		if t := time.Now(); t.Sub(swept) >= time.Second {
+		t := time.Now()
+		before, now := h.warden.tick.Load(), uint64(t.Sub(start)/time.Millisecond)
+		h.warden.tick.Store(now)
+		h.sessions.each(nil, func(s session) { s.(*httpSession).check(before, now) })
+		if t.Sub(swept) >= time.Second {
 			swept = t
 			h.sweepAll(t, false)
 			h.cfgLog().flush()
@@ -47,32 +50,23 @@ func (h *HTTP) patrol(ctx context.Context) {
 	}
 }
 
-// check looks at s at tick now.
-func (s *httpSession) check(now uint64) {
+// check looks at s at tick now; the last walk was at before.
+func (s *httpSession) check(before, now uint64) {
 	p, since := s.watch.load()
 	if p == phaseEnded || p == phaseBusy {
 		return
 	}
-	why := s.h.warden.limits.Load().overdue(p, since, s.watch.moved.Load(), now)
-	if why == nil && p == phaseIdle && s.h.draining.Load() {
-		why = errDraining
-	}
-	if why == nil && (p == phaseResponse || p == phaseBody) && now > since+1 && s.clientGone() {
+	why := s.h.warden.limits.Load().overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
+	if why == nil && p >= phaseConnect && dueToLook(since, before, now) && s.client.Gone() {
 		why = errClientGone
 	}
 	if why != nil && s.watch.end(p, since, why) {
 		s.wake(why)
+		return
 	}
-}
-
-// clientGone reports whether the client has ended its side while it waits. What
-// an upload reads, it sees for itself.
-func (s *httpSession) clientGone() bool {
-	if s.watch.up.Load() {
-		return false
+	if p == phaseIdle && s.h.draining.Load() {
+		s.drain()
 	}
-	_, err := s.client.Alive()
-	return err != nil
 }
 
 // past is a deadline that wakes whoever waits.
@@ -82,8 +76,11 @@ var past = time.Unix(1, 0)
 // the client where one makes sense.
 func (s *httpSession) wake(why error) {
 	_ = s.client.SetReadDeadline(past)
-	if why == errIdle || why == errClientGone {
+	if why == errIdle || why == errClientGone || why == errDraining {
 		_ = s.client.SetWriteDeadline(past)
+	}
+	if giveUp := s.giveUp.Load(); giveUp != nil {
+		(*giveUp)()
 	}
 	if c := s.conn.Load(); c != nil {
 		_ = c.SetDeadline(past)

@@ -1,0 +1,206 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"portside/pool"
+	"portside/proxy/http1"
+)
+
+// attempt serves the request on c, and sees to what remains of both.
+func (s *httpSession) attempt(c *backendConn, cfg *Config) (how proof, again bool, err error) {
+	x := s.x
+	x.stale = nil
+	keep, how, err := s.converse(c, cfg)
+	if s.x == nil {
+		return how, false, err // it became a tunnel: x is somebody else's by now
+	}
+	x.up.stop()
+	if how == served && !x.up.complete() {
+		// What is left of the request has to be thrown away.
+		s.linger, x.closes = true, true
+	}
+	s.conn.Store(nil)
+	if keep && x.up.delivered && x.up.complete() && s.enter(phaseBusy) {
+		c.stock.put(c, cfg.HTTP.MaxIdle, s.h.now())
+	} else {
+		_ = c.Close()
+	}
+	return how, err == nil && !x.closes, err
+}
+
+// maxInterim is how many 1xx responses may come before the final one. A job that
+// says 102 every few seconds needs many; nobody needs a flood.
+const maxInterim = 1000
+
+var errInterim = errors.New("too many interim responses")
+
+// converse sends the request on c and passes the response on. It reports whether
+// c can carry another request, as far as the response goes.
+func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proof, err error) {
+	x := s.x
+	x.br, x.bw = headRoom, headRoom
+	if !s.enter(phaseBody) {
+		return false, notSent, s.watch.why
+	}
+	n, err := c.Write(x.out)
+	s.h.stats.Bytes.ToBackend.Add(int64(n))
+	if err == nil {
+		err = x.up.begin(s, c)
+	}
+	if err != nil {
+		how, err = s.broken(c, n == 0, err)
+		return false, how, err
+	}
+	for interim := 0; ; interim++ {
+		if !s.enter(phaseResponse) {
+			return false, unknown, s.watch.why
+		}
+		if err := s.readResponse(c); err != nil {
+			how, err = s.noResponse(c, err)
+			return false, how, err
+		}
+		if !x.resp.Interim() {
+			break
+		}
+		if interim == maxInterim {
+			s.lease.Report(pool.Malformed)
+			return false, served, &attemptError{"bad_response", errInterim}
+		}
+		if err := s.passInterim(); err != nil {
+			return false, served, err
+		}
+	}
+	s.judge(c)
+	if x.resp.Status == 101 {
+		return false, served, s.tunnel(c, cfg)
+	}
+	keep, err = s.passResponse(c)
+	return keep, served, err
+}
+
+// broken says what a failed write of the head proves. On a connection that had
+// been idle it says nothing about the backend.
+func (s *httpSession) broken(c *backendConn, nothing bool, err error) (proof, error) {
+	if s.ended() {
+		return unknown, s.watch.why
+	}
+	s.blame(c, pool.Reset, err)
+	how := unknown
+	if nothing {
+		how = notSent
+	}
+	return how, &attemptError{"reset", err}
+}
+
+// blame reports o, unless c had been idle and may have gone stale, or was cut by
+// ourselves.
+func (s *httpSession) blame(c *backendConn, o pool.Outcome, err error) {
+	switch {
+	case errors.Is(err, net.ErrClosed):
+	case c.reused:
+		c.stock.learn(s.h.now().Sub(c.since))
+		s.x.stale = c.stock
+	default:
+		s.lease.Report(o)
+	}
+}
+
+// forgivable reports whether the backend just tried may be tried again: its idle
+// connection had gone stale, which says nothing about it, and there is no other.
+func (s *httpSession) forgivable() bool {
+	x := s.x
+	return x.stale != nil && !x.forgiven && !s.h.pool.Others(x.tried[:x.nTry])
+}
+
+// readResponse reads and parses a response head.
+func (s *httpSession) readResponse(c *backendConn) error {
+	x := s.x
+	for {
+		if x.bw > x.br {
+			n, err := x.resp.Parse(x.back[x.br:x.bw], x.req.MethodID, http1.Limits{})
+			if err == nil {
+				x.br += n
+				return nil
+			}
+			if err != http1.ErrIncomplete {
+				return err
+			}
+		}
+		if x.bw == len(x.back) {
+			bigger := make([]byte, headRoom+4*(len(x.back)-headRoom)+1)
+			x.bw = headRoom + copy(bigger[headRoom:], x.back[x.br:x.bw])
+			x.br, x.back = headRoom, bigger
+		}
+		n, err := c.Read(x.back[x.bw:])
+		if err != nil {
+			x.resp.Reset()
+			return err
+		}
+		x.bw += n
+	}
+}
+
+// noResponse says what the lack of a response proves, and whom to blame.
+func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
+	x := s.x
+	if s.ended() {
+		if s.watch.why == errNoResponse {
+			s.lease.Report(pool.NoResponse)
+		}
+		return unknown, s.watch.why
+	}
+	if lost := x.up.lost(); lost != nil {
+		return unknown, lost
+	}
+	var bad *http1.SyntaxError
+	if errors.As(err, &bad) {
+		s.lease.Report(pool.Malformed)
+		return served, &attemptError{"bad_response", err}
+	}
+	o := pool.Reset
+	if err == io.EOF {
+		o = pool.Closed
+	}
+	if x.bw > x.br {
+		c.reused = false // it was alive: what it ended, it ended in the middle
+	}
+	s.blame(c, o, err)
+	return unknown, &attemptError{"reset", err}
+}
+
+// judge tells the pool what the response says of its backend.
+func (s *httpSession) judge(c *backendConn) {
+	x := s.x
+	now := s.h.now()
+	s.latency(now)
+	switch status := x.resp.Status; {
+	case status >= 502 && status <= 504:
+		s.lease.Report(pool.Gateway)
+	case status >= 500:
+		s.lease.Report(pool.ServerError)
+	default:
+		s.lease.Report(pool.Success)
+	}
+	c.stock.classes[x.resp.Status/100].Add(1)
+	if x.resp.Idle > 0 {
+		c.stock.expect(x.resp.Idle)
+	}
+}
+
+// latency tells the pool how long the backend took to answer what it had been
+// sent. How long the client took to send it is none of its doing.
+func (s *httpSession) latency(now time.Time) {
+	x := s.x
+	since := x.since
+	if x.up.running {
+		if !x.up.finished.Load() {
+			return
+		}
+		since = x.up.at
+	}
+	s.lease.Latency(now.Sub(since), now)
+}

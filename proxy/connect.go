@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"portside/pool"
+)
+
+// connect acquires a backend that was not tried and a connection to it. What it
+// fails to reach it has reported; it then tries others. Last is why the attempt
+// before failed, if there was one.
+func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
+	x := s.x
+	for {
+		lease, err := s.acquire()
+		if err != nil {
+			if last != nil {
+				s.h.budget.giveBack()
+				err = last
+			}
+			return nil, err
+		}
+		if last != nil {
+			s.h.stats.Retries.Add(1)
+			x.since = s.h.now()
+		}
+		s.lease = lease
+		b := lease.Backend()
+		s.serving.Store(b)
+		x.tried[x.nTry] = b
+		x.nTry++
+		stock := s.h.stockOf(b)
+		c := stock.take(!x.req.MethodID.Idempotent(), x.since)
+		if c == nil {
+			c, err = s.dial(b, stock, cfg.Timeouts.Connect)
+		}
+		if err == nil {
+			s.conn.Store(c)
+			return c, nil
+		}
+		s.finish()
+		last = &attemptError{"connect_failed", err}
+		if s.ended() || !s.mayRetry(notSent, cfg) {
+			return nil, last
+		}
+	}
+}
+
+// finish ends the attempt's claim on its backend.
+func (s *httpSession) finish() {
+	s.conn.Store(nil)
+	s.serving.Store(nil)
+	s.lease.Release()
+}
+
+// acquire leases a backend that was not tried; while no list is in, it waits.
+func (s *httpSession) acquire() (pool.Lease, error) {
+	x := s.x
+	key := clientKey(s.client.TCPConn)
+	lease, err := s.h.pool.Acquire(key, x.tried[:x.nTry])
+	if err == nil || !errors.Is(err, pool.ErrSyncing) {
+		return lease, err
+	}
+	ctx, end := s.waiting()
+	defer end()
+	return s.h.acquire(ctx, key, x.tried[:x.nTry])
+}
+
+// dial makes a new connection to b, on a goroutine of its own: it takes a deep
+// stack, which the session would keep for as long as its client stays.
+func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration) (*backendConn, error) {
+	ctx, end := s.waiting()
+	defer end()
+	c := &backendConn{backend: b, stock: stock}
+	var outcome pool.Outcome
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		outcome, err = c.dial(ctx, timeout)
+	}()
+	<-done
+	if err != nil {
+		s.lease.Report(outcome)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *backendConn) dial(ctx context.Context, timeout time.Duration) (pool.Outcome, error) {
+	conn, outcome, err := dial(ctx, c.backend, timeout)
+	if err != nil {
+		return outcome, err
+	}
+	if err := c.Init(conn); err != nil {
+		_ = conn.Close()
+		return pool.Unknown, err
+	}
+	return pool.Unknown, nil
+}
+
+// waiting begins a wait for a backend: its context ends with the service, when
+// the client leaves, or by end.
+func (s *httpSession) waiting() (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.giveUp.Store(&cancel)
+	if !s.enter(phaseConnect) {
+		cancel()
+	}
+	return ctx, func() {
+		s.giveUp.Store(nil)
+		cancel()
+	}
+}

@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+
+	"portside/pool"
+	"portside/proxy/http1"
+)
+
+// attemptError is why no backend served a request, and how that is told.
+type attemptError struct {
+	kind string // of X-Portside-Error
+	err  error
+}
+
+func (e *attemptError) Error() string { return e.kind + ": " + e.err.Error() }
+func (e *attemptError) Unwrap() error { return e.err }
+
+// failed answers a request that no backend served.
+func (s *httpSession) failed(err error) bool {
+	if s.ended() {
+		return s.abort(err)
+	}
+	s.h.stats.Failed.Add(1)
+	var ae *attemptError
+	switch {
+	case errors.Is(err, pool.ErrEmpty), errors.Is(err, pool.ErrSyncing):
+		return s.answer(503, "no_backends", "There is no backend for this service now.")
+	case errors.Is(err, pool.ErrTried):
+		return s.answer(502, "connect_failed", "No backend of this service could be reached.")
+	case errors.As(err, &ae):
+		return s.answer(502, ae.kind, explain(ae))
+	}
+	return s.answer(502, "connect_failed", err.Error())
+}
+
+func explain(e *attemptError) string {
+	switch e.kind {
+	case "connect_failed":
+		return "No backend of this service could be reached: " + plainly(e.err)
+	case "bad_response":
+		return "The backend's response is not valid HTTP: " + e.err.Error()
+	}
+	return "The backend ended the connection before it had answered."
+}
+
+func plainly(err error) string {
+	var oe *net.OpError
+	if errors.As(err, &oe) {
+		return oe.Err.Error()
+	}
+	return err.Error()
+}
+
+// abort ends a request that can be neither answered nor tried again, except that
+// a response which never began can still be answered for.
+func (s *httpSession) abort(err error) bool {
+	if s.ended() {
+		err = s.watch.why
+	}
+	if s.x.up.lost() == nil && !errors.Is(err, errClientGone) && !errors.Is(err, errBodySlow) {
+		s.h.stats.Failed.Add(1)
+	}
+	if s.x.status != 0 {
+		// Part of a response is out. Its end must not look like a whole one's:
+		// a reset, and no end of the stream before it.
+		_ = s.client.SetLinger(0)
+		s.linger = false
+		return false
+	}
+	var ae *attemptError
+	var bad *http1.SyntaxError
+	switch {
+	case errors.As(s.x.up.lost(), &bad):
+		s.refuse(bad)
+		return false
+	case errors.Is(err, errBodySlow):
+		return s.answer(408, "timeout", "The request's body did not arrive in time.")
+	case errors.Is(err, errNoResponse), errors.Is(err, errIdle):
+		return s.answer(504, "timeout", "The backend did not answer in time.")
+	case errors.As(err, &ae):
+		return s.answer(502, ae.kind, explain(ae))
+	}
+	return false
+}
