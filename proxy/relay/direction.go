@@ -12,12 +12,13 @@ type direction struct {
 	moved    atomic.Int64  // bytes that dst has taken
 	shared   *atomic.Int64 // the same for a whole service; nil: not counted
 
-	buf      *buffer // held only while there is something to move
-	pending  []byte  // read and not yet taken by dst
-	splice   splice  // instead of the two, for long flows
-	admitted bool    // the first bytes were allowed to pass
-	draining bool    // src is gone: nothing follows what has already come
-	clean    bool    // the end of src's stream was passed on to dst
+	buf      *buffer     // held only while there is something to move
+	pending  []byte      // read and not yet taken by dst
+	splice   splice      // instead of the two, for long flows
+	admitted bool        // the first bytes were allowed to pass
+	draining bool        // src is gone: nothing follows what has already come
+	ended    atomic.Bool // the end of src's stream is being passed on
+	clean    bool        // the end of src's stream was passed on to dst
 
 	// See dialogue.go. The clock shares the atomics, and has seen under mu.
 	back       *direction // the other one

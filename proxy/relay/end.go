@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -44,8 +45,9 @@ func (d *direction) sourceFailed(err error) (goOn bool) {
 	case d == &r.down && r.endEarly(err), d == &r.up && !r.tooLate():
 		// Early: the client learns nothing of it.
 	case d.src.gone.Load():
-		// Its end is a reset, whatever it looks like: the writer that met the
-		// reset consumed the error, and Linux then reports an end of stream.
+		// Its end is a reset, whatever it looks like.
+	case err == io.EOF && d.writerMetReset():
+		r.lose(d.src, syscall.ECONNRESET)
 	case err == io.EOF:
 		d.endClean()
 	default:
@@ -78,7 +80,19 @@ func (d *direction) woken(err error) (goOn bool) {
 	return false
 }
 
+// writerMetReset reports whether what reads like a clean end is a reset that the
+// other direction's write met first: it consumed the error, and the kernel then
+// has but an end to report. Passed on as such it would make a whole out of a
+// part.
+func (d *direction) writerMetReset() bool {
+	// Once both sides have ended their streams a socket is as closed as after
+	// a reset. The order matters: a socket that is closed for that reason has
+	// been ended before.
+	return !d.back.ended.Load() && d.src.disconnected() && !d.back.ended.Load()
+}
+
 func (d *direction) endClean() {
+	d.ended.Store(true)
 	if err := d.dst.CloseWrite(); err != nil {
 		d.sinkFailed(err)
 		return

@@ -84,3 +84,11 @@ func (s *side) queued() (n int) {
 	}
 	return n
 }
+
+// disconnected reports whether s, a TCP conn, has no connection any more.
+func (s *side) disconnected() (yes bool) {
+	if s.raw == nil {
+		return false
+	}
+	return s.raw.Control(func(fd uintptr) { yes = isClosedTCP(fd) }) == nil && yes
+}

@@ -30,6 +30,11 @@ func unacknowledged(fd uintptr) int {
 	return n
 }
 
+func isClosedTCP(fd uintptr) bool {
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.State == unix.BPF_TCP_CLOSE
+}
+
 // spliceFds moves up to n bytes between a pipe and a socket, waiting for
 // neither. A whole pipe takes a few tenths of a millisecond, for which a garbage
 // collection may have to wait; yet telling the scheduler costs a third more.
