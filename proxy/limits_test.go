@@ -1,0 +1,379 @@
+package proxy
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"portside/pool"
+	"portside/proxy/http1"
+)
+
+// answering is a backend that reads a request's head and says text.
+func answering(t *testing.T, text string) *backend {
+	return startBackend(t, func(c *net.TCPConn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			_, _ = io.WriteString(c, text)
+			_, _ = io.Copy(io.Discard, c)
+		}
+	})
+}
+
+func TestHTTPInterimResponsesAreBounded(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{}, answering(t, strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", maxInterim+1)).address)
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	in := bufio.NewReader(conn)
+	for i := 0; ; i++ {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode == 502 && i == maxInterim {
+			return
+		}
+		if resp.StatusCode != 103 {
+			t.Fatalf("%d after %d interim responses, want 502 after %d", resp.StatusCode, i, maxInterim)
+		}
+	}
+}
+
+func TestHTTPResponseLimitGoesOnBehindAnInterimResponse(t *testing.T) {
+	address := answering(t, "HTTP/1.1 100 Continue\r\n\r\n").address
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 100 * time.Millisecond}}, address)
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 100 {
+		t.Fatal(resp, err)
+	}
+	began := time.Now()
+	resp, err := http.ReadResponse(in, nil)
+	if took := time.Since(began); err != nil || resp.StatusCode != 504 || !resp.Close || took > time.Second {
+		t.Fatalf("%v %v after %s, want 504 and the end 100 ms later", resp, err, took)
+	}
+}
+
+// A client that is slow to send its body uses up nobody's time but its own.
+func TestHTTPResponseLimitWaitsForTheBody(t *testing.T) {
+	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	})
+	s := startHTTP(t, pool.Config{Balance: pool.EWMA}, Config{Timeouts: Timeouts{Response: 100 * time.Millisecond}}, address)
+	pr, pw := io.Pipe()
+	go func() {
+		for range 3 {
+			time.Sleep(250 * time.Millisecond)
+			_, _ = io.WriteString(pw, "slow")
+		}
+		_ = pw.Close()
+	}()
+	resp, err := newClient(t).Post(s.url, "", pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); string(body) != "12" {
+		t.Fatalf("%d %s, want the body to be waited for", resp.StatusCode, body)
+	}
+	if b := stateOf(s.pool, address); b.Failures != 0 || b.Latency > 200*time.Millisecond {
+		t.Fatalf("%+v: the client's slowness was counted against the backend", b)
+	}
+}
+
+func TestHTTPStalledBodyIsTheClientsFault(t *testing.T) {
+	address := answering(t, "").address
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 100 * time.Millisecond}}, address)
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 408 || !resp.Close {
+		t.Fatalf("%v %v, want 408 and the end", resp, err)
+	}
+	if b := stateOf(s.pool, address); b.Failures != 0 || s.Stats().Failed.Load() != 0 {
+		t.Fatalf("%+v, %d failed: a client that stalls is no failure of the service's", b, s.Stats().Failed.Load())
+	}
+}
+
+func TestHTTPHeadLimits(t *testing.T) {
+	r := startRecorder(t)
+	limits := http1.Limits{Head: 8 << 10, Target: 1 << 10, Fields: 20}
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Head: 200 * time.Millisecond}, HTTP: HTTPConfig{Limits: limits}}, r.address)
+	for name, c := range map[string]struct {
+		raw    string
+		status int
+	}{
+		"target":        {"GET /" + strings.Repeat("a", 2<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 414},
+		"head":          {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 9<<10) + "\r\n\r\n", 431},
+		"head, endless": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 9<<10), 431},
+		"fields":        {"GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: a\r\n", 30) + "\r\n", 431},
+		"time":          {"GET / HTTP/1.1\r\nHost: x\r\n", 408},
+		"within them":   {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 7<<10) + "\r\n\r\n", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := s.raw(t)
+			// Not the first request of its connection: what is said must not depend
+			// on what came before.
+			_, _ = io.WriteString(conn, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+			in := bufio.NewReader(conn)
+			line, err := in.ReadString('\n')
+			for rest := line; err == nil && rest != "\r\n"; rest, err = in.ReadString('\n') {
+			}
+			if err != nil || !strings.Contains(line, " 200 ") {
+				t.Fatal(line, err)
+			}
+			_, _ = io.ReadFull(in, make([]byte, in.Buffered()))
+			_, _ = io.WriteString(conn, c.raw)
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if resp.StatusCode != c.status || err != nil {
+				t.Fatalf("%d %q %v, want %d", resp.StatusCode, body, err, c.status)
+			}
+			if c.status != 200 && (!resp.Close || len(body) < 30) {
+				t.Fatalf("%v %q, want the connection to close and a reason", resp.Header, body)
+			}
+		})
+	}
+}
+
+// Whatever is waited for, a client that has left is noticed within a second.
+func TestHTTPClientGoneIsNoticedInEveryPhase(t *testing.T) {
+	silent := startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
+	deaf := startBackend(t, func(c *net.TCPConn) {
+		for _, err := c.Write(nil); err == nil; time.Sleep(10 * time.Millisecond) {
+			if _, err = c.Write(nil); ended(c) {
+				return
+			}
+		}
+	})
+	streaming := startBackend(t, func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 1000))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nfirst")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	phases := map[string]struct{ address, request string }{
+		"waiting for a response":                   {silent.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
+		"waiting behind a pipelined request":       {silent.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 40_000)},
+		"waiting for a response after an upload":   {silent.address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100_000)},
+		"in an upload":                             {silent.address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 50_000)},
+		"in an upload that the backend won't take": {deaf.address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n" + strings.Repeat("x", 30_000_000)},
+		"in a response's body":                     {streaming.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
+	}
+	if runtime.GOOS == "linux" {
+		phases["while connecting"] = struct{ address, request string }{unanswering(t), "GET / HTTP/1.1\r\nHost: x\r\n\r\n"}
+	}
+	for name, phase := range phases {
+		for _, how := range []string{"ends", "resets"} {
+			if phase.address == deaf.address && how == "ends" {
+				continue // its end waits behind what we cannot take
+			}
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 20 * time.Second}}, phase.address)
+				conn := s.raw(t)
+				var wg sync.WaitGroup
+				wg.Go(func() { _, _ = io.WriteString(conn, phase.request) })
+				time.Sleep(300 * time.Millisecond)
+				if how == "resets" {
+					_ = conn.SetLinger(0)
+				}
+				_ = conn.Close()
+				left := time.Now()
+				wg.Wait()
+				eventually(t, "the session goes on for nobody", func() bool { return s.Stats().Active.Load() == 0 })
+				if took := time.Since(left); took > time.Second {
+					t.Errorf("noticed after %s, want within a second", took)
+				}
+				if b := stateOf(s.pool, phase.address); b.Failures != 0 || b.InFlight != 0 {
+					t.Errorf("%+v, want no blame and nothing in flight", b)
+				}
+				if n := s.Stats().Failed.Load(); n != 0 {
+					t.Errorf("%d failures counted for a client that left", n)
+				}
+			})
+		}
+	}
+}
+
+// ended reports whether c's peer has closed, without reading what it sent.
+func ended(c *net.TCPConn) bool {
+	raw, _ := c.SyscallConn()
+	gone := false
+	_ = raw.Control(func(fd uintptr) {
+		n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+		gone = err != nil || n != 0
+	})
+	return gone
+}
+
+// unanswering is a port whose queue is full: a connection is neither made nor
+// refused.
+func unanswering(t *testing.T) string {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	sa, _ := syscall.Getsockname(fd)
+	address := fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
+	for range 8 {
+		c, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Skip("the queue does not fill up")
+	return ""
+}
+
+// New limits apply to what begins from now on; what waits is not measured anew by
+// a clock that ran at another pace.
+func TestHTTPReconfigureEndsNoWait(t *testing.T) {
+	next := make(chan bool)
+	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 3 {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-next:
+			case <-r.Context().Done():
+				return
+			}
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 50 * time.Millisecond}}, address)
+	resp, err := newClient(t).Get(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	time.Sleep(600 * time.Millisecond)
+	s.Reconfigure(Config{Timeouts: Timeouts{Idle: 10 * time.Second}})
+	time.Sleep(600 * time.Millisecond)
+	go func() {
+		for range 3 {
+			next <- true
+		}
+	}()
+	if body, err := io.ReadAll(resp.Body); string(body) != "xxx" || err != nil {
+		t.Fatalf("%q %v: a reconfiguration ended a stream", body, err)
+	}
+}
+
+// Half a response must not look whole to a client that finds its end by the
+// connection's, even where the client's own body is not over.
+func TestHTTP10TruncationIsAReset(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 1000))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+		time.Sleep(50 * time.Millisecond)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	for _, request := range []string{"GET / HTTP/1.0\r\n\r\n", "POST / HTTP/1.0\r\nContent-Length: 100000\r\n\r\nhalf"} {
+		conn := s.raw(t)
+		_, _ = io.WriteString(conn, request)
+		if all, err := io.ReadAll(conn); err == nil {
+			t.Errorf("%q: half a response came as %q and a clean end", request, all)
+		}
+	}
+}
+
+// What a backend says unasked is nobody's answer.
+func TestHTTPStrayBytesReachNobody(t *testing.T) {
+	const whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	const stray = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+	for name, serve := range map[string]func(c net.Conn, r *http.Request){
+		"behind a response": func(c net.Conn, _ *http.Request) { _, _ = io.WriteString(c, whole+stray) },
+		"behind an empty one": func(c net.Conn, _ *http.Request) {
+			_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n"+stray)
+		},
+		"behind a chunked one": func(c net.Conn, _ *http.Request) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"+stray)
+		},
+		"as the body of an answer to HEAD": func(c net.Conn, r *http.Request) {
+			if r.Method == "HEAD" {
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 61\r\n\r\n"+stray)
+				return
+			}
+			_, _ = io.WriteString(c, whole)
+		},
+		"later": func(c net.Conn, _ *http.Request) {
+			_, _ = io.WriteString(c, whole)
+			time.Sleep(7 * time.Millisecond)
+			_, _ = io.WriteString(c, stray)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBackend(t, func(c *net.TCPConn) {
+				for in := bufio.NewReader(c); ; {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					serve(c, r)
+				}
+			})
+			s := startHTTP(t, pool.Config{}, Config{}, b.address)
+			c := newClient(t)
+			for i := range 20 {
+				method := []string{"HEAD", "GET"}[i%2]
+				req, _ := http.NewRequest(method, s.url, nil)
+				resp, err := c.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if strings.Contains(string(body), "poison") || err != nil {
+					t.Fatalf("request %d got %q %v", i, body, err)
+				}
+				if name == "later" {
+					time.Sleep(15 * time.Millisecond)
+				}
+			}
+		})
+	}
+}
+
+// A service that closes what has left lets its clients go on elsewhere.
+func TestHTTPBackendThatLeftIsLeft(t *testing.T) {
+	began := make(chan bool, 1)
+	var cut atomic.Bool
+	slow := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
+		began <- true
+		<-r.Context().Done()
+		cut.Store(true)
+	})
+	good := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "good") })
+	s := startHTTP(t, pool.Config{}, Config{CloseOnRemove: true}, slow)
+	result := make(chan string, 1)
+	go func() {
+		_, body, err := fetch(newClient(t), s.url)
+		result <- fmt.Sprint(body, err)
+	}()
+	<-began
+	s.pool.Update(endpointsOf(slow, good))
+	s.pool.Update(endpointsOf(good))
+	if got := <-result; got != "good<nil>" {
+		t.Fatalf("%s, want the request served by the backend that stays", got)
+	}
+	eventually(t, "the backend that left still works", cut.Load)
+}
