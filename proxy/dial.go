@@ -16,8 +16,28 @@ import (
 // would: 15 s of silence, then three probes 5 s apart.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// dial connects to b and says what that taught about it.
+// dialed is what came of connecting.
+type dialed struct {
+	conn    *net.TCPConn
+	outcome pool.Outcome
+	err     error
+}
+
+// dial connects to b and says what that taught about it. It does so on another
+// goroutine: connecting needs a deep stack, which would stay with a connection
+// that goes on to idle for hours.
 func dial(ctx context.Context, b *pool.Backend, timeout time.Duration) (*net.TCPConn, pool.Outcome, error) {
+	done := make(chan dialed, 1)
+	go func() {
+		var d dialed
+		d.conn, d.outcome, d.err = connect(ctx, b, timeout)
+		done <- d
+	}()
+	d := <-done
+	return d.conn, d.outcome, d.err
+}
+
+func connect(ctx context.Context, b *pool.Backend, timeout time.Duration) (*net.TCPConn, pool.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	d := net.Dialer{KeepAliveConfig: keepAlive, Control: setUserTimeout}

@@ -212,6 +212,8 @@ func (s *tcpSession) judge(r relay.Result, took time.Duration) {
 		s.succeeded()
 	case r.End == relay.BackendReset:
 		s.report(pool.Reset)
+	case r.BackendFirst:
+		s.report(pool.Closed)
 	}
 }
 

@@ -159,16 +159,23 @@ func (p *portside) service(name string) (s admin.Service) {
 	return s
 }
 
-// freeAddress is a loopback address nobody listens on.
+// freeAddress is a loopback address nobody listens on, another one each time.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := ln.Addr().String()
+		_ = ln.Close()
+		if _, given := givenAddresses.LoadOrStore(address, true); !given {
+			return address
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
+
+var givenAddresses sync.Map
 
 func eventually(t *testing.T, why string, ok func() bool) {
 	t.Helper()

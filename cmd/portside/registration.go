@@ -98,19 +98,22 @@ const announced = 100 * time.Millisecond
 // leave marks the record as draining, where it can say so, and deletes it. When
 // etcd cannot be reached the key goes with its lease.
 func (r *registration) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	wasRegistered := r.keeper.Status().State == etcd.Registered
-	if wasRegistered && r.keeper.Leave(ctx) == nil {
+	defer r.stop()
+	marking, cancel := context.WithTimeout(ctx, etcdAnswers)
+	err := r.keeper.Leave(marking)
+	cancel()
+	if err == nil && r.keeper.Status().State == etcd.Registered {
 		pause(ctx, announced)
 	}
-	if err := r.keeper.Remove(ctx); err != nil {
+	removing, cancel := context.WithTimeout(ctx, etcdAnswers)
+	defer cancel()
+	if err := r.keeper.Remove(removing); err != nil {
 		r.log.Warn("could not leave etcd; the key goes with its lease", "ttl", r.cfg.TTL, "error", err)
-	} else if wasRegistered {
-		r.log.Info("left etcd", "key", r.cfg.Key)
 	}
-	r.stop()
 }
+
+// etcdAnswers is how long etcd is waited for by one who is about to leave.
+const etcdAnswers = 2 * time.Second
 
 // leaveRegistry has every registration leave, and gives those who follow them
 // the time to see it.

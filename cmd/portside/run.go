@@ -111,6 +111,8 @@ func (p *process) live(ctx context.Context, l life) error {
 		l.started(p)
 	}
 	p.group.Go(p.watchConfig)
+	p.group.Go(func() error { return reap(p.ctx) })
+	tellSystemd("READY=1", p.log)
 
 	why := p.wait(signals, l)
 	p.drain(signals, why)
@@ -179,6 +181,7 @@ func (p *process) synced() <-chan struct{} {
 func (p *process) drain(signals <-chan os.Signal, why reason) {
 	began, cfg := time.Now(), p.config()
 	p.draining.Store(true)
+	tellSystemd("STOPPING=1", p.log)
 	stopped := make(chan struct{})
 	defer close(stopped)
 	go exitOnSecond(signals, stopped, p.log)

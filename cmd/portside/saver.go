@@ -24,7 +24,7 @@ func newSaver(s *service) *saver { return &saver{service: s, dirty: make(chan st
 // update is what sources call.
 func (v *saver) update(endpoints []discovery.Endpoint) {
 	s := v.service
-	s.pool.Update(endpoints)
+	s.update(endpoints)
 	s.mu.Lock()
 	s.snapshot = time.Time{} // the registry has spoken
 	s.mu.Unlock()

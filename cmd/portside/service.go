@@ -8,7 +8,10 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"portside/cmd/portside/admin"
 	"portside/cmd/portside/config"
@@ -33,6 +36,10 @@ type service struct {
 	stop  context.CancelFunc // stops accepting; what was accepted may finish
 
 	next chan discovery.Source // what to follow instead
+
+	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
+	chatter *rate.Limiter // of lines about backends
+	unsaid  atomic.Int64  // lines that were held back
 
 	mu       sync.Mutex
 	cfg      config.Service
@@ -60,7 +67,7 @@ func newService(cfg config.Service, p *process) (*service, error) {
 
 // newServiceOn is a service for the clients of ln.
 func newServiceOn(ln net.Listener, cfg config.Service, p *process) *service {
-	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln, next: make(chan discovery.Source, 1)}
+	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln, next: make(chan discovery.Source, 1), chatter: rate.NewLimiter(20, 50)}
 	s.pool = pool.New(s.poolConfig(cfg, p))
 	s.front = newFront(s.pool, cfg, s.proxyConfig(cfg, p.config().Drain))
 	return s
@@ -223,6 +230,17 @@ func (s *service) followAll(ctx context.Context) {
 	}
 }
 
+// update hands endpoints to the pool.
+func (s *service) update(endpoints []discovery.Endpoint) {
+	select {
+	case <-s.pool.Synced():
+	default:
+		s.filling.Store(true)
+		defer s.filling.Store(false)
+	}
+	s.pool.Update(endpoints)
+}
+
 // loadSnapshot puts the saved endpoints in the pool, if there are any.
 func (s *service) loadSnapshot() {
 	s.mu.Lock()
@@ -243,7 +261,7 @@ func (s *service) loadSnapshot() {
 	s.snapshot = taken
 	s.mu.Unlock()
 	s.log.Info("starting with saved endpoints", "endpoints", len(endpoints), "age", time.Since(taken).Round(time.Second))
-	s.pool.Update(endpoints)
+	s.update(endpoints)
 }
 
 // happened passes on a change of a backend's state.
@@ -251,19 +269,36 @@ func (s *service) happened(e pool.Event, p *process) {
 	if e.To == pool.Gone {
 		s.front.BackendLeft(e.Backend)
 	}
+	s.say(e)
+	p.events.Tell(admin.Event{
+		Time: e.Time.UTC(), Service: s.name, Backend: e.Backend.Address(), Kind: "backend",
+		From: string(e.From), To: string(e.To), Reason: e.Reason,
+	})
+}
+
+// say logs a change of a backend's state. A thousand that come or go at once are
+// not a thousand lines.
+func (s *service) say(e pool.Event) {
 	level := slog.LevelInfo
-	if e.To == pool.Ejected || e.To == pool.Suspect {
+	switch {
+	case s.filling.Load():
+		level = slog.LevelDebug
+	case !s.chatter.Allow():
+		s.unsaid.Add(1)
+		level = slog.LevelDebug
+	case e.To == pool.Ejected || e.To == pool.Suspect:
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", string(e.From))}
 	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
+	if level > slog.LevelDebug {
+		if n := s.unsaid.Swap(0); n > 0 {
+			attrs = append(attrs, slog.Int64("changes_not_shown", n))
+		}
+	}
 	s.log.LogAttrs(context.Background(), level, "backend "+string(e.To), attrs...)
-	p.events.Tell(admin.Event{
-		Time: e.Time.UTC(), Service: s.name, Backend: e.Backend.Address(), Kind: "backend",
-		From: string(e.From), To: string(e.To), Reason: e.Reason,
-	})
 }
 
 // discovery says how sure the endpoints are.

@@ -92,15 +92,19 @@ func (d *direction) writerMetReset() bool {
 }
 
 func (d *direction) endClean() {
+	r := d.relay
+	if d == &r.down && !r.up.ended.Load() {
+		r.backendFirst = true
+	}
 	d.ended.Store(true)
 	if err := d.dst.CloseWrite(); err != nil {
 		d.sinkFailed(err)
 		return
 	}
 	d.clean = true
-	d.relay.mu.Lock()
+	r.mu.Lock()
 	d.back.calm() // what answers an end is often one
-	d.relay.mu.Unlock()
+	r.mu.Unlock()
 }
 
 // sinkFailed looks at why dst takes no more.
@@ -163,7 +167,7 @@ func (r *relay) finish() Result {
 	if r.end == 0 {
 		r.end = Done
 	}
-	res := Result{ToBackend: r.up.moved.Load(), ToClient: r.down.moved.Load(), End: r.end, Err: r.err}
+	res := Result{ToBackend: r.up.moved.Load(), ToClient: r.down.moved.Load(), End: r.end, Err: r.err, BackendFirst: r.backendFirst}
 	upCut, downCut := r.up.waiting() > 0, r.down.waiting() > 0
 	if r.end == Early && upCut {
 		res.Unsent = append([]byte(nil), r.up.pending...)

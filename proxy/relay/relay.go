@@ -64,6 +64,9 @@ type Result struct {
 	End End
 	// Err is the error that ended it; nil after [Done] and [Idle].
 	Err error
+	// BackendFirst says that the backend ended its stream, and not the client's
+	// end before it.
+	BackendFirst bool
 	// Unsent is, after [Early], what had been read from the client and not
 	// delivered: the Head of the next attempt.
 	Unsent []byte
@@ -96,6 +99,8 @@ type relay struct {
 	other           sync.WaitGroup
 
 	stopped atomic.Bool // idle or cancelled: both directions leave
+
+	backendFirst bool // see Result; the down direction's
 
 	mu    sync.Mutex // guards what follows; taken at the ends, never per chunk
 	end   End
