@@ -57,7 +57,6 @@ type record struct {
 	drained  bool // by hand
 	kept     bool // fails, but too many others are out
 
-	ejectedBy Outcome
 	level     int       // trials failed in a row
 	until     time.Time // ejected: the next trial; suspect: its last moment
 	probing   bool      // a probe is under way

@@ -384,12 +384,19 @@ func TestMayEject(t *testing.T) {
 		out, n, percent int
 		want            bool
 	}{
-		{0, 1, 50, false}, {0, 1, 100, false}, // never the last
-		{0, 2, 50, true}, {1, 2, 50, false}, {0, 2, 10, true}, // always one of two or more
-		{0, 3, 50, true}, {1, 3, 50, false},
-		{1, 4, 50, true}, {2, 4, 50, false},
-		{2, 3, 100, false}, {1, 3, 100, true},
-		{9, 100, 10, true}, {10, 100, 10, false},
+		{0, 1, 50, false},
+		{0, 1, 100, false}, // never the last
+		{0, 2, 50, true},
+		{1, 2, 50, false},
+		{0, 2, 10, true}, // always one of two or more
+		{0, 3, 50, true},
+		{1, 3, 50, false},
+		{1, 4, 50, true},
+		{2, 4, 50, false},
+		{2, 3, 100, false},
+		{1, 3, 100, true},
+		{9, 100, 10, true},
+		{10, 100, 10, false},
 		{0, 0, 50, false},
 	} {
 		if got := mayEject(c.out, c.n, c.percent); got != c.want {

@@ -76,7 +76,7 @@ func (f *follower) run(ctx context.Context) error {
 		now := time.Now()
 		f.act(ctx, link, now)
 		f.report(link, now)
-		timer.Reset(f.deadline(link).Sub(time.Now()))
+		timer.Reset(time.Until(f.deadline(link)))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

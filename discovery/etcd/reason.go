@@ -92,8 +92,10 @@ func cause(err error) string {
 	} else if s, ok := status.FromError(err); ok {
 		text = s.Message()
 	}
-	for _, wrap := range []string{"latest balancer error: ", `desc = "`, "desc = ", "transport: ", "Error while dialing: ", "authentication handshake failed: ",
-		"error reading server preface: ", "error reading from server: ", "etcdserver: "} {
+	for _, wrap := range []string{
+		"latest balancer error: ", `desc = "`, "desc = ", "transport: ", "Error while dialing: ", "authentication handshake failed: ",
+		"error reading server preface: ", "error reading from server: ", "etcdserver: ",
+	} {
 		if _, inner, found := strings.Cut(text, wrap); found {
 			text = inner
 		}

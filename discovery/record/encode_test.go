@@ -21,17 +21,27 @@ func TestEncodeWritesWhatTheFormatsOwnLibrariesWrite(t *testing.T) {
 		{Plain, bare, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080", "10.0.0.5:8080;draining=true"}},
 		{Plain, full, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080;weight=2;rack=7;version=v1;zone=z1", "10.0.0.5:8080;weight=2;draining=true;rack=7;version=v1;zone=z1"}},
 		{Etcd, bare, Registration{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":null}`, `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true}}`}},
-		{Etcd, full, Registration{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
-			`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true,"rack":"7","version":"v1","weight":2,"zone":"z1"}}`}},
+		{Etcd, full, Registration{
+			"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
+			`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true,"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
+		}},
 		{GoZero, bare, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080", ""}},
-		{Kratos, bare, Registration{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
-			`{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":{"draining":"true"},"endpoints":["grpc://10.0.0.5:8080"]}`}},
-		{Kratos, full, Registration{"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
-			`{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"draining":"true","rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`}},
-		{Kitex, bare, Registration{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
-			`{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":{"draining":"true"}}`}},
-		{Hertz, full, Registration{"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
-			`{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"draining":"true","rack":"7","version":"v1","zone":"z1"}}`}},
+		{Kratos, bare, Registration{
+			"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
+			`{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":{"draining":"true"},"endpoints":["grpc://10.0.0.5:8080"]}`,
+		}},
+		{Kratos, full, Registration{
+			"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
+			`{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"draining":"true","rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
+		}},
+		{Kitex, bare, Registration{
+			"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
+			`{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":{"draining":"true"}}`,
+		}},
+		{Hertz, full, Registration{
+			"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
+			`{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"draining":"true","rack":"7","version":"v1","zone":"z1"}}`,
+		}},
 	}
 	for _, tt := range tests {
 		got, err := Encode(tt.f, "p/", Registrant{Service: "orders", Protocol: "grpc", Endpoint: tt.e})

@@ -212,10 +212,22 @@ func TestWeightIsRelativeToTheFormatsOrdinary(t *testing.T) {
 		want     float64
 		warns    bool
 	}{
-		{"", 100, 1, false}, {"0", 10, 1, false}, {"0.0", 10, 1, false}, {"20", 100, .2, false}, {"20", 10, 2, false},
-		{"20", 0, 20, false}, {"2.5", 1, 2.5, false}, {"1e2", 100, 1, false},
-		{"-1", 1, 1, true}, {"heavy", 1, 1, true}, {"NaN", 1, 1, true}, {"Inf", 1, 1, true}, {"1e999", 1, 1, true},
-		{"1e300", 1, maxWeight, true}, {"1e-300", 1, minWeight, true}, {`{"a":1}`, 1, 1, true},
+		{"", 100, 1, false},
+		{"0", 10, 1, false},
+		{"0.0", 10, 1, false},
+		{"20", 100, .2, false},
+		{"20", 10, 2, false},
+		{"20", 0, 20, false},
+		{"2.5", 1, 2.5, false},
+		{"1e2", 100, 1, false},
+		{"-1", 1, 1, true},
+		{"heavy", 1, 1, true},
+		{"NaN", 1, 1, true},
+		{"Inf", 1, 1, true},
+		{"1e999", 1, 1, true},
+		{"1e300", 1, maxWeight, true},
+		{"1e-300", 1, minWeight, true},
+		{`{"a":1}`, 1, 1, true},
 	}
 	for _, tt := range tests {
 		got, warning := weigh(tt.text, tt.ordinary)

@@ -81,11 +81,9 @@ const (
 )
 
 type entry struct {
-	lower  string // in lower case, at most maxName bytes
+	lower  string // in lower case, at most 32 bytes
 	traits trait
 }
-
-const maxName = 32
 
 var known = [names]entry{
 	Host:                    {"host", hop | noTrailer | noted},

@@ -202,9 +202,15 @@ func TestMethodsAreKnownByWhatMayBeTriedAgain(t *testing.T) {
 		want             Method
 		safe, idempotent bool
 	}{
-		{"GET", GET, true, true}, {"HEAD", HEAD, true, true}, {"OPTIONS", OPTIONS, true, true}, {"TRACE", TRACE, true, true},
-		{"PUT", PUT, false, true}, {"DELETE", DELETE, false, true},
-		{"POST", POST, false, false}, {"PATCH", PATCH, false, false}, {"get", OtherMethod, false, false},
+		{"GET", GET, true, true},
+		{"HEAD", HEAD, true, true},
+		{"OPTIONS", OPTIONS, true, true},
+		{"TRACE", TRACE, true, true},
+		{"PUT", PUT, false, true},
+		{"DELETE", DELETE, false, true},
+		{"POST", POST, false, false},
+		{"PATCH", PATCH, false, false},
+		{"get", OtherMethod, false, false},
 	} {
 		r := parseRequest(t, tc.name+" / HTTP/1.1\r\nHost: a\r\n\r\n")
 		if m := r.MethodID; m != tc.want || m.Safe() != tc.safe || m.Idempotent() != tc.idempotent {

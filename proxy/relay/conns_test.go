@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +77,7 @@ func (p *duplex) Close() error                { return errors.Join(p.Conn.Close(
 func (p *duplex) SetWriteDeadline(t time.Time) error {
 	return p.w.SetWriteDeadline(t)
 }
+
 func (p *duplex) SetDeadline(t time.Time) error {
 	return errors.Join(p.Conn.SetReadDeadline(t), p.w.SetWriteDeadline(t))
 }
@@ -89,7 +89,6 @@ type running struct {
 	innerClient, innerBackend Conn
 
 	t    testing.TB
-	once sync.Once
 	done chan Result
 }
 

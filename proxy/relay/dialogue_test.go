@@ -25,8 +25,11 @@ func TestEndThatCameWithTheLastBytesIsPassedOn(t *testing.T) {
 		end   func(testing.TB, Conn)
 		want  func(error) bool
 	}{
-		"a clean end": {[]func(testing.TB) (Conn, Conn){tcpPair, unixPair}, func(_ testing.TB, c Conn) { c.CloseWrite() },
-			func(err error) bool { return err == nil }}, // of io.ReadAll
+		"a clean end": {
+			[]func(testing.TB) (Conn, Conn){tcpPair, unixPair},
+			func(_ testing.TB, c Conn) { c.CloseWrite() },
+			func(err error) bool { return err == nil },
+		}, // of io.ReadAll
 		"a reset": {[]func(testing.TB) (Conn, Conn){tcpPair}, reset, isReset},
 	}
 	for name, c := range ends {

@@ -64,7 +64,7 @@ func TestBytesTheBackendRefusedAreHandedBack(t *testing.T) {
 					reset(t, backend)
 				} else {
 					write(t, innerBackend, "greeting of another layer")
-					waitUntil(t, "the backend has it", func() bool { return unsentBytes(t, innerBackend.(Conn)) == 0 })
+					waitUntil(t, "the backend has it", func() bool { return unsentBytes(t, innerBackend) == 0 })
 					backend.Close()
 				}
 				r := &running{t: t, client: client, innerClient: innerClient, done: make(chan Result, 1)}

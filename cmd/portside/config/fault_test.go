@@ -35,7 +35,8 @@ var faultCases = []struct {
 
 	// Keys.
 	{"unknown key", "services:\n  a:\n    listen: 1\n    ballance: ewma\n", []string{
-		"4:5: services.a.ballance: unknown key `ballance`; did you mean `balance`?"}},
+		"4:5: services.a.ballance: unknown key `ballance`; did you mean `balance`?",
+	}},
 	{"unknown key in a short section", "drain: {wait: 1s}\n", []string{"1:9: drain.wait: unknown key `wait`; known are delay, timeout"}},
 	{"unknown key at the top", "service: {}\n", []string{"1:1: service: unknown key `service`; did you mean `services`?"}},
 	{"unknown key of a wrong case", "Admin: 7070\n", []string{"1:1: Admin: unknown key `Admin`; did you mean `admin`?"}},
@@ -49,7 +50,8 @@ var faultCases = []struct {
 	{"empty name", "services: {\"\": {listen: 1}}\n", []string{"1:12: services.\"\": name \"\" is empty"}},
 	{"name with slashes outside", "services:\n  /a: {listen: 1}\n  b/: {listen: 2}\n", []string{
 		"2:3: services./a: begins or ends with a slash",
-		"3:3: services.b/: begins or ends with a slash"}},
+		"3:3: services.b/: begins or ends with a slash",
+	}},
 	{"name with dots alone", "services: {a/../b: {listen: 1}}\n", []string{"1:12: services.\"a/../b\": has a part that is only dots"}},
 	{"name of a registration", "register: {\"a\\n\": {address: h:1}}\n", []string{`1:12: register."a\n": has characters`}},
 
@@ -59,7 +61,8 @@ var faultCases = []struct {
 	{"no duration", "drain: {timeout: soon}\n", []string{"1:18: drain.timeout: \"soon\" is no duration; write 250ms"}},
 	{"duration with a blank", "drain: {timeout: 5 s}\n", []string{"1:18: drain.timeout: is no duration"}},
 	{"duration of zero", "services: {a: {listen: 1, timeouts: {connect: 0s}}}\n", []string{
-		"1:47: services.a.timeouts.connect: 0s is too short; at least 1ms"}},
+		"1:47: services.a.timeouts.connect: 0s is too short; at least 1ms",
+	}},
 	{"lease too short", "register: {a: {address: h:1, ttl: 500ms}}\n", []string{"1:35: register.a.ttl: 500ms is too short; at least 1s"}},
 	{"list for text", "state_dir: [a]\n", []string{"1:12: state_dir: wants a plain value, has a list"}},
 	{"table for text", "state_dir: {a: b}\n", []string{"1:12: state_dir: wants a plain value, has a table"}},
@@ -69,9 +72,11 @@ var faultCases = []struct {
 	{"number too small", "services: {a: {listen: 1, retry: {attempts: 0}}}\n", []string{"1:45: services.a.retry.attempts: whole number from 1 to 100, has \"0\""}},
 	{"number in hexadecimal", "services: {a: {listen: 1, default_port: 0x50}}\n", []string{"1:41: services.a.default_port: whole number"}},
 	{"yes for true", "services: {a: {listen: 1, protocol: http, access_log: {errors_only: yes}}}\n", []string{
-		"1:69: services.a.access_log.errors_only: wants true or false, has \"yes\""}},
+		"1:69: services.a.access_log.errors_only: wants true or false, has \"yes\"",
+	}},
 	{"true in quotes", "services: {a: {listen: 1, protocol: http, access_log: {errors_only: \"true\"}}}\n", []string{
-		"1:69: services.a.access_log.errors_only: wants true or false, has text in quotes"}},
+		"1:69: services.a.access_log.errors_only: wants true or false, has text in quotes",
+	}},
 	{"ratio above one", "services: {a: {listen: 1, retry: {budget: 20}}}\n", []string{"1:43: services.a.retry.budget: 20 is more than 1; write 20%"}},
 	{"ratio of nothing", "services: {a: {listen: 1, guard: {max_leave: 0%}}}\n", []string{"1:46: services.a.guard.max_leave: \"0%\" is out of range; above 0%"}},
 	{"no ratio", "services: {a: {listen: 1, retry: {budget: few}}}\n", []string{"1:43: services.a.retry.budget: \"few\" is no ratio; write 20%"}},
@@ -103,13 +108,15 @@ var faultCases = []struct {
 	{"missing files", "etcd: {endpoints: [\"https://a:1\"], tls: {ca: no-ca, cert: no-cert, key: no-key}}\n", []string{
 		"1:46: etcd.tls.ca: no such file",
 		"1:59: etcd.tls.cert: no such file",
-		"1:73: etcd.tls.key: no such file"}},
+		"1:73: etcd.tls.key: no such file",
+	}},
 	{"a folder for a file", "etcd: {endpoints: [\"https://a:1\"], tls: {ca: .}}\n", []string{"1:46: etcd.tls.ca: not a regular file"}},
 	{"password alone", "etcd: {password: hunter2}\n", []string{"1:18: etcd.password: never sent without `username`"}},
 	{"password in a list", "etcd: {username: a, password: [hunter2]}\n", []string{"1:31: etcd.password: wants a plain value, has a list"}},
 	{"embedded with a user", "etcd: {endpoints: embedded, username: a, tls: {}}\n", []string{
 		"1:39: etcd.username: has no effect; an embedded etcd has none",
-		"1:47: etcd.tls: has no effect"}},
+		"1:47: etcd.tls: has no effect",
+	}},
 
 	// Listeners.
 	{"no listen", "services:\n  a: {balance: ewma}\n", []string{"2:3: services.a.listen: is missing; write the address"}},
@@ -139,10 +146,12 @@ var faultCases = []struct {
 	{"endpoint is the service", "services: {a: {listen: 7001, endpoints: [\"127.0.0.1:7001\"]}}\n", []string{"1:42: services.a.endpoints.0: it would call itself"}},
 	{"prefix of a fixed list", "services: {a: {listen: 1, endpoints: [\"h:1\"], prefix: p/, format: plain}}\n", []string{
 		"1:55: services.a.prefix: has no effect; `endpoints` is a fixed list",
-		"1:67: services.a.format: has no effect"}},
+		"1:67: services.a.format: has no effect",
+	}},
 	{"http keys over tcp", "services: {a: {listen: 1, forwarded: off, max_idle: 3}}\n", []string{
 		"1:38: services.a.forwarded: has no effect; it needs `protocol: http`",
-		"1:53: services.a.max_idle: has no effect"}},
+		"1:53: services.a.max_idle: has no effect",
+	}},
 	{"backoff above its maximum", "services: {a: {listen: 1, eject: {backoff: 2m}}}\n", []string{"1:34: services.a.eject: `max_backoff` is below `backoff`; at least 2m"}},
 	{"class of answers", "services: {a: {listen: 1, eject: {on: 500}}}\n", []string{"1:39: services.a.eject.on: unknown class \"500\"; one of 5xx, gateway, connect"}},
 	{"guard on", "services: {a: {listen: 1, guard: on}}\n", []string{"1:34: services.a.guard: wants a table of keys, has a plain value; its keys are max_leave"}},
@@ -171,7 +180,8 @@ var faultCases = []struct {
 		"4:13: services.a.listen: has no port",
 		"5:25: services.a.timeouts.connect: write 5s",
 		"5:34: services.a.timeouts.idle: write 1s",
-		"6:12: register.b.address: is missing"}},
+		"6:12: register.b.address: is missing",
+	}},
 }
 
 func TestEveryFaultIsReportedWhereItIs(t *testing.T) {

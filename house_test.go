@@ -1,0 +1,227 @@
+package portside
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The rules of the house, as tests. Imports run one way,
+// cmd → proxy → pool → discovery, and etcd's client has one importer.
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) (all []goPackage) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	never := []struct{ from, to, why string }{
+		{"portside/discovery", "portside/pool", "discovery knows nobody"},
+		{"portside/discovery", "portside/proxy", "discovery knows nobody"},
+		{"portside/pool", "portside/proxy", "a pool does not know who draws on it"},
+		{"portside/pool", "portside/discovery/", "a pool knows endpoints, not where they come from"},
+		{"portside/proxy", "portside/discovery", "a proxy knows its pool alone"},
+		{"portside/proxy/relay", "portside/", "the copy loop knows bytes alone"},
+		{"portside/proxy/http1", "portside/pool", "messages know no policy"},
+		{"portside/discovery/record", "portside/discovery/etcd", "records are text, wherever they were found"},
+		{"portside/bench", "portside/", "bench measures from outside, through sockets"},
+	}
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			for _, n := range never {
+				if within(p.ImportPath, n.from) && within(imp, n.to) && !within(imp, n.from) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imp, n.why)
+				}
+			}
+			if strings.HasPrefix(imp, "portside/cmd/") && !within(p.ImportPath, "portside/cmd/portside") {
+				t.Errorf("%s imports %s: cmd is imported by nobody", p.ImportPath, imp)
+			}
+			if strings.HasPrefix(imp, "go.etcd.io/etcd/client/") && !within(p.ImportPath, "portside/discovery/etcd") {
+				t.Errorf("%s imports %s: discovery/etcd is the only importer of etcd's client", p.ImportPath, imp)
+			}
+		}
+	}
+}
+
+// within reports whether path is the package, or below it; below it only, when
+// pkg ends in a slash.
+func within(path, pkg string) bool {
+	if strings.HasSuffix(pkg, "/") {
+		return strings.HasPrefix(path, pkg)
+	}
+	return path == pkg || strings.HasPrefix(path, pkg+"/")
+}
+
+// sources are the parsed non-test files.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	files := map[string]*ast.File{}
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		files[path] = f
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	comments := map[string]int{}
+	for path, f := range sources(t) {
+		dir := filepath.Dir(path)
+		if _, seen := comments[dir]; !seen {
+			comments[dir] = 0
+		}
+		if f.Doc != nil {
+			comments[dir]++
+		}
+	}
+	for dir, n := range comments {
+		if n != 1 {
+			t.Errorf("%s has %d package comments, want one", dir, n)
+		}
+	}
+}
+
+func TestEveryExportIsDocumented(t *testing.T) {
+	for path, f := range sources(t) {
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() && exportedReceiver(d) && d.Doc == nil && !wellKnown(d.Name.Name) {
+					t.Errorf("%s: %s has no comment", path, d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if ts, ok := s.(*ast.TypeSpec); ok && ts.Name.IsExported() && d.Doc == nil && ts.Doc == nil {
+						t.Errorf("%s: %s has no comment", path, ts.Name.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// wellKnown are methods whose meaning is their interface's.
+func wellKnown(name string) bool {
+	switch name {
+	case "Error", "Unwrap", "String", "LogValue", "UnmarshalJSON", "MarshalJSON", "Describe", "Collect", "ServeHTTP",
+		"Enabled", "With", "Check", "Write", "Sync", "Clone", "ClientHandshake", "Len", "Less", "Swap":
+		return true
+	}
+	return false
+}
+
+func exportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	typ := d.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	id, ok := typ.(*ast.Ident)
+	return ok && id.IsExported()
+}
+
+func TestNoInitAndNoSleep(t *testing.T) {
+	for path, f := range sources(t) {
+		if strings.HasPrefix(path, "bench") {
+			continue
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if n.Recv == nil && n.Name.Name == "init" {
+					t.Errorf("%s has an init: what happens is started by main", path)
+				}
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && n.Sel.Name == "Sleep" {
+					t.Errorf("%s sleeps: wait for what it waits for, and for its context", path)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestNoReplaceInGoMod(t *testing.T) {
+	data, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(data, []byte("\nreplace")) {
+		t.Error("go.mod replaces a module: go install would not see it")
+	}
+}
+
+// Each make target the README names must exist, and each configuration in it
+// must pass portside check.
+func TestReadmeIsTrue(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`\bmake ([a-z][a-z-]*)`).FindAllSubmatch(readme, -1) {
+		if !regexp.MustCompile(`(?m)^` + string(m[1]) + `:`).Match(makefile) {
+			t.Errorf("README says make %s, the Makefile has no such target", m[1])
+		}
+	}
+	bin := filepath.Join(t.TempDir(), "portside")
+	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/portside").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1) {
+		cmd := exec.Command(bin, "check", "-c", "-")
+		cmd.Stdin = bytes.NewReader(m[1])
+		cmd.Env = append(os.Environ(), "ETCD_PASSWORD=x")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("a configuration in the README does not pass portside check: %v\n%s", err, out)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:bin/)?portside ([a-z]+)`).FindAllSubmatch(readme, -1) {
+		if out, err := exec.Command(bin, string(m[1]), "--help").CombinedOutput(); err != nil {
+			t.Errorf("README says portside %s: %v\n%s", m[1], err, out)
+		}
+	}
+}
