@@ -42,6 +42,9 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 cover: ## coverage of the tests, as a page
 	go test -coverprofile=bin/cover.out -coverpkg=./... ./... && go tool cover -html=bin/cover.out -o bin/cover.html
 
+bench: ## portside beside its peers, in one run; see go run ./bench -h
+	go run ./bench
+
 bench-micro: ## benchmarks beside the code, against the last commit's
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchtime 200ms -count 6 ./pool ./proxy/... | tee bin/bench.new

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"math"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -28,10 +27,9 @@ type Backend struct {
 	_ [64]byte // the counters are written by every core; keep what follows readable
 
 	address string
-	ip      netip.AddrPort // of address; invalid if that is a name
-	weight  float64        // guarded by pool.mu, read by pickers when they are built
-	left    atomic.Bool    // gone for good: a new *Backend takes over should the address return
-	trial   atomic.Bool    // an ejected backend's one trial is under way
+	weight  float64     // guarded by pool.mu, read by pickers when they are built
+	left    atomic.Bool // gone for good: a new *Backend takes over should the address return
+	trial   atomic.Bool // an ejected backend's one trial is under way
 
 	least leastNode // guarded by leastConn.mu
 
@@ -67,10 +65,6 @@ type record struct {
 
 // Address is host:port, to be dialled.
 func (b *Backend) Address() string { return b.address }
-
-// AddrPort is the address when its host is an IP address; otherwise it is not
-// valid, and the host is a name.
-func (b *Backend) AddrPort() netip.AddrPort { return b.ip }
 
 // InFlight is the number of leases not yet released.
 func (b *Backend) InFlight() int64 { return b.inFlight.Load() }

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -168,7 +167,6 @@ func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (changed boo
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return d.backend.address == e.Address })
 	b := &Backend{address: e.Address, weight: weight(e)}
-	b.ip, _ = netip.ParseAddrPort(e.Address)
 	b.endpoint = e
 	state, reason := Active, ""
 	if e.Draining {

@@ -371,6 +371,7 @@ func TestDialOutcomeBlamesTheRightSide(t *testing.T) {
 		{syscall.ETIMEDOUT, pool.Timeout},
 		{syscall.EMFILE, pool.Unknown},
 		{syscall.EADDRNOTAVAIL, pool.Unknown},
+		{syscall.EADDRINUSE, pool.Unknown},
 		{context.Canceled, pool.Unknown},
 	} {
 		if got := dialOutcome(&net.OpError{Op: "dial", Err: c.err}); got != c.want {

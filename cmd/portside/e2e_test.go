@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -159,13 +160,15 @@ func (p *portside) service(name string) (s admin.Service) {
 	return s
 }
 
-// freeAddress is a loopback address nobody listens on, another one each time.
+// freeAddress is a loopback address nobody listens on, another one each time. Its
+// port is none of those the kernel gives to outgoing connections: one of those
+// could take it while the test has it free.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		address := ln.Addr().String()
 		_ = ln.Close()
