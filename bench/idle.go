@@ -42,17 +42,17 @@ func idle(ctx context.Context, addr string, proc *process, first func(*client) e
 		return nil, err
 	}
 	buf := make([]byte, 16<<10)
-	for range idlers {
+	for i := range idlers {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		c := &client{addr: addr, buf: buf}
+		c := &client{addr: addr, limit: 10 * time.Second, buf: buf}
 		if err := c.dial(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("connection %d: %w", i+1, err)
 		}
 		defer c.close()
 		if err := first(c); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("connection %d: %w", i+1, err)
 		}
 	}
 	if err := sleep(ctx, time.Second); err != nil {

@@ -23,6 +23,8 @@ type loop struct {
 // client is one connection of a loop, with all it needs allocated.
 type client struct {
 	addr  string
+	from  net.Addr      // nil: whichever the kernel picks
+	limit time.Duration // of a connection's life; zero: none
 	conn  atomic.Pointer[net.TCPConn]
 	buf   []byte
 	have  int // bytes in buf
@@ -132,10 +134,13 @@ func (cr *crowd) delays() *hdrhistogram.Histogram {
 func (c *client) dial() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	var d net.Dialer
+	d := net.Dialer{LocalAddr: c.from}
 	conn, err := d.DialContext(ctx, "tcp", c.addr)
 	if err != nil {
 		return err
+	}
+	if c.limit > 0 {
+		_ = conn.SetDeadline(time.Now().Add(c.limit))
 	}
 	c.have = 0
 	c.conn.Store(conn.(*net.TCPConn))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,8 @@ type openLoop struct {
 	conns   int
 	perSec  float64
 	request []byte
+	// many gives each connection a client's address of its own.
+	many bool
 	// seen, when set, is shown each response's body.
 	seen func(body []byte)
 }
@@ -42,8 +45,11 @@ type lane struct {
 
 func (o openLoop) start(addr string) *schedule {
 	s := &schedule{openLoop: o, delay: newHistogram()}
-	for range o.conns {
+	for i := range o.conns {
 		l := &lane{sent: make(chan struct{}, 1)}
+		if o.many {
+			l.from = &net.TCPAddr{IP: net.IPv4(127, 2, byte(i/250), byte(i%250+1))}
+		}
 		l.addr, l.buf = addr, make([]byte, 16<<10)
 		s.lanes = append(s.lanes, l)
 		s.opened.Add(1)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // peer is a proxy that does the same work.
@@ -83,7 +84,7 @@ func serves(s setup) error {
 		}
 		return conn.Close()
 	}
-	c := &client{addr: s.Listen, buf: make([]byte, 16<<10)}
+	c := &client{addr: s.Listen, limit: 2 * time.Second, buf: make([]byte, 16<<10)}
 	if err := c.dial(); err != nil {
 		return err
 	}

@@ -64,12 +64,16 @@ func goPeer() (peer, error) {
 		}
 		return needsList(s)
 	}
-	return peer{name: "go", version: runtime.Version() + " net/http, io.Copy", can: can, command: func(_ string, s setup) (*exec.Cmd, error) {
+	return peer{name: "go", version: runtime.Version() + " net/http, io.Copy", can: can, command: func(dir string, s setup) (*exec.Cmd, error) {
 		exe, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		cmd := exec.Command(exe, "-listen", s.Listen, "-protocol", s.Protocol, "-backends", strings.Join(s.Backends, " "))
+		path, err := writeConfig(dir, "backends", strings.Join(s.Backends, "\n"))
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(exe, "-listen", s.Listen, "-protocol", s.Protocol, "-backends", path)
 		cmd.Env = append(os.Environ(), roleEnv+"=go")
 		return cmd, nil
 	}}, nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -108,14 +107,4 @@ func (p *process) awaitEvery(ctx context.Context, pause time.Duration, ready fun
 			return fmt.Errorf("%s is not ready: %w", p.cmd.Path, err)
 		}
 	}
-}
-
-// freeAddr is an address of the loopback that nobody listens on now.
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	addr := ln.Addr().String()
-	return addr, ln.Close()
 }

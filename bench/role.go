@@ -46,9 +46,9 @@ func parsePart(args []string) (p part) {
 	f.IntVar(&p.size, "size", 32, "")
 	f.DurationVar(&p.slow, "slow", 0, "")
 	f.StringVar(&p.protocol, "protocol", "http", "")
-	backends := f.String("backends", "", "")
+	backends := f.String("backends", "", "file with an address a line")
 	_ = f.Parse(args) // exits on error
-	p.backends = strings.Fields(*backends)
+	p.backends = strings.Fields(text(*backends))
 	return p
 }
 

@@ -59,14 +59,23 @@ func (b *bed) measureOne(ctx context.Context, w workload, title string) (r resul
 	for _, a := range actors {
 		r.names = append(r.names, a.peer.name)
 	}
+	failed := map[string]bool{}
 	for i := range b.options.rounds {
 		this := round{}
 		for k := range actors {
 			a := actors[(i+k)%len(actors)]
+			if failed[a.peer.name] {
+				continue
+			}
 			b.progress(fmt.Sprintf("%s: round %d of %d, %s", title, i+1, b.options.rounds, a.peer.name))
 			s, err := w.run(ctx, st, a)
-			if err != nil {
-				return r, fmt.Errorf("%s: %w", a.peer.name, err)
+			if ctx.Err() != nil {
+				return r, ctx.Err()
+			}
+			if err != nil { // that one cannot do it; the others go on
+				failed[a.peer.name] = true
+				r.skipped = append(r.skipped, fmt.Sprintf("%s, which failed: %v", a.peer.name, err))
+				continue
 			}
 			this[a.peer.name] = s
 		}

@@ -17,7 +17,7 @@ func routedWorkload() workload {
 		figures: []figure{elapsed, worst, gone}, protocol: "http", backends: threeHTTP, indirect: true,
 		prepare: func(ctx context.Context, st *stage) error { return st.register(ctx, 2) },
 		run: func(ctx context.Context, st *stage, on actor) (sample, error) {
-			c := &client{addr: on.addr, buf: make([]byte, 16<<10)}
+			c := &client{addr: on.addr, limit: time.Minute, buf: make([]byte, 16<<10)}
 			if err := c.dial(); err != nil {
 				return nil, err
 			}

@@ -21,7 +21,7 @@ func slowWorkloads(perSec float64) (all []workload) {
 			run: func(ctx context.Context, st *stage, on actor) (sample, error) {
 				var all, late atomic.Int64
 				slow := []byte(st.setup.Backends[2] + " ")
-				o := openLoop{conns: 256, perSec: perSec, request: get(""), seen: func(body []byte) {
+				o := openLoop{conns: 256, perSec: perSec, request: get(""), many: policy == "hash", seen: func(body []byte) {
 					all.Add(1)
 					if bytes.HasPrefix(body, slow) {
 						late.Add(1)

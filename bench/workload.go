@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 )
 
 // workload is one piece of work that every subject is put through.
@@ -56,8 +57,15 @@ func (st *stage) clear() {
 
 // measured is a workload that is one load.
 func measured(l loop) func(context.Context, *stage, actor) (sample, error) {
+	return measuredWarm(l, 0)
+}
+
+// measuredWarm is measured, for what takes longer to warm up.
+func measuredWarm(l loop, warm time.Duration) func(context.Context, *stage, actor) (sample, error) {
 	return func(ctx context.Context, st *stage, on actor) (sample, error) {
-		return measure(ctx, on.subject, l.start(on.addr), st.bed.options.window)
+		w := st.bed.options.window
+		w.warm = max(w.warm, warm)
+		return measure(ctx, on.subject, l.start(on.addr), w)
 	}
 }
 
