@@ -68,37 +68,21 @@ func (s *httpSession) acquire() (pool.Lease, error) {
 	return s.h.acquire(ctx, key, x.tried[:x.nTry])
 }
 
-// dial makes a new connection to b, on a goroutine of its own: it takes a deep
-// stack, which the session would keep for as long as its client stays.
+// dial makes a new connection to b.
 func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration) (*backendConn, error) {
 	ctx, end := s.waiting()
 	defer end()
-	c := &backendConn{backend: b, stock: stock}
-	var outcome pool.Outcome
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		outcome, err = c.dial(ctx, timeout)
-	}()
-	<-done
+	conn, outcome, err := dial(ctx, b, timeout)
 	if err != nil {
 		s.lease.Report(outcome)
 		return nil, err
 	}
-	return c, nil
-}
-
-func (c *backendConn) dial(ctx context.Context, timeout time.Duration) (pool.Outcome, error) {
-	conn, outcome, err := dial(ctx, c.backend, timeout)
-	if err != nil {
-		return outcome, err
-	}
+	c := &backendConn{backend: b, stock: stock}
 	if err := c.Init(conn); err != nil {
 		_ = conn.Close()
-		return pool.Unknown, err
+		return nil, err
 	}
-	return pool.Unknown, nil
+	return c, nil
 }
 
 // waiting begins a wait for a backend: its context ends with the service, when

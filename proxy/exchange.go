@@ -74,6 +74,9 @@ func (s *httpSession) release() {
 // readable is called back when the client may have sent something. Waiting, it
 // holds no exchange.
 func (s *httpSession) readable(fd uintptr) (done bool) {
+	if s.nothing(fd) {
+		return false
+	}
 	if s.x == nil {
 		s.x = exchanges.Get().(*exchange)
 	}
@@ -96,14 +99,10 @@ func (s *httpSession) readable(fd uintptr) (done bool) {
 // follow on the connection.
 func (s *httpSession) serveOne() bool {
 	if s.x == nil {
-		if !s.enter(phaseIdle) {
+		if !s.awaitRequest() {
 			return false
 		}
-		if err := s.client.ReadRaw(s.onReadable); err != nil || s.readErr != nil {
-			return false
-		}
-	}
-	if !s.enter(phaseHead) {
+	} else if !s.enter(phaseHead) {
 		return false
 	}
 	x := s.x

@@ -79,10 +79,7 @@ func (h *HTTP) handle(ctx context.Context, conn *net.TCPConn) {
 		_ = conn.Close()
 		return
 	}
-	defer h.sessions.remove(s)
-	for s.serveOne() {
-	}
-	s.close()
+	s.run()
 }
 
 // httpSession is one client's connection. Between requests it holds no buffer.
@@ -98,6 +95,8 @@ type httpSession struct {
 	x          *exchange // nil while idle
 	address    []byte    // of the client, once asked for
 	linger     bool      // the client may still be sending: let it read our answer first
+	renewed    bool      // it goes on on a fresh goroutine; see rest.go
+	moved      bool      // it has done so before
 	onReadable func(fd uintptr) bool
 	readErr    error
 }
@@ -111,7 +110,7 @@ func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
 // kernel's hands, is told to go with its response.
 func (s *httpSession) drain() {
 	p, since := s.watch.load()
-	if p != phaseIdle {
+	if p != phaseIdle && p != phaseResting {
 		return
 	}
 	if bytes, err := s.client.Alive(); bytes && err == nil {

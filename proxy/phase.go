@@ -15,6 +15,9 @@ type phase uint64
 
 const (
 	phaseIdle     phase = iota + 1 // for a request to begin
+	phaseRenewing                  // likewise, while the warden wakes it to go on elsewhere; see rest.go
+	phaseRenewed                   // likewise, woken
+	phaseResting                   // likewise, on a fresh goroutine
 	phaseHead                      // for the rest of its head
 	phaseBusy                      // for ourselves, and what has limits of its own
 	phaseConnect                   // for a backend, which has a limit of its own; the client may leave
@@ -61,6 +64,11 @@ func (w *watch) enter(p phase, tick uint64) bool {
 	}
 }
 
+// turn makes to of from, begun at tick, unless that is over.
+func (w *watch) turn(from, to phase, tick uint64) bool {
+	return w.word.CompareAndSwap(tick<<8|uint64(from), tick<<8|uint64(to))
+}
+
 // end ends the wait that was seen as p since tick, unless it is over already.
 // The caller is the warden, or whoever cuts the session.
 func (w *watch) end(p phase, tick uint64, why error) bool {
@@ -76,7 +84,7 @@ type limits struct{ idle, head, response uint64 }
 func (l limits) overdue(p phase, since, moved, now uint64, fed bool) error {
 	over := func(limit, since uint64) bool { return limit > 0 && now > since+limit }
 	switch p {
-	case phaseIdle:
+	case phaseIdle, phaseResting:
 		if over(l.idle, since) {
 			return errIdle
 		}

@@ -24,6 +24,7 @@ type recorder struct {
 	mu      sync.Mutex
 	got     [][]byte // by connection that got anything since the last take
 	open    int      // connections in the middle of a request
+	total   int64    // bytes
 	answer  func(n int) string
 }
 
@@ -69,6 +70,7 @@ func (r *recorder) serve(c net.Conn) {
 			answers++
 		}
 		r.mu.Lock()
+		r.total += int64(n)
 		if first {
 			r.open++
 		}
@@ -114,12 +116,13 @@ func requestSize(b []byte) int {
 	return n
 }
 
-// take returns what was got since the last take, when nothing is under way.
-func (r *recorder) take(t testing.TB) (got [][]byte) {
+// take returns what was got since the last take, when nothing is under way and all
+// that s has sent has come.
+func (r *recorder) take(t testing.TB, s *httpService) (got [][]byte) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		r.mu.Lock()
-		if r.open == 0 {
+		if r.open == 0 && r.total == s.Stats().Bytes.ToBackend.Load() {
 			got, r.got = r.got, nil
 			r.mu.Unlock()
 			return got
@@ -214,7 +217,7 @@ func requestAsIs(t *testing.T, s *httpService, r *recorder, c http1test.Case, sp
 				t.Fatalf("split at %d: the next request: %v", split, err)
 			}
 		}
-		got := r.take(t)
+		got := r.take(t, s)
 		if len(got) == 0 {
 			t.Fatal("answered, though the backend saw nothing")
 		}
@@ -230,7 +233,7 @@ func requestAsIs(t *testing.T, s *httpService, r *recorder, c http1test.Case, sp
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Fatalf("split at %d: %v behind the refusal, want the end", split, err)
 	}
-	for _, raw := range r.take(t) {
+	for _, raw := range r.take(t, s) {
 		if !c.InBody {
 			t.Fatalf("split at %d: %q of a refused message reached the backend", split, raw)
 		}

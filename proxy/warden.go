@@ -64,8 +64,12 @@ func (s *httpSession) check(before, now uint64) {
 		s.wake(why)
 		return
 	}
-	if p == phaseIdle && s.h.draining.Load() {
+	switch {
+	case p != phaseIdle && p != phaseResting:
+	case s.h.draining.Load():
 		s.drain()
+	case p == phaseIdle && now > since+restAfter:
+		s.renew(since)
 	}
 }
 

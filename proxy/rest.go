@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"runtime"
+	"syscall"
+	"time"
+
+	"portside/proxy/socket"
+)
+
+// A goroutine's stack that has grown to serve a request stays that large while it
+// waits for the next: the runtime halves stacks, but keeps a reserve that the
+// smallest can never have. So a client that has been idle for a while goes on on
+// a fresh goroutine, whose stack has the smallest size. The warden wakes the old
+// one by a deadline, in two steps, so that the deadline is never left behind.
+
+// restAfter is how long a client is idle before it rests, in ticks.
+const restAfter = 2000
+
+// run serves the client until it ends, or goes on on another goroutine.
+func (s *httpSession) run() {
+	for s.serveOne() {
+	}
+	if !s.renewed {
+		s.close()
+		if s.moved {
+			s.h.stats.Active.Add(-1)
+		}
+		s.h.sessions.remove(s)
+		return
+	}
+	if !s.moved {
+		// Whoever started the first goroutine takes its end for the client's.
+		s.moved = true
+		s.h.stats.Active.Add(1)
+	}
+	go s.rest()
+}
+
+// renew wakes a session that has been idle since then. Only the warden calls it.
+func (s *httpSession) renew(since uint64) {
+	if !s.watch.turn(phaseIdle, phaseRenewing, since) {
+		return
+	}
+	_ = s.client.SetReadDeadline(past)
+	s.watch.turn(phaseRenewing, phaseRenewed, since)
+}
+
+// rest goes on with a session on a fresh goroutine. Serve waits for sessions, not
+// for goroutines.
+func (s *httpSession) rest() {
+	_, since := s.watch.load()
+	s.watch.turn(phaseRenewed, phaseResting, since)
+	s.run()
+}
+
+// awaitRequest waits for a request and begins its head. It reports false if none
+// will come, or if the session has to go on on a fresh goroutine: then renewed is
+// set.
+func (s *httpSession) awaitRequest() bool {
+	if s.renewed {
+		s.renewed = false
+	} else if !s.enter(phaseIdle) {
+		return false
+	}
+	err := s.client.ReadRaw(s.onReadable)
+	if err == nil {
+		return s.readErr == nil && s.rouse()
+	}
+	if p, _ := s.watch.load(); p == phaseRenewing || p == phaseRenewed {
+		s.renewed = true
+		s.undisturbed()
+	}
+	return false
+}
+
+// rouse begins a head.
+func (s *httpSession) rouse() bool {
+	p, since := s.watch.load()
+	if (p == phaseIdle || p == phaseResting) && s.watch.word.CompareAndSwap(since<<8|uint64(p), s.h.warden.tick.Load()<<8|uint64(phaseHead)) {
+		return true
+	}
+	if p, _ = s.watch.load(); p == phaseRenewing || p == phaseRenewed {
+		s.undisturbed()
+	}
+	return s.enter(phaseHead)
+}
+
+// undisturbed undoes what renew did, once it has done it.
+func (s *httpSession) undisturbed() {
+	for p, _ := s.watch.load(); p == phaseRenewing; p, _ = s.watch.load() {
+		runtime.Gosched()
+	}
+	_ = s.client.SetReadDeadline(time.Time{})
+}
+
+// nothing looks whether there is still nothing to read, which takes less of a
+// stack than to read.
+func (s *httpSession) nothing(fd uintptr) bool {
+	if p, _ := s.watch.load(); p != phaseResting {
+		return false
+	}
+	var b [1]byte
+	_, errno := socket.Peek(fd, b[:])
+	return errno == syscall.EAGAIN
+}
