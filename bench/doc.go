@@ -28,12 +28,15 @@
 //
 // # Who is measured
 //
-// HAProxy (nbthread 2), nginx (two workers; TCP needs its stream module), Caddy,
-// and "go": net/http/httputil's reverse proxy with a buffer pool and a tuned
-// transport, or io.Copy both ways for TCP, in a process of its own. A peer that is
-// not on PATH is left out, and the report says so. All keep connections to their
-// backends, write no access log, and add X-Forwarded-For. portside runs
-// with its defaults.
+// HAProxy (nbthread 2), nginx (two workers), Caddy, and "go": net/http/httputil's
+// reverse proxy with a buffer pool and a tuned transport, or io.Copy both ways for
+// TCP, in a process of its own. A peer that is not on PATH is left out, one that
+// fails at a workload from there on, and the report says so. nginx proxies TCP
+// with its stream module alone; BENCH_NGINX_STREAM names the file where nginx
+// itself does not find it. All keep connections to their backends, write no
+// access log, and add X-Forwarded-For. portside runs with its defaults, but for
+// guard: off, which would take churn for an accident. "direct" is the first
+// backend alone, with nothing between.
 //
 // # What stays behind
 //
