@@ -69,6 +69,7 @@ func TestAccessLogHasALineForEachRequest(t *testing.T) {
 		"left by its client": {silent.address, "GET /left HTTP/1.1\r\nHost: h\r\n\r\n\x00", logged{Method: "GET", Host: "h", Path: "/left", Backend: silent.address, Status: 499, Attempts: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for the log to be written
 			var lines safeBuffer
 			s := startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{AccessLog: &AccessLog{Out: &lines}}}, c.address)
 			conn := s.raw(t)

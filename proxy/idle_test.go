@@ -110,6 +110,7 @@ func TestIdleConnectionsEndBeforeTheBackendEndsThem(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
+	t.Parallel()
 	// It says a second, and means it.
 	address, conns := counting(t, time.Second, http.Header{"Keep-Alive": {"timeout=1"}})
 	s := startHTTP(t, pool.Config{}, Config{}, address)

@@ -19,6 +19,7 @@ func TestHTTPRestedClientsAreServed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
+	t.Parallel()
 	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
 	s := startHTTP(t, pool.Config{}, Config{DrainTimeout: 5 * time.Second}, address)
 	var wg sync.WaitGroup
@@ -62,7 +63,7 @@ func TestHTTPIdleClientsAreSmall(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		t.Skip("takes seconds, and no race detector")
 	}
-	s := startHTTP(t, pool.Config{}, Config{}, answeringAlways(t))
+	s := startHTTP(t, pool.Config{}, Config{}, serveHTTP(t, func(http.ResponseWriter, *http.Request) {}))
 	stacks := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -79,8 +80,4 @@ func TestHTTPIdleClientsAreSmall(t *testing.T) {
 		}
 	}
 	eventually(t, "idle clients keep large stacks", func() bool { return stacks() < before+n*2500 })
-}
-
-func answeringAlways(t *testing.T) string {
-	return serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "some hundred bytes with its head") })
 }

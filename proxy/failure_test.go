@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"portside/pool"
+)
+
+// An answer of our own keeps to the rules of HTTP as a backend's would.
+func TestHTTPErrorsKeepTheConnectionInOrder(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{}, refusing(t))
+	conn := s.raw(t)
+	in := bufio.NewReader(conn)
+	for _, c := range []struct{ request, method, connection string }{
+		{"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD", ""},
+		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET", ""},
+		{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "POST", ""},
+		{"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "POST", ""},
+		{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET", "keep-alive"},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET", "close"},
+	} {
+		_, _ = io.WriteString(conn, c.request)
+		resp, err := http.ReadResponse(in, &http.Request{Method: c.method})
+		if err != nil {
+			t.Fatalf("%q: %v", c.request, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		connection := resp.Header.Get("Connection")
+		if resp.Close {
+			connection = "close"
+		}
+		if resp.StatusCode != 502 || err != nil || connection != c.connection || (len(body) == 0) != (c.method == "HEAD") {
+			t.Fatalf("%q: %d %v %q %v, want 502, Connection: %q, and a body unless to HEAD", c.request, resp.StatusCode, resp.Header, body, err, c.connection)
+		}
+	}
+	if _, err := in.ReadByte(); err != io.EOF {
+		t.Fatalf("%v behind Connection: close, want the end", err)
+	}
+	// Where the body has yet to come, what follows could not be told from it.
+	conn = s.raw(t)
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || !resp.Close {
+		t.Fatalf("%v %v, want the connection to close", resp, err)
+	}
+}
+
+func TestHTTPSecondTriesAreBounded(t *testing.T) {
+	var seen atomic.Int64
+	dies := func() string {
+		return serveHTTP(t, func(http.ResponseWriter, *http.Request) {
+			seen.Add(1)
+			panic(http.ErrAbortHandler)
+		})
+	}
+	addresses := []string{dies(), dies(), dies(), dies(), dies()}
+	tries := func(pc pool.Config, cfg Config, requests int) (per float64, s *httpService) {
+		s = startHTTP(t, pc, cfg, addresses...)
+		seen.Store(0)
+		c := newClient(t)
+		for range requests {
+			if status, _, err := fetch(c, s.url); status != 502 || err != nil {
+				t.Fatal(status, err)
+			}
+		}
+		return float64(seen.Load()) / float64(requests), s
+	}
+	never := pool.Config{Eject: pool.Eject{Consecutive: -1}}
+	if n, _ := tries(never, Config{}, 10); n != 3 {
+		t.Errorf("%v tries a request, want 3, the default", n)
+	}
+	if n, _ := tries(never, Config{Retry: Retry{Attempts: 1}}, 10); n != 1 {
+		t.Errorf("%v tries a request with one attempt", n)
+	}
+	if n, _ := tries(never, Config{Retry: Retry{Attempts: 100, Budget: 1}}, 10); n != 5 {
+		t.Errorf("%v tries a request, want each of 5 backends once", n)
+	}
+	n, s := tries(never, Config{Retry: Retry{Budget: 0.01}}, 300)
+	if n > 1.5 || s.Stats().RetriesDenied.Load() == 0 {
+		t.Errorf("%v tries a request, %d denied, want no more than the budget's floor", n, s.Stats().RetriesDenied.Load())
+	}
+	n, s = tries(pool.Config{Eject: pool.Eject{Consecutive: 1, Backoff: time.Minute, MaxPercent: 100}}, Config{}, 100)
+	if !s.pool.FailingOpen() || n > 1.3 {
+		t.Errorf("%v tries a request where all backends fail (failing open: %v), want no second ones", n, s.pool.FailingOpen())
+	}
+}
+
+// With nowhere else to go there is no second try, nor one denied.
+func TestHTTPSecondTriesAreCountedWhenMade(t *testing.T) {
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{}, refusing(t))
+	c := newClient(t)
+	for range 300 {
+		if status, _, err := fetch(c, s.url); status != 502 || err != nil {
+			t.Fatal(status, err)
+		}
+	}
+	if st := s.Stats(); st.Retries.Load() != 0 || st.RetriesDenied.Load() != 0 || st.Failed.Load() != 300 {
+		t.Fatalf("%d second tries, %d denied, %d failed of 300 requests to a lone backend", st.Retries.Load(), st.RetriesDenied.Load(), st.Failed.Load())
+	}
+}
+
+// Each class of answer counts as eject.on says.
+func TestHTTPOutcomes(t *testing.T) {
+	for _, c := range []struct {
+		on     pool.EjectOn
+		answer string
+		failed bool
+	}{
+		{pool.On5xx, "500 Internal Server Error", true},
+		{pool.On5xx, "503 Service Unavailable", true},
+		{pool.On5xx, "429 Too Many Requests", false},
+		{pool.OnGateway, "500 Internal Server Error", false},
+		{pool.OnGateway, "504 Gateway Timeout", true},
+		{pool.OnConnect, "503 Service Unavailable", false},
+	} {
+		address := answering(t, "HTTP/1.1 "+c.answer+"\r\nContent-Length: 0\r\n\r\n").address
+		s := startHTTP(t, pool.Config{Eject: pool.Eject{On: c.on}}, Config{}, address)
+		status, _, err := fetch(newClient(t), s.url)
+		if err != nil || !strings.HasPrefix(c.answer, fmt.Sprint(status)) {
+			t.Fatal(status, err)
+		}
+		if got := stateOf(s.pool, address); (got.Failures > 0) != c.failed || got.Latency <= 0 {
+			t.Errorf("%s with eject.on %v: %d failures, latency %s, want a failure: %v", c.answer, c.on, got.Failures, got.Latency, c.failed)
+		}
+	}
+}
