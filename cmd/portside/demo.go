@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -127,16 +129,24 @@ func (b *demoBackend) stop() {
 func invite(w io.Writer, p *process, endpoint string, backends []*demoBackend) {
 	s := p.running()[0]
 	admin := p.config().Admin
-	fmt.Fprintf(w, `
-  portside leads http://%[1]s to three backends that it found in etcd. Try this in another terminal:
-
-    curl %[1]s                        # again and again: each backend in turn
-    portside status                   # what portside sees
-    curl -X POST %[2]s/die            # kill backend 1 and see it leave
-    portside register hello 127.0.0.1:9000 --etcd %[3]s -- python3 -m http.server 9000
-    etcdctl --endpoints=%[3]s put service/hello/mine 127.0.0.1:9000
-`, s.ln.Addr(), backends[0].address, endpoint)
-	if admin != "" {
-		fmt.Fprintf(w, "\n  The dashboard is at http://%s. Ctrl-C ends it all.\n\n", admin)
+	self := os.Args[0]
+	fmt.Fprintf(w, "\n  http://%s leads to three backends that portside found in etcd. Try this in another terminal:\n\n", s.ln.Addr())
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	try := func(what, command string, args ...any) {
+		fmt.Fprintf(t, "    %s\t# %s\n", fmt.Sprintf(command, args...), what)
 	}
+	try("again and again: each backend in turn", "curl %s", s.ln.Addr())
+	if admin != "" {
+		try("what portside sees", "%s status --admin %s", self, admin)
+		try("and why, and what happened", "%s explain hello --admin %s", self, admin)
+	}
+	try("kill backend 1 and see it leave", "curl -X POST %s/die", backends[0].address)
+	try("what etcd has", "%s resolve hello --etcd %s", self, endpoint)
+	try("one more backend, as long as it runs", "%s register hello 127.0.0.1:9000 --etcd %s -- python3 -m http.server 9000", self, endpoint)
+	try("or by hand", "etcdctl --endpoints=%s put service/hello/mine 127.0.0.1:9000", endpoint)
+	_ = t.Flush()
+	if admin != "" {
+		fmt.Fprintf(w, "\n  The dashboard is at http://%s.", admin)
+	}
+	fmt.Fprintf(w, " Ctrl-C ends it all.\n\n")
 }

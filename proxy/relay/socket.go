@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"portside/proxy/socket"
 )
 
 // errDrained ends a direction whose source is gone and has nothing left to read.
@@ -39,10 +41,8 @@ func (d *direction) writeSocket(callback func(fd uintptr) bool) {
 func (d *direction) pump(fd uintptr) (done bool) {
 	for {
 		d.take()
-		n, errno := recv(fd, d.buf[:])
+		n, errno := socket.Recv(fd, d.buf[:])
 		switch {
-		case errno == syscall.EINTR:
-			continue
 		case errno == syscall.EAGAIN:
 			return d.noMore()
 		case errno != 0:
@@ -85,11 +85,10 @@ func (d *direction) tryWrite() { d.writeSocket(d.onWritableOnce) }
 // by false.
 func (d *direction) push(fd uintptr) (done bool) {
 	for len(d.pending) > 0 {
-		n, errno := send(fd, d.pending)
+		n, errno := socket.Send(fd, d.pending)
 		switch errno {
 		case 0:
 			d.took(n)
-		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return false
 		default:

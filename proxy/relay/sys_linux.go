@@ -2,25 +2,9 @@ package relay
 
 import (
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// recv and send are recv(2) and send(2) on a non-blocking socket, told to the
-// scheduler as plain computation: they return within microseconds, less than
-// its bookkeeping around a system call is worth. p is never empty and never
-// longer than a buffer.
-
-func recv(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
-	return int(n), errno
-}
-
-func send(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
-	return int(n), errno
-}
 
 func unacknowledged(fd uintptr) int {
 	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
