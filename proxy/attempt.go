@@ -13,7 +13,6 @@ import (
 // attempt serves the request on c, and sees to what remains of both.
 func (s *httpSession) attempt(c *backendConn, cfg *Config) (how proof, again bool, err error) {
 	x := s.x
-	x.stale = nil
 	keep, how, err := s.converse(c, cfg)
 	if s.x == nil {
 		return how, false, err // it became a tunnel: x is somebody else's by now

@@ -26,6 +26,7 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 			s.h.stats.Retries.Add(1)
 			x.since = s.h.now()
 		}
+		x.stale = nil
 		s.lease = lease
 		b := lease.Backend()
 		s.serving.Store(b)

@@ -64,8 +64,11 @@ func (s *httpSession) release() {
 	if len(x.back) > headRoom+backSize {
 		x.back = make([]byte, headRoom+backSize)
 	}
-	if cap(x.out) > 128<<10 {
+	if cap(x.out) > 64<<10 {
 		x.out = make([]byte, 0, 8<<10)
+	}
+	if cap(x.head) > 16<<10 {
+		x.head = make([]byte, 0, 4<<10)
 	}
 	x.r, x.w = 0, 0
 	exchanges.Put(x)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -127,6 +128,32 @@ func TestHTTPOutcomes(t *testing.T) {
 		}
 		if got := stateOf(s.pool, address); (got.Failures > 0) != c.failed || got.Latency <= 0 {
 			t.Errorf("%s with eject.on %v: %d failures, latency %s, want a failure: %v", c.answer, c.on, got.Failures, got.Latency, c.failed)
+		}
+	}
+}
+
+// A backend that was tried in vain is not the one to be forgiven for another's
+// stale connection.
+func TestHTTPOnlyTheStaleOneIsTriedTwice(t *testing.T) {
+	stale := startBackend(t, func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			_, _ = http.ReadRequest(in) // is never answered
+		}
+	})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Retry: Retry{Attempts: 8, Budget: 1}}, stale.address)
+	c := newClient(t)
+	if status, _, err := fetch(c, s.url); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	bad := refusing(t)
+	s.pool.Update(endpointsOf(stale.address, bad))
+	for range 10 {
+		before := stateOf(s.pool, bad).Requests
+		_, _, _ = fetch(c, s.url)
+		if n := stateOf(s.pool, bad).Requests - before; n > 1 {
+			t.Fatalf("the backend that refuses was tried %d times for one request", n)
 		}
 	}
 }

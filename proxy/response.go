@@ -36,10 +36,11 @@ func (s *httpSession) passResponse(c *backendConn) (keep bool, err error) {
 	}
 	// Bytes behind a response were never asked for: whose answer they would be
 	// taken for is anybody's guess.
-	if x.br != x.bw {
+	if err == nil && x.br != x.bw {
 		c.stock.untidy.Store(true)
+		return false, nil
 	}
-	return err == nil && x.resp.KeepAlive && source.Kind != http1.UntilClose && x.br == x.bw, err
+	return err == nil && x.resp.KeepAlive && source.Kind != http1.UntilClose, err
 }
 
 // rebuildHead makes x.head of x.resp, in the framing that the client can take.
