@@ -57,7 +57,8 @@ func (l *AccessLog) write() {
 type line struct {
 	client, method, path, host []byte
 	backend                    string
-	minor, status, tries       int
+	major, minor               int // of HTTP's version; major 0 is 1
+	status, tries              int
 	began                      time.Time
 	took                       time.Duration
 }
@@ -86,7 +87,9 @@ func (e *line) appendCommon(b []byte) []byte {
 		b = appendQuoted(b, e.method)
 		b = append(b, ' ')
 		b = appendQuoted(b, e.path)
-		b = append(b, " HTTP/1."...)
+		b = append(b, " HTTP/"...)
+		b = strconv.AppendInt(b, int64(max(e.major, 1)), 10)
+		b = append(b, '.')
 		b = strconv.AppendInt(b, int64(e.minor), 10)
 	}
 	b = append(b, "\" "...)
@@ -149,7 +152,7 @@ func (h *HTTP) cfgLog() *AccessLog { return h.config().HTTP.AccessLog }
 // observe takes in that the request is over.
 func (s *httpSession) observe() {
 	x := s.x
-	if x.status == 0 || x.began.IsZero() {
+	if x == nil || x.status == 0 || x.began.IsZero() {
 		return
 	}
 	took := s.h.now().Sub(x.began)

@@ -66,9 +66,10 @@ func (s *httpSession) refuse(err error) {
 	s.linger = true
 	var bad *http1.SyntaxError
 	switch {
+	case errors.Is(err, http1.ErrHTTP2Preface) && s.spoke:
+		_ = s.toClient(goAway()) // it cannot change its mind
 	case errors.Is(err, http1.ErrHTTP2Preface):
-		s.h.hints.say(s.h.config().Log, hintHTTP2)
-		_ = s.toClient(goAway())
+		s.serveHTTP2()
 	case errors.Is(err, http1.ErrTLS):
 		s.h.hints.say(s.h.config().Log, hintTLS)
 		_ = s.toClient(tlsAlert[:])

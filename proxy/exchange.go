@@ -114,6 +114,7 @@ func (s *httpSession) serveOne() bool {
 		s.observe()
 		return false
 	}
+	s.spoke = true
 	x.began = s.h.now()
 	s.h.requests.Add(1)
 	again := s.proxy()

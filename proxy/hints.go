@@ -23,7 +23,7 @@ func (h *hints) say(log *slog.Logger, what hint) {
 		return
 	}
 	log.Warn([hintCount]string{
-		hintHTTP2: "a client speaks HTTP/2 with prior knowledge (h2c, gRPC) to an HTTP/1.1 port; use protocol: tcp for it",
+		hintHTTP2: "a client speaks HTTP/2 with prior knowledge (h2c, gRPC), but a backend does not; HTTP/2 is not translated to HTTP/1.1",
 		hintTLS:   "a client speaks TLS to a plain HTTP port; say http:// in its URL, or use protocol: tcp",
 		hintHTTP:  "clients of this TCP service speak HTTP; with protocol: http each request would be balanced and retried",
 	}[what])
@@ -35,7 +35,7 @@ var tlsAlert = [...]byte{21, 3, 1, 0, 2, 2, 70}
 // goAway is what an HTTP/2 client understands: an empty SETTINGS frame, then
 // GOAWAY with HTTP_1_1_REQUIRED (RFC 9113 6.8, 7).
 func goAway() []byte {
-	const text = "portside: this port speaks HTTP/1.1"
+	const text = "portside: this connection speaks HTTP/1.1"
 	const settings, goaway, http11Required = 4, 7, 13
 	b := []byte{0, 0, 0, settings, 0, 0, 0, 0, 0}
 	b = append(b, 0, 0, byte(8+len(text)), goaway, 0, 0, 0, 0, 0)

@@ -10,7 +10,8 @@ import (
 	"portside/proxy/socket"
 )
 
-// HTTP balances the requests of HTTP/1.1 and HTTP/1.0 clients, each on its own.
+// HTTP balances the requests of HTTP/1.1 and HTTP/1.0 clients, and of those who
+// speak HTTP/2 with prior knowledge (h2c, gRPC), each on its own.
 type HTTP struct {
 	server
 	stocks   sync.Map // *pool.Backend to *stock
@@ -20,11 +21,13 @@ type HTTP struct {
 	requests atomic.Int64
 	duration Histogram
 	hints    hints
+	h2c      *h2c
 }
 
 // NewHTTP returns an HTTP service that draws on p.
 func NewHTTP(p *pool.Pool, cfg Config) *HTTP {
 	h := &HTTP{server: newServer(p, cfg)}
+	h.h2c = newH2C(h)
 	h.warden.set(h.config().Timeouts)
 	return h
 }
@@ -37,11 +40,13 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error
 	var patrol sync.WaitGroup
 	walking, stop := context.WithCancel(context.WithoutCancel(ctx))
 	patrol.Go(func() { h.patrol(walking) })
+	h.h2c.serving = ctx
 	drain := context.AfterFunc(ctx, func() { h.draining.Store(true) })
 	defer drain()
 	cut, err = h.serve(ctx, ln, h.handle)
 	stop()
 	patrol.Wait()
+	h.h2c.close()
 	h.sweepAll(h.now(), true)
 	h.cfgLog().flush()
 	return cut, err
@@ -64,6 +69,7 @@ func (h *HTTP) BackendLeft(b *pool.Backend) {
 	if s, ok := h.stocks.Load(b); ok {
 		s.(*stock).sweep(h.now(), true)
 	}
+	h.h2c.left(b)
 }
 
 // handle serves one client's connection.
@@ -94,6 +100,7 @@ type httpSession struct {
 	lease      pool.Lease
 	x          *exchange // nil while idle
 	address    []byte    // of the client, once asked for
+	spoke      bool      // it has sent a request
 	linger     bool      // the client may still be sending: let it read our answer first
 	renewed    bool      // it goes on on a fresh goroutine; see rest.go
 	moved      bool      // it has done so before

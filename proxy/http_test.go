@@ -651,14 +651,8 @@ func TestHTTPErrorsSayWhatTheyAre(t *testing.T) {
 func TestHTTPMismatchIsSaid(t *testing.T) {
 	s := startHTTP(t, pool.Config{}, Config{}, refusing(t))
 	conn := s.raw(t)
-	_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-	all, _ := io.ReadAll(conn)
-	if !bytes.Contains(all, []byte("HTTP/1.1")) || len(all) < 9 || all[3] != 4 {
-		t.Fatalf("%q, want SETTINGS and GOAWAY", all)
-	}
-	conn = s.raw(t)
 	_, _ = conn.Write([]byte{22, 3, 1, 0, 5, 1, 0, 0, 1, 3})
-	if all, _ = io.ReadAll(conn); !bytes.Equal(all, tlsAlert[:]) {
+	if all, _ := io.ReadAll(conn); !bytes.Equal(all, tlsAlert[:]) {
 		t.Fatalf("%v, want a TLS alert", all)
 	}
 }

@@ -192,4 +192,5 @@ func (h *HTTP) sweepAll(now time.Time, all bool) {
 		}
 		return true
 	})
+	h.h2c.sweep(now, all)
 }

@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"portside/pool"
+)
+
+func (c grpcCode) text() string { return strconv.Itoa(int(c)) }
+
+// answer is a response of our own. A gRPC client gets it as a status with a
+// message, which is all that it would look at.
+func (s *stream) answer(status int, kind, text string) {
+	s.status = status
+	text = "portside: " + text
+	h := s.w.Header()
+	h.Set("X-Portside-Error", kind)
+	if s.grpc {
+		h.Set("Content-Type", "application/grpc")
+		h["Content-Length"] = nil
+		h.Set(grpcStatusField, grpcFor(status).text())
+		h.Set(grpcMessageField, grpcEscape(text))
+		s.w.WriteHeader(http.StatusOK)
+		return
+	}
+	text += "\n"
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	s.w.WriteHeader(status)
+	if s.r.Method != http.MethodHead {
+		_, _ = io.WriteString(s.w, text)
+	}
+}
+
+// grpcFor is the gRPC status of what we say as HTTP.
+func grpcFor(status int) grpcCode {
+	switch status {
+	case http.StatusGatewayTimeout:
+		return grpcDeadlineExceeded
+	case http.StatusNotImplemented:
+		return 12
+	}
+	return grpcUnavailable
+}
+
+// failed answers a request that no backend served, if there is somebody to answer.
+func (s *stream) failed(err error) {
+	if s.r.Context().Err() != nil {
+		s.status = clientLeft
+		return
+	}
+	s.h.stats.Failed.Add(1)
+	var ae *attemptError
+	cause := context.Cause(s.ctx)
+	switch {
+	case errors.Is(cause, errNoResponse), errors.Is(cause, errIdle):
+		s.answer(504, "timeout", "The backend did not answer in time.")
+	case errors.Is(err, pool.ErrEmpty), errors.Is(err, pool.ErrSyncing):
+		s.answer(503, "no_backends", "There is no backend for this service now.")
+	case errors.Is(err, pool.ErrTried):
+		s.answer(502, "connect_failed", "No backend of this service could be reached.")
+	case errors.As(err, &ae):
+		s.answer(502, ae.kind, explain(ae))
+	default:
+		s.answer(502, "connect_failed", err.Error())
+	}
+}
+
+// observe takes in that the request is over.
+func (s *stream) observe() {
+	took := time.Since(s.began)
+	if s.status == 0 {
+		s.status = clientLeft
+	}
+	if s.status != clientLeft {
+		s.h.duration.Observe(took)
+	}
+	log := s.h.cfgLog()
+	if !log.wants(s.status) {
+		return
+	}
+	e := line{
+		client: []byte(s.client.address), method: []byte(s.r.Method), path: pathOf(s.r.URL), host: []byte(s.r.Host),
+		major: 2, status: s.status, tries: s.n, began: s.began, took: took,
+	}
+	if s.n > 0 {
+		e.backend = s.tried[s.n-1].Address()
+	}
+	log.add(&e)
+}

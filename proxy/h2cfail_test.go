@@ -1,0 +1,490 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"portside/pool"
+)
+
+func TestGRPCHidesABadBackend(t *testing.T) {
+	for how, start := range map[string]func(t *testing.T) string{
+		"refuses": refusing,
+		"resets":  func(t *testing.T) string { return startBackend(t, resets).address },
+		"closes":  func(t *testing.T) string { return startBackend(t, closes).address },
+		"hangs": func(t *testing.T) string {
+			return startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }).address
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			bad := start(t)
+			s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 100 * time.Millisecond}}, startRPC(t, "a").address, bad, startRPC(t, "c").address)
+			cc := dialRPC(t, s.address)
+			for i := range 100 {
+				if _, err := call(t.Context(), cc, "Name", ""); err != nil {
+					t.Fatalf("call %d: %v: the client noticed the bad backend", i, err)
+				}
+			}
+			if got := stateOf(s.pool, bad); got.State != pool.Ejected {
+				t.Fatalf("the bad backend is %s, want it ejected", got.State)
+			}
+			if s.Stats().Retries.Load() == 0 {
+				t.Fatal("no second try counted")
+			}
+			s.atRest(t)
+		})
+	}
+}
+
+// One of three is killed under load: calls that it had may fail, as UNAVAILABLE,
+// and no others.
+func TestGRPCLosesOnlyWhatADeadBackendHad(t *testing.T) {
+	all, addresses := startThree(t)
+	s := startHTTP(t, pool.Config{}, Config{}, addresses...)
+	cc := dialRPC(t, s.address)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var ok, lost atomic.Int64
+	const workers = 8
+	for range workers {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				switch _, err := call(t.Context(), cc, "Name", ""); {
+				case err == nil:
+					ok.Add(1)
+				case status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "portside"):
+					lost.Add(1)
+				default:
+					t.Errorf("a call failed with %v, want UNAVAILABLE", err)
+				}
+			}
+		})
+	}
+	eventually(t, "no calls get through", func() bool { return ok.Load() > 200 })
+	all[1].server.Stop()
+	before := ok.Load()
+	eventually(t, "no calls get through after the kill", func() bool { return ok.Load() > before+500 })
+	close(stop)
+	wg.Wait()
+	if n := lost.Load(); n > workers {
+		t.Fatalf("%d calls lost, want at most the %d that can have been in flight", n, workers)
+	}
+	if got := stateOf(s.pool, all[1].address); got.State != pool.Ejected {
+		t.Fatalf("the dead backend is %s, want ejected", got.State)
+	}
+	s.atRest(t)
+}
+
+// A backend that stops in order says so (GOAWAY): nobody loses a call.
+func TestGRPCBackendStopsInOrderUnnoticed(t *testing.T) {
+	all, addresses := startThree(t)
+	s := startHTTP(t, pool.Config{}, Config{}, addresses...)
+	cc := dialRPC(t, s.address)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var ok atomic.Int64
+	for range 8 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := call(t.Context(), cc, "Echo", "x"); err != nil {
+					t.Errorf("a call failed: %v", err)
+				}
+				ok.Add(1)
+			}
+		})
+	}
+	eventually(t, "no calls get through", func() bool { return ok.Load() > 200 })
+	all[1].server.GracefulStop()
+	before := ok.Load()
+	eventually(t, "no calls get through after the stop", func() bool { return ok.Load() > before+300 })
+	close(stop)
+	wg.Wait()
+}
+
+// ageOf has a server end its connections when they are so old.
+func ageOf(d time.Duration) grpc.ServerOption {
+	return grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: d})
+}
+
+// Connections of a limited age are no fault of a backend's, be it the only one.
+func TestGRPCConnectionsEndAndAreReplacedUnnoticed(t *testing.T) {
+	b := startRPC(t, "b", ageOf(20*time.Millisecond))
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	cc := dialRPC(t, s.address)
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		if _, err := call(t.Context(), cc, "Echo", "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := stateOf(s.pool, b.address); got.Failures != 0 {
+		t.Fatalf("%d failures counted, want none", got.Failures)
+	}
+}
+
+func TestGRPCInFlightOnADeadBackendIsUnavailable(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	cc := dialRPC(t, s.address)
+	stream, err := cc.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exchangeOn(stream, "x"); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan error)
+	go func() { _, err := call(t.Context(), cc, "Hold", ""); held <- err }()
+	eventually(t, "the call did not reach the backend", func() bool { return b.holding.Load() == 1 })
+	b.server.Stop()
+	if err := <-held; status.Code(err) != codes.Unavailable {
+		t.Errorf("the call in flight failed with %v, want UNAVAILABLE", err)
+	}
+	var m []byte
+	if err := stream.RecvMsg(&m); status.Code(err) != codes.Unavailable {
+		t.Errorf("the stream in flight failed with %v, want UNAVAILABLE", err)
+	}
+	if n := stateOf(s.pool, b.address).Failures; n != 1 {
+		t.Errorf("%d failures counted, want one: one connection broke", n)
+	}
+}
+
+func TestGRPCResponseTimeout(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 50 * time.Millisecond}}, b.address)
+	_, err := call(t.Context(), dialRPC(t, s.address), "Hold", "")
+	if status.Code(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "portside") {
+		t.Fatalf("%v, want DEADLINE_EXCEEDED in our words", err)
+	}
+	if n := stateOf(s.pool, b.address).Failures; n != 1 {
+		t.Fatalf("%d failures counted, want one", n)
+	}
+}
+
+func TestH2CStreamInWhichNothingMovesEnds(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 100 * time.Millisecond}}, b.address)
+	stream, err := dialRPC(t, s.address).NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, err := exchangeOn(stream, "x"); err != nil {
+			t.Fatalf("a stream that moves was ended: %v", err)
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	var m []byte
+	if err := stream.RecvMsg(&m); err == nil || err == io.EOF {
+		t.Fatalf("a stream in which nothing moves reads %v, want it ended", err)
+	}
+	s.atRest(t)
+}
+
+func TestH2CDrainLetsAStreamFinish(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{DrainTimeout: 10 * time.Second}, b.address)
+	stream, err := dialRPC(t, s.address).NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exchangeOn(stream, "x"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan int64)
+	go func() { done <- s.stop() }()
+	for range 10 {
+		time.Sleep(20 * time.Millisecond)
+		if _, err := exchangeOn(stream, "x"); err != nil {
+			t.Fatalf("a stream was cut while the drain had time: %v", err)
+		}
+	}
+	_ = stream.CloseSend()
+	var m []byte
+	if err := stream.RecvMsg(&m); err != io.EOF {
+		t.Fatalf("%v at the end of the stream", err)
+	}
+	if cut := <-done; cut != 0 {
+		t.Fatalf("%d cut, want none", cut)
+	}
+}
+
+func TestH2CDrainEndsAtItsTimeout(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{DrainTimeout: 50 * time.Millisecond}, b.address)
+	stream, err := dialRPC(t, s.address).NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exchangeOn(stream, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if cut := s.stop(); cut != 1 {
+		t.Fatalf("%d cut, want the one that stayed", cut)
+	}
+	for _, b := range s.pool.Status().Backends {
+		if b.InFlight != 0 {
+			t.Fatalf("%d in flight after Serve has returned", b.InFlight)
+		}
+	}
+	if n := s.Stats().Active.Load(); n != 0 {
+		t.Fatalf("%d connections active after Serve has returned", n)
+	}
+}
+
+func TestH2COnRemove(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		cut  bool
+	}{
+		{"close", Config{CloseOnRemove: true}, true},
+		{"drain within its time", Config{}, false},
+		{"drain past its time", Config{RemoveTimeout: 30 * time.Millisecond}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, other := startRPC(t, "b"), startRPC(t, "o")
+			s := startHTTP(t, pool.Config{Guard: pool.Guard{Off: true}}, c.cfg, b.address)
+			cc := dialRPC(t, s.address)
+			stream, err := cc.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := exchangeOn(stream, "x"); err != nil {
+				t.Fatal(err)
+			}
+			s.pool.Update(endpointsOf(other.address))
+			if who, err := call(t.Context(), cc, "Name", ""); who != "o" || err != nil {
+				t.Fatalf("a new call got %q, %v after the removal", who, err)
+			}
+			ended := make(chan error, 1)
+			go func() { var m []byte; ended <- stream.RecvMsg(&m) }()
+			select {
+			case err = <-ended:
+				if !c.cut {
+					t.Fatalf("the old stream ended with %v, want it to go on", err)
+				}
+			case <-time.After(2 * time.Second):
+				if c.cut {
+					t.Fatal("the old stream goes on after its backend has left")
+				}
+				_ = stream.CloseSend()
+				<-ended
+			}
+		})
+	}
+}
+
+// A client of plain HTTP/2, and backends that are net/http's.
+func TestH2CBalancesPlainRequests(t *testing.T) {
+	var addresses []string
+	for _, name := range []string{"a", "b", "c"} {
+		addresses = append(addresses, serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			w.Header().Set("X-Seen", r.Proto+" "+r.Method+" "+r.RequestURI+" "+r.Host+" "+r.Header.Get("User-Agent")+" "+r.Header.Get("Via"))
+			w.Header().Set("Trailer", "X-Sum")
+			_, _ = io.WriteString(w, name+string(body))
+			w.Header().Set("X-Sum", "42")
+			w.Header().Set(http.TrailerPrefix+"X-Late", "43")
+		}))
+	}
+	s := startHTTP(t, pool.Config{}, Config{}, addresses...)
+	c := newH2CClient(t)
+	got := map[string]int{}
+	for i := range 30 {
+		method, body := "GET", ""
+		if i%2 == 1 {
+			method, body = "POST", "body"
+		}
+		req, _ := http.NewRequest(method, s.url+"/a%2Fb//c?x=%20&y", strings.NewReader(body))
+		req.Host = "orders.example"
+		req.Header["User-Agent"] = []string{""}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || string(text[1:]) != body {
+			t.Fatalf("%s: %q, %v", method, text, err)
+		}
+		if seen, want := resp.Header.Get("X-Seen"), "HTTP/2.0 "+method+" /a%2Fb//c?x=%20&y orders.example  2.0 portside"; seen != want {
+			t.Fatalf("the backend saw %q, want %q", seen, want)
+		}
+		if resp.Trailer.Get("X-Sum") != "42" || resp.Trailer.Get("X-Late") != "43" {
+			t.Fatalf("trailers %v, want both", resp.Trailer)
+		}
+		got[string(text[:1])]++
+	}
+	if got["a"] != 10 || got["b"] != 10 || got["c"] != 10 {
+		t.Fatalf("answers by %v, want ten of each", got)
+	}
+}
+
+func TestH2COwnAnswers(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		address func(t *testing.T) []string
+		cfg     Config
+		status  int
+		kind    string
+	}{
+		{"no backends", func(*testing.T) []string { return nil }, Config{}, 503, "no_backends"},
+		{"refused", func(t *testing.T) []string { return []string{refusing(t)} }, Config{}, 502, "connect_failed"},
+		{"HTTP/1 alone", func(t *testing.T) []string {
+			return []string{serveHTTP(t, func(http.ResponseWriter, *http.Request) {})}
+		}, Config{}, 502, "connect_failed"},
+		{"reset", func(t *testing.T) []string {
+			return []string{serveH2C(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })}
+		}, Config{}, 502, "reset"},
+		{"timeout", func(t *testing.T) []string {
+			return []string{serveH2C(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
+		}, Config{Timeouts: Timeouts{Response: 30 * time.Millisecond}}, 504, "timeout"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startHTTP(t, pool.Config{}, c.cfg)
+			s.pool.Update(endpointsOf(c.address(t)...))
+			resp, err := newH2CClient(t).Post(s.url, "text/plain", strings.NewReader("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != c.status || resp.Header.Get("X-Portside-Error") != c.kind || !strings.HasPrefix(string(body), "portside: ") {
+				t.Fatalf("%d, %q, %q; want %d, %q and a reason", resp.StatusCode, resp.Header.Get("X-Portside-Error"), body, c.status, c.kind)
+			}
+			s.atRest(t)
+		})
+	}
+}
+
+// A response that breaks off must not look whole.
+func TestH2CBrokenResponseIsReset(t *testing.T) {
+	address := serveH2C(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, address)
+	resp, err := newH2CClient(t).Get(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err == nil {
+		t.Fatalf("%q read as if it were whole", body)
+	}
+}
+
+// A client that took the wrong protocol must not have healthy backends set aside.
+func TestH2CDoesNotEjectBackendsOfHTTP1(t *testing.T) {
+	var addresses []string
+	for range 3 {
+		addresses = append(addresses, serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	}
+	s := startHTTP(t, pool.Config{}, Config{}, addresses...)
+	for range 3 {
+		if _, body, err := fetch(newClient(t), s.url); body != "ok" || err != nil {
+			t.Fatal(body, err)
+		}
+	}
+	c := newH2CClient(t)
+	for range 20 {
+		if status, _, err := fetch(c, s.url); status != 502 || err != nil {
+			t.Fatalf("%d, %v; want 502", status, err)
+		}
+	}
+	for _, b := range s.pool.Status().Backends {
+		if b.State != pool.Active {
+			t.Fatalf("%s is %s (%s)", b.Address, b.State, b.Reason)
+		}
+	}
+}
+
+// HTTP/2's preface is one only where a connection begins.
+func TestH2CPrefaceAfterARequestIsRefused(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{}, serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	c, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	all, _ := io.ReadAll(c)
+	if !strings.Contains(string(all), "ok") || !strings.Contains(string(all), "speaks HTTP/1.1") {
+		t.Fatalf("%q; want the response, then GOAWAY and the end", all)
+	}
+}
+
+func TestH2CAccessLog(t *testing.T) {
+	var out syncBuffer
+	log := &AccessLog{Out: &out, Common: true}
+	s := startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{AccessLog: log}}, startRPC(t, "b").address)
+	if _, err := call(t.Context(), dialRPC(t, s.address), "Fail", "5"); status.Code(err) != codes.NotFound {
+		t.Fatal(err)
+	}
+	s.stop()
+	if !strings.Contains(out.String(), `"POST /test.Echo/Fail HTTP/2.0" 404 -`) {
+		t.Fatalf("logged %q, want the call as what its status means", out.String())
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// serveH2C is a backend of net/http's that speaks HTTP/2 alone.
+func serveH2C(t testing.TB, handler http.HandlerFunc) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols)}
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = srv.Serve(ln) })
+	t.Cleanup(func() { _ = srv.Close(); wg.Wait() })
+	return ln.Addr().String()
+}
+
+func newH2CClient(t testing.TB) *http.Client {
+	tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+}

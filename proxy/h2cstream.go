@@ -1,0 +1,269 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/pool"
+)
+
+// stream is one request of an HTTP/2 client, and its response.
+type stream struct {
+	h      *HTTP
+	cfg    *Config
+	client *h2cClient
+	w      http.ResponseWriter
+	r      *http.Request
+	body   *h2cBody // nil: there is none
+	grpc   bool
+
+	ctx   context.Context // ends with the client's interest, or a limit of ours, its cause
+	end   context.CancelCauseFunc
+	clock streamClock
+
+	lease  pool.Lease
+	trunk  *trunk
+	tried  [8]*pool.Backend
+	n      int // tried so far
+	began  time.Time
+	since  time.Time // the attempt under way began
+	status int       // of the answer, as HTTP says it; zero: none was given
+}
+
+// serve serves one request of c's.
+func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
+	if !c.streams.enter() {
+		panic(http.ErrAbortHandler) // the connection has gone
+	}
+	defer c.streams.leave()
+	s := &stream{h: q.h, cfg: q.h.config(), client: c, w: w, r: r, grpc: isGRPC(r.Header), began: time.Now()}
+	s.ctx, s.end = context.WithCancelCause(r.Context())
+	defer s.end(nil)
+	s.clock.start(s)
+	defer s.clock.stop()
+	if r.Body != nil && r.Body != http.NoBody {
+		s.body = &h2cBody{from: r.Body, moved: s.clock.uploaded}
+	}
+	s.h.requests.Add(1)
+	defer s.observe()
+	if r.Method == http.MethodConnect {
+		s.answer(501, "bad_request", "CONNECT is not served here.")
+		return
+	}
+	resp, err := s.send()
+	if err != nil {
+		s.failed(err)
+		return
+	}
+	defer s.lease.Release()
+	defer func() { _ = resp.Body.Close() }()
+	s.pass(resp)
+}
+
+// send has the request answered by one backend or, as long as that is safe,
+// another. The lease of the one that answered is then the stream's.
+func (s *stream) send() (*http.Response, error) {
+	var last error
+	for {
+		lease, err := s.h.acquire(s.ctx, s.client.key, s.tried[:s.n])
+		if err != nil {
+			if last != nil {
+				s.h.budget.giveBack()
+				err = last
+			}
+			return nil, err
+		}
+		if last != nil {
+			s.h.stats.Retries.Add(1)
+		}
+		s.lease, s.since = lease, time.Now()
+		s.tried[s.n] = lease.Backend()
+		s.n++
+		resp, how, err := s.attempt()
+		if err == nil {
+			return resp, nil
+		}
+		s.lease.Release()
+		if !s.mayRetry(how) {
+			return nil, err
+		}
+		last = err
+	}
+}
+
+// transparent is how often one attempt may go to another connection of the same
+// backend because the one it was given took no new streams.
+const transparent = 3
+
+// attempt sends the request to the leased backend and waits for the head of its
+// response.
+func (s *stream) attempt() (*http.Response, proof, error) {
+	b := s.lease.Backend()
+	for again := 0; ; again++ {
+		c, outcome, err := s.h.h2c.trunksTo(b).take(s.ctx)
+		if err != nil {
+			s.lease.Report(outcome)
+			return nil, notSent, &attemptError{"connect_failed", err}
+		}
+		s.trunk = c
+		var sent atomic.Bool
+		resp, err := c.RoundTrip(s.request(b, &sent))
+		if err == nil {
+			return resp, served, nil
+		}
+		// What a connection that is going (GOAWAY) did not take is not the
+		// backend's refusal: it may take it on another one.
+		untaken := !sent.Load() || wentAway(err)
+		if untaken && again < transparent && s.ctx.Err() == nil && s.body.replayable() {
+			continue
+		}
+		how := s.blame(err)
+		if untaken {
+			how = notSent
+		}
+		return nil, how, &attemptError{"reset", err}
+	}
+}
+
+// wentAway reports whether the backend said that it had not looked at the stream
+// when it ended the connection (RFC 9113 6.8). The error has no name outside of
+// net/http; not to recognize it would only mean fewer second tries.
+func wentAway(err error) bool {
+	return strings.HasSuffix(err.Error(), "Server's graceful shutdown GOAWAY")
+}
+
+// blame tells the pool what it means that no response came, and returns what that
+// proves.
+func (s *stream) blame(err error) proof {
+	if s.ctx.Err() != nil {
+		if errors.Is(context.Cause(s.ctx), errNoResponse) {
+			s.lease.Report(pool.NoResponse)
+		}
+		return unknown
+	}
+	code, reset := resetCode(err)
+	switch {
+	case s.lease.Backend().Left():
+	case reset && code == codeRefusedStream: // RFC 9113 8.7: it was not processed
+		s.lease.Report(pool.Gateway)
+		return notSent
+	case reset:
+		s.lease.Report(pool.Reset)
+	case wentAway(err):
+	case !s.trunk.blamed.Swap(true):
+		s.lease.Report(pool.Reset)
+	}
+	return unknown
+}
+
+// mayRetry reports whether the request may be tried on another backend after an
+// attempt that failed with that proof (RFC 9110 9.2.2).
+func (s *stream) mayRetry(how proof) bool {
+	switch {
+	case s.n >= min(s.cfg.Retry.Attempts, len(s.tried)), s.ctx.Err() != nil, !s.body.replayable():
+		return false
+	case how == unknown && !s.repeatable():
+		return false
+	case s.h.pool.FailingOpen():
+		return false
+	}
+	if !s.h.budget.take(s.cfg.Retry.Budget, s.h.requests.Load(), time.Now()) {
+		s.h.stats.RetriesDenied.Add(1)
+		return false
+	}
+	return true
+}
+
+// repeatable reports whether the request may be acted upon twice.
+func (s *stream) repeatable() bool {
+	switch s.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return s.r.Header.Get("Idempotency-Key") != "" || s.r.Header.Get("X-Idempotency-Key") != ""
+}
+
+// noteSent has sent be true as soon as anything of the request may be out.
+func noteSent(ctx context.Context, sent *atomic.Bool) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+}
+
+// streamClock ends a stream in which nothing moves, or to which no response comes.
+type streamClock struct {
+	s          *stream
+	idle, head *time.Timer // nil: no limit
+
+	mu      sync.Mutex
+	passing bool // the head of the response is out, or about to be
+	over    bool
+}
+
+func (c *streamClock) start(s *stream) {
+	c.s = s
+	if d := s.cfg.Timeouts.Idle; d > 0 {
+		c.idle = time.AfterFunc(d, func() { c.end(errIdle) })
+	}
+	if d := s.cfg.Timeouts.Response; d > 0 {
+		c.head = time.AfterFunc(d, func() { c.end(errNoResponse) })
+	}
+}
+
+// end ends the stream. One whose response has begun may be waiting for its client
+// to take more of it: that is ended too.
+func (c *streamClock) end(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.passing && why == errNoResponse {
+		return
+	}
+	c.s.end(why)
+	if c.passing {
+		_ = http.NewResponseController(c.s.w).SetWriteDeadline(past)
+	}
+}
+
+// moves says that bytes have moved.
+func (c *streamClock) moves() {
+	if c.idle != nil {
+		c.idle.Reset(c.s.cfg.Timeouts.Idle)
+	}
+}
+
+// uploaded says that some of the request has come. Until a backend has the whole
+// of it, its silence is no wonder.
+func (c *streamClock) uploaded() {
+	c.moves()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.head != nil && !c.passing {
+		c.head.Reset(c.s.cfg.Timeouts.Response)
+	}
+}
+
+// passes says that the response has begun.
+func (c *streamClock) passes() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passing = true
+	if c.head != nil {
+		c.head.Stop()
+	}
+}
+
+// stop ends the watch: afterwards nothing of net/http's is touched.
+func (c *streamClock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for _, t := range []*time.Timer{c.idle, c.head} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
