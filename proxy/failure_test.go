@@ -142,14 +142,14 @@ func TestHTTPOnlyTheStaleOneIsTriedTwice(t *testing.T) {
 			_, _ = http.ReadRequest(in) // is never answered
 		}
 	})
-	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Retry: Retry{Attempts: 8, Budget: 1}}, stale.address)
+	s := startHTTP(t, pool.Config{Balance: pool.Random, Eject: pool.Eject{Consecutive: -1}}, Config{Retry: Retry{Attempts: 8, Budget: 1}}, stale.address)
 	c := newClient(t)
 	if status, _, err := fetch(c, s.url); status != 200 || err != nil {
 		t.Fatal(status, err)
 	}
 	bad := refusing(t)
 	s.pool.Update(endpointsOf(stale.address, bad))
-	for range 10 {
+	for range 60 {
 		before := stateOf(s.pool, bad).Requests
 		_, _, _ = fetch(c, s.url)
 		if n := stateOf(s.pool, bad).Requests - before; n > 1 {
