@@ -1,6 +1,8 @@
 package config
 
 import (
+	"time"
+
 	"portside/discovery/etcd"
 )
 
@@ -12,6 +14,8 @@ var etcdSection = section(
 	at("username", "Sent with the password.", text, func(e *Etcd) *string { return &e.Username }).when(Etcd.apart),
 	at("password", "Best written as a variable.", secret(passwordVariable), func(e *Etcd) *string { return &e.Password }),
 	at("tls", "PEM files for https endpoints; off: the system's roots.", optional(tlsSection, newTLS), func(e *Etcd) **etcd.TLS { return &e.TLS }).when(Etcd.apart),
+	at("liveness", "How long etcd may prove nothing before what is known is called stale.", duration(time.Second), func(e *Etcd) *time.Duration { return &e.Liveness }),
+	at("audit", "How often a prefix is listed though nothing seems wrong.", duration(time.Second), func(e *Etcd) *time.Duration { return &e.Audit }),
 )
 
 var tlsSection = section(
@@ -27,7 +31,10 @@ func (e Etcd) apart() bool { return !e.Embedded }
 func newTLS() etcd.TLS { return etcd.TLS{} }
 
 func newEtcd() Etcd {
-	return Etcd{Config: etcd.Config{Endpoints: []string{"http://127.0.0.1:2379"}}, Prefix: "service/"}
+	return Etcd{
+		Config: etcd.Config{Endpoints: []string{"http://127.0.0.1:2379"}, Liveness: 10 * time.Second, Audit: 5 * time.Minute},
+		Prefix: "service/",
+	}
 }
 
 var etcdURLs = listOf(etcdURL, "[http://127.0.0.1:2379]")

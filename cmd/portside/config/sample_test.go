@@ -71,6 +71,7 @@ func sampleConfig(dir string) *Config {
 					CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "client.pem"),
 					Key: filepath.Join(dir, "client-key.pem"), ServerName: "etcd",
 				},
+				Liveness: 10 * time.Second, Audit: 5 * time.Minute,
 			},
 			Prefix: "service/",
 		},
