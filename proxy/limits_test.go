@@ -175,6 +175,9 @@ func TestHTTPClientGoneIsNoticedInEveryPhase(t *testing.T) {
 	}
 	if runtime.GOOS == "linux" {
 		phases["while connecting"] = struct{ address, request string }{unanswering(t), "GET / HTTP/1.1\r\nHost: x\r\n\r\n"}
+	} else { // an end is not seen behind unread bytes
+		delete(phases, "waiting behind a pipelined request")
+		delete(phases, "in an upload that the backend won't take")
 	}
 	for name, phase := range phases {
 		for _, how := range []string{"ends", "resets"} {
