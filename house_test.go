@@ -195,7 +195,7 @@ func TestNoReplaceInGoMod(t *testing.T) {
 // Each make target the README names must exist, and each configuration in it
 // must pass portside check.
 func TestReadmeIsTrue(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+	readme, err := words("README.md", "docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,4 +225,16 @@ func TestReadmeIsTrue(t *testing.T) {
 			t.Errorf("README says portside %s: %v\n%s", m[1], err, out)
 		}
 	}
+}
+
+// words are the files, one behind the other.
+func words(names ...string) (all []byte, err error) {
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, data...)
+	}
+	return all, nil
 }
