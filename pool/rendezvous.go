@@ -14,9 +14,10 @@ import (
 // portside computes the same. Scoring all backends is remembered per key.
 type rendezvous struct {
 	counting
-	ready  []*Backend
-	seeds  []uint64
-	memory *lru.Cache[uint64, *Backend]
+	ready   []*Backend
+	weights []float64
+	seeds   []uint64
+	memory  *lru.Cache[uint64, *Backend]
 }
 
 // affinities is how many keys' backends are remembered; a forgotten one is
@@ -24,7 +25,7 @@ type rendezvous struct {
 const affinities = 4096
 
 func newRendezvous(ready []*Backend) *rendezvous {
-	r := &rendezvous{ready: ready, seeds: make([]uint64, len(ready))}
+	r := &rendezvous{ready: ready, weights: weights(ready), seeds: make([]uint64, len(ready))}
 	for i, b := range ready {
 		r.seeds[i] = xxhash.Sum64String(b.address)
 	}
@@ -61,7 +62,7 @@ func (r *rendezvous) highest(key uint64, tried []*Backend) *Backend {
 		}
 		// u is uniform in (0, 1); -w/ln(u) is the weighted score.
 		u := (float64(mix(key^r.seeds[i])>>11) + 0.5) / (1 << 53)
-		if s := -b.weight / math.Log(u); s > top || best == nil {
+		if s := -r.weights[i] / math.Log(u); s > top || best == nil {
 			best, top = b, s
 		}
 	}

@@ -11,8 +11,9 @@ import (
 // backend would in time absorb everything (envoyproxy/envoy#39737).
 type twoChoices struct {
 	counting
-	ready []*Backend
-	mean  *average // of the pool: what is assumed of the unseen
+	ready   []*Backend
+	weights []float64 // of ready: a backend's own may change under the pool's lock
+	mean    *average  // of the pool: what is assumed of the unseen
 }
 
 func (t *twoChoices) pick(_ uint64, tried []*Backend) *Backend {
@@ -45,18 +46,18 @@ func (t *twoChoices) choose() *Backend {
 	if j >= i {
 		j++
 	}
-	a, b := t.ready[i], t.ready[j]
-	if t.cost(b) < t.cost(a) {
-		return b
+	if t.cost(j) < t.cost(i) {
+		return t.ready[j]
 	}
-	return a
+	return t.ready[i]
 }
 
-func (t *twoChoices) cost(b *Backend) float64 {
+func (t *twoChoices) cost(i uint32) float64 {
+	b := t.ready[i]
 	latency := b.latency.seconds()
 	if latency == 0 {
 		latency = t.mean.seconds()
 	}
 	// Before anything was measured in-flight alone decides.
-	return max(latency, 1e-6) * float64(b.inFlight.Load()+1) / b.weight
+	return max(latency, 1e-6) * float64(b.inFlight.Load()+1) / t.weights[i]
 }

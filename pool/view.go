@@ -43,7 +43,7 @@ func (p *Pool) newPicker(old picker, ready []*Backend) picker {
 		lc.set(ready)
 		return lc
 	case EWMA:
-		return &twoChoices{ready: ready, mean: &p.latency}
+		return &twoChoices{ready: ready, weights: weights(ready), mean: &p.latency}
 	case Random:
 		return newWeightedRandom(ready)
 	case Hash:
@@ -99,6 +99,16 @@ func leastBad(backends []*Backend) (least []*Backend) {
 		}
 	}
 	return least
+}
+
+// weights are those of ready now. Pickers keep them, because a backend's own may
+// change while they pick. The caller holds p.mu.
+func weights(ready []*Backend) []float64 {
+	ws := make([]float64, len(ready))
+	for i, b := range ready {
+		ws[i] = b.weight
+	}
+	return ws
 }
 
 // firstUntried is the last resort of every policy.

@@ -1,0 +1,85 @@
+package pool
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// fault says what is wrong with the ladder, if it should hold just ready.
+func (l *leastConn) fault(ready []*Backend) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wanted := map[*Backend]bool{}
+	for _, b := range ready {
+		wanted[b] = true
+	}
+	if len(l.floor.members) > 0 {
+		return fmt.Errorf("somebody stands on the floor")
+	}
+	below := &l.floor
+	for r := l.floor.above; r != nil; below, r = r, r.above {
+		if r.below != below || r.load <= below.load || len(r.members) == 0 {
+			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, len(r.members), below.load)
+		}
+		for i, b := range r.members {
+			switch {
+			case !wanted[b]:
+				return fmt.Errorf("%s stands on the ladder twice, or is not ready", b.address)
+			case b.least.rung != r || b.least.place != i:
+				return fmt.Errorf("%s does not know its place", b.address)
+			case b.load() != r.load:
+				return fmt.Errorf("%s has load %v and stands at %v", b.address, b.load(), r.load)
+			case b.least.weight != b.weight:
+				return fmt.Errorf("%s stands by weight %v, has %v", b.address, b.least.weight, b.weight)
+			}
+			delete(wanted, b)
+		}
+	}
+	if len(wanted) > 0 {
+		return fmt.Errorf("%d of %d ready ones are not on the ladder", len(wanted), len(ready))
+	}
+	for r := l.spare; r != nil; r = r.above {
+		if len(r.members) > 0 {
+			return fmt.Errorf("a spare rung has %d members", len(r.members))
+		}
+	}
+	return nil
+}
+
+// TestLadderStaysInOrder changes weights and members under load.
+func TestLadderStaysInOrder(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		p := New(Config{Balance: LeastConn, Guard: Guard{Off: true}})
+		es := endpoints(12)
+		var held []Lease
+		for range rapid.IntRange(1, 60).Draw(r, "steps") {
+			switch rapid.IntRange(0, 4).Draw(r, "step") {
+			case 0:
+				es[rapid.IntRange(0, 11).Draw(r, "which")].Weight = rapid.SampledFrom([]float64{0.1, 0.3, 1, 1.5, 3, 100}).Draw(r, "weight")
+				from := rapid.IntRange(0, 11).Draw(r, "from")
+				p.Update(es[from:])
+			case 1, 2:
+				if l, err := p.Acquire(0, nil); err == nil {
+					held = append(held, l)
+				}
+			case 3:
+				if n := len(held); n > 0 {
+					i := rapid.IntRange(0, n-1).Draw(r, "lease")
+					held[i].Release()
+					held = append(held[:i], held[i+1:]...)
+				}
+			default:
+				for len(held) > 0 {
+					held[0].Release()
+					held = held[1:]
+				}
+			}
+			v := p.view.Load()
+			if err := v.picker.(*leastConn).fault(v.ready); err != nil {
+				r.Fatal(err)
+			}
+		}
+	})
+}
