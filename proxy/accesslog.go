@@ -14,6 +14,8 @@ import (
 // AccessLog writes a line for each request. It is safe for concurrent use, and
 // may serve several services. Lines are gathered and written together, at the
 // latest after a second.
+// A request whose client left before it was answered has status 499; one that was
+// not understood has neither method nor path.
 type AccessLog struct {
 	// Out takes whole lines. Its errors are not reported: a full disk must not
 	// end requests.
