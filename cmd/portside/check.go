@@ -26,7 +26,7 @@ func newCheck(std stdio) *cobra.Command {
 			if source == "" {
 				source = "no file"
 			}
-			fmt.Fprintf(std.out, "%s: ok, %d services, %d registrations\n", source, len(cfg.Services), len(cfg.Register))
+			fmt.Fprintf(std.out, "%s: ok, %s, %s\n", source, count(len(cfg.Services), "service"), count(len(cfg.Register), "registration"))
 			return nil
 		},
 	}
@@ -47,4 +47,12 @@ func newConfig(std stdio) *cobra.Command {
 		},
 	})
 	return cmd
+}
+
+// count is n things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -31,6 +31,7 @@ func (p *process) startRegistration(rc config.Registration) {
 	log := p.log.With("registration", rc.Name)
 	entry, err := recordOf(rc)
 	if err != nil {
+		// load has tried the same.
 		log.Error("cannot be registered", "error", err)
 		return
 	}

@@ -21,7 +21,7 @@ import (
 func (p *process) reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
-	cfg, err := config.Load(p.options)
+	cfg, err := load(p.options)
 	if err == nil {
 		err = p.apply(cfg)
 	}
@@ -53,11 +53,6 @@ func (p *process) apply(cfg *config.Config) error {
 	}
 	if cfg.Etcd.Embedded {
 		cfg.Etcd.Endpoints = was.Etcd.Endpoints
-	}
-	for _, rc := range cfg.Register {
-		if _, err := recordOf(rc); err != nil {
-			return err
-		}
 	}
 	added, err := p.bindNew(cfg)
 	if err != nil {

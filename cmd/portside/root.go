@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -86,7 +87,26 @@ func addRunFlags(cmd *cobra.Command) {
 
 // loadConfig reads the configuration that cmd's flags and args say.
 func loadConfig(cmd *cobra.Command, std stdio, args []string, set ...config.Setting) (*config.Config, error) {
-	return config.Load(configOptions(cmd, std, args, set...))
+	return load(configOptions(cmd, std, args, set...))
+}
+
+// load reads a configuration, and sees that what it wants registered can be
+// written in the format it names.
+func load(o config.Options) (*config.Config, error) {
+	cfg, err := config.Load(o)
+	if err != nil {
+		return nil, err
+	}
+	var faults []error
+	for _, rc := range cfg.Register {
+		if _, err := recordOf(rc); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, exit{2, errors.Join(faults...)}
+	}
+	return cfg, nil
 }
 
 func configOptions(cmd *cobra.Command, std stdio, args []string, set ...config.Setting) config.Options {

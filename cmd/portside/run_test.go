@@ -170,6 +170,10 @@ func TestFaultsHaveTheirPlaceAndExitCode2(t *testing.T) {
 			t.Fatalf("%s said %q, want both faults with line and column", verb, out)
 		}
 	}
+	p := start(t, "portside", nil, "register", "orders", "10.0.0.5:80", "--format", "go-zero", "--zone", "z")
+	if code := p.wait(10 * time.Second); code != 2 || !strings.Contains(p.out.String(), "zone") {
+		t.Errorf("a zone where go-zero's format has no room: exit code %d, %q, want 2 and what does not fit", code, p.out)
+	}
 	for _, args := range [][]string{{"bogus"}, {"run", "--bogus"}, {"run"}, {"status", "a", "b"}, {"check", "-c", "/does/not/exist"}} {
 		p := start(t, "portside", []string{"PORTSIDE_CONFIG="}, args...)
 		if code := p.wait(10 * time.Second); code != 2 {
