@@ -13,6 +13,7 @@ import (
 // and holds the pool to its promises at the end, and to the first of them all
 // along: nobody is sent away while somebody could serve.
 func TestPoolUnderEverythingAtOnce(t *testing.T) {
+	policies := []Balance{RoundRobin, LeastConn, EWMA, LeastConn, Random, LeastConn, Hash, LeastConn}
 	for _, mode := range []struct {
 		name   string
 		change func(p *Pool, i int)
@@ -21,9 +22,17 @@ func TestPoolUnderEverythingAtOnce(t *testing.T) {
 			es := endpoints(20)
 			es[i%20].Weight = float64(i%5) + 0.5
 			p.Update(es)
-			if i%50 == 0 {
-				p.Reconfigure(Config{Balance: []Balance{EWMA, Hash, Random, RoundRobin}[i/50%4], Guard: Guard{Off: true}})
-			}
+			p.Reconfigure(Config{Balance: []Balance{EWMA, Hash, LeastConn}[i/50%3], Guard: Guard{Off: true}})
+		}},
+		{"policies", func(p *Pool, i int) {
+			p.Reconfigure(Config{Balance: policies[i%len(policies)], Guard: Guard{Off: true}})
+		}},
+		{"members", func(p *Pool, i int) {
+			p.Update(endpoints(1 + i%20))
+			p.Reconfigure(Config{Balance: policies[i/10%len(policies)], Guard: Guard{Off: i%3 == 0}, Eject: Eject{Backoff: time.Millisecond}})
+			a := endpoints(20)[1+i%19].Address // never the only one
+			_ = p.Drain(a)
+			_ = p.Undrain(a)
 		}},
 	} {
 		t.Run(mode.name, func(t *testing.T) { hammer(t, mode.change) })
@@ -31,7 +40,7 @@ func TestPoolUnderEverythingAtOnce(t *testing.T) {
 }
 
 func hammer(t *testing.T, change func(p *Pool, i int)) {
-	p := New(Config{Balance: EWMA, Probe: func(context.Context, string) error { return nil }})
+	p := New(Config{Balance: LeastConn, Probe: func(context.Context, string) error { return nil }})
 	p.Update(endpoints(20))
 	ctx, cancel := context.WithCancel(t.Context())
 	var run, pickers sync.WaitGroup

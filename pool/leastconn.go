@@ -49,14 +49,14 @@ func (l *leastConn) set(ready []*Backend) {
 	for _, b := range ready {
 		n := &b.least
 		n.round = l.round
-		if n.rung != nil && n.weight == b.weight {
-			continue
+		if n.rung != nil && n.weight == b.weight && n.rung.load == b.load() {
+			continue // else, just after a change of policy, one who held the old view counted
 		}
 		if n.rung != nil {
 			l.leave(b)
 		}
 		n.weight = b.weight
-		l.stand(b, &l.floor)
+		l.stand(b, b.load(), &l.floor)
 	}
 	for r := l.floor.above; r != nil; {
 		above := r.above
@@ -109,14 +109,13 @@ func (l *leastConn) move(b *Backend) {
 	for at.load > load {
 		at = at.below
 	}
-	l.stand(b, at)
+	l.stand(b, load, at)
 	l.sweep(from)
 }
 
-// stand puts b on the rung of its load, looking upward from at, which must not
-// be above it.
-func (l *leastConn) stand(b *Backend, at *rung) {
-	load := b.load()
+// stand puts b on the rung of load, looking upward from at, which must not be
+// above it.
+func (l *leastConn) stand(b *Backend, load float64, at *rung) {
 	for at.above != nil && at.above.load <= load {
 		at = at.above
 	}

@@ -26,6 +26,7 @@ var ErrNotFound = errors.New("pool: no such backend")
 type Pool struct {
 	view    atomic.Pointer[view]
 	latency average // of all backends, for policies that need a guess
+	ladder  *leastConn
 	synced  chan struct{}
 	wake    chan struct{} // something became due earlier than Run thought
 
@@ -43,6 +44,7 @@ type Pool struct {
 // need [Pool.Run].
 func New(cfg Config) *Pool {
 	p := &Pool{
+		ladder:    newLeastConn(),
 		cfg:       cfg.withDefaults(),
 		synced:    make(chan struct{}),
 		wake:      make(chan struct{}, 1),

@@ -29,19 +29,12 @@ type picker interface {
 
 // newPicker makes cfg's policy for ready; old is the one it replaces, or nil.
 func (p *Pool) newPicker(old picker, ready []*Backend) picker {
-	lc, ok := old.(*leastConn)
-	if ok && p.cfg.Balance != LeastConn {
-		lc.set(nil)
-	}
 	switch p.cfg.Balance {
 	case LeastConn:
 		// The count of each backend and its place in the order change under one
-		// lock, so this picker lives on and is told of the new set.
-		if !ok {
-			lc = newLeastConn()
-		}
-		lc.set(ready)
-		return lc
+		// lock, so this picker lives as long as the pool and is told of the new set.
+		p.ladder.set(ready)
+		return p.ladder
 	case EWMA:
 		return &twoChoices{ready: ready, weights: weights(ready), mean: &p.latency}
 	case Random:
@@ -83,6 +76,10 @@ func (p *Pool) publish() {
 	}
 	v.picker = p.newPicker(old, v.ready)
 	p.view.Store(v)
+	if old == p.ladder && v.picker != old {
+		// Only now: who still holds the old view would find nobody.
+		p.ladder.set(nil)
+	}
 }
 
 // leastBad returns those of the ejected that have failed the fewest trials.
