@@ -56,7 +56,9 @@ type record struct {
 	kept     bool // fails, but too many others are out
 
 	level     int       // trials failed in a row
-	until     time.Time // ejected: the next trial; suspect: its last moment
+	until     time.Time // ejected: the next trial
+	doubted   bool      // gone from the registry in a mass: what is not out is suspect
+	expires   time.Time // doubted: its last moment
 	probing   bool      // a probe is under way
 	probeAt   time.Time // the next probe
 	checks    int       // health checks in a row: passed > 0, failed < 0

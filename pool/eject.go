@@ -34,18 +34,18 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 	defer p.unlock()
 	now := time.Now()
 	streak := b.streak.Load()
+	if b.doubted && o.unreachable() {
+		p.leave(b, "suspect: "+o.String(), now)
+		p.publish()
+		return
+	}
 	switch b.state {
-	case Suspect:
-		if o.unreachable() {
-			p.leave(b, "suspect: "+o.String(), now)
-			p.publish()
-		}
 	case Ejected:
 		if trial && !b.until.After(now) {
 			b.level++
 			p.setAside(b, o, fmt.Sprintf("trial %d failed: %s", b.level, o), now)
 		}
-	case Active:
+	case Active, Suspect:
 		limit := p.cfg.Eject.Consecutive
 		if limit < 0 || streak < int64(limit) {
 			return
@@ -89,7 +89,7 @@ func (p *Pool) succeeded(b *Backend) {
 	switch {
 	case b.state == Ejected && !b.unhealthy:
 		b.level = 0
-		p.moved(b, Active, "trial succeeded", time.Now())
+		p.moved(b, b.home(), "trial succeeded", time.Now())
 	case b.kept:
 		b.kept, b.reason = false, ""
 	default:

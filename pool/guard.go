@@ -24,7 +24,7 @@ func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 	var suspects []*Backend
 	for _, b := range gone {
 		switch {
-		case b.state == Suspect && !p.cfg.Guard.Off:
+		case b.doubted && !p.cfg.Guard.Off:
 			suspects = append(suspects, b)
 		case p.cfg.Guard.Off || b.state == Draining:
 			p.moved(b, Gone, deleted, now)
@@ -60,9 +60,12 @@ func (p *Pool) suspect(now time.Time, present int) {
 	suspects := make([]*Backend, len(p.departed))
 	for i, d := range p.departed {
 		suspects[i] = d.backend
-		d.backend.until = now.Add(p.cfg.Guard.SuspectMax)
+		d.backend.doubted = true
+		d.backend.expires = now.Add(p.cfg.Guard.SuspectMax)
 		d.backend.probeAt = now
-		p.moved(d.backend, Suspect, reason, now)
+		if d.backend.state != Ejected {
+			p.moved(d.backend, Suspect, reason, now)
+		}
 	}
 	p.departed = nil
 	p.restore(suspects)
@@ -77,6 +80,14 @@ func (p *Pool) restore(backends []*Backend) {
 	slices.SortFunc(p.backends, func(a, b *Backend) int { return strings.Compare(a.address, b.address) })
 }
 
+// home is the state of b when nothing is wrong with it.
+func (b *Backend) home() State {
+	if b.doubted {
+		return Suspect
+	}
+	return Active
+}
+
 // leave lets b go for good. The caller holds p.mu and publishes.
 func (p *Pool) leave(b *Backend, reason string, now time.Time) {
 	p.moved(b, Gone, reason, now)
@@ -89,7 +100,7 @@ func (p *Pool) Forget(address string) error {
 	defer p.unlock()
 	now, n := time.Now(), 0
 	for _, b := range slices.Clone(p.backends) {
-		if b.state == Suspect && (address == "" || b.address == address) {
+		if b.doubted && (address == "" || b.address == address) {
 			p.leave(b, "forgotten by hand", now)
 			n++
 		}

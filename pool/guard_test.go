@@ -217,6 +217,55 @@ func TestSuspectThatRefusesTrafficGoes(t *testing.T) {
 	})
 }
 
+func TestSuspectThatFailsIsEjected(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(4)
+		a := es[0].Address
+		f.Update(es)
+		f.Update(nil)
+		fail(t, f.Pool, a, 5, ServerError)
+		wantState(t, f.Pool, a, Ejected, "five errors in a row: that it answers probes helps no client")
+		time.Sleep(1200 * time.Millisecond)
+		if got := use(t, f.Pool, Success); got != a {
+			t.Fatalf("%s got the trial, want %s", got, a)
+		}
+		wantState(t, f.Pool, a, Suspect, "its trial succeeded, the registry still does not have it")
+		time.Sleep(10 * time.Minute)
+		wantState(t, f.Pool, a, Gone, "suspect_max is over")
+	})
+}
+
+func TestEjectedStaysOutInAMass(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(4)
+		a := es[0].Address
+		f.Update(es)
+		fail(t, f.Pool, a, 5, ServerError)
+		f.Update(nil)
+		wantState(t, f.Pool, a, Ejected, "the registry's loss is no reason to trust it again")
+		f.kill(a)
+		time.Sleep(1500 * time.Millisecond)
+		wantState(t, f.Pool, a, Gone, "it failed a suspect's probe")
+	})
+}
+
+func TestUndrainedSuspectIsSuspect(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(4)
+		a := es[0].Address
+		f.Update(es)
+		f.Update(nil)
+		_ = f.Drain(a)
+		f.Update(nil)
+		wantState(t, f.Pool, a, Draining, "an update that says nothing new moves nobody")
+		_ = f.Undrain(a)
+		wantState(t, f.Pool, a, Suspect, "the registry does not have it")
+		_ = f.Drain(a)
+		time.Sleep(11 * time.Minute)
+		wantState(t, f.Pool, a, Gone, "suspect_max is over, drained or not")
+	})
+}
+
 func TestHealthChecksEjectAndReadmit(t *testing.T) {
 	cfg := Config{Health: Health{Interval: time.Second}}
 	inBubble(t, cfg, func(t *testing.T, f *fleet) {

@@ -11,7 +11,7 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 		b.checks = max(b.checks, 0) + 1
 		if b.state == Ejected && b.unhealthy && b.checks >= p.cfg.Health.Rise {
 			b.streak.Store(0)
-			p.moved(b, Active, fmt.Sprintf("passed %d health checks", b.checks), now)
+			p.moved(b, b.home(), fmt.Sprintf("passed %d health checks", b.checks), now)
 			p.publish()
 		}
 		return

@@ -186,10 +186,10 @@ const (
 // describe takes over what discovery now says of b. It reports whether a new
 // view is needed.
 func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (changed bool) {
-	if b.state != Suspect && b.endpoint.Equal(e) {
+	if !b.doubted && b.endpoint.Equal(e) {
 		return false
 	}
-	b.endpoint = e
+	b.endpoint, b.doubted = e, false
 	if w := weight(e); w != b.weight {
 		b.weight, changed = w, true
 	}
@@ -240,7 +240,7 @@ func (p *Pool) Undrain(address string) error {
 	}
 	b.drained = false
 	if b.state == Draining && !b.endpoint.Draining {
-		p.moved(b, Active, "", time.Now())
+		p.moved(b, b.home(), "", time.Now())
 		p.publish()
 	}
 	return nil

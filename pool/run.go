@@ -60,14 +60,18 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 	trials := 0
 	var expired []*Backend
 	for _, b := range p.backends {
+		if b.doubted {
+			if !b.expires.After(now) {
+				expired = append(expired, b)
+				continue
+			}
+			soon(b.expires)
+		}
 		switch {
 		case b.state == Ejected && !b.unhealthy && b.until.After(now):
 			soon(b.until)
 		case b.state == Ejected && !b.unhealthy:
 			trials++
-		case b.state == Suspect && !b.until.After(now):
-			expired = append(expired, b)
-			continue
 		}
 		if !p.probed(b) || b.probing {
 			continue
@@ -90,7 +94,7 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 
 // probed reports whether b is to be probed at all.
 func (p *Pool) probed(b *Backend) bool {
-	return b.state == Suspect || p.cfg.Health.Interval > 0 && b.state != Draining
+	return b.doubted || p.cfg.Health.Interval > 0 && b.state != Draining
 }
 
 // probe asks b once and takes in the answer.
@@ -119,14 +123,14 @@ func (p *Pool) answered(b *Backend, err error, now time.Time) {
 	defer p.unlock()
 	b.probing = false
 	every := p.cfg.Health.Interval
-	if b.state == Suspect {
+	if b.doubted {
 		every = p.cfg.Guard.ProbeEvery
 	}
 	b.probeAt = now.Add(time.Duration(float64(every) * (0.9 + 0.2*rand.Float64())))
 	p.rouse()
 	switch {
 	case b.Left():
-	case b.state == Suspect && err != nil:
+	case b.doubted && err != nil:
 		p.leave(b, fmt.Sprintf("suspect failed its probe: %v", err), now)
 		p.publish()
 	case p.cfg.Health.Interval > 0:

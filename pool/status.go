@@ -66,7 +66,10 @@ func (b *Backend) status() BackendStatus {
 		Failures: b.failures.Load(),
 		Latency:  time.Duration(b.latency.seconds() * float64(time.Second)),
 	}
-	if b.state == Suspect || b.state == Ejected && !b.unhealthy {
+	switch {
+	case b.state == Suspect:
+		s.Until = b.expires
+	case b.state == Ejected && !b.unhealthy:
 		s.Until = b.until
 	}
 	if n := b.streak.Load(); n > 0 && b.state == Active && s.Reason == "" {
