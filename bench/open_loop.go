@@ -72,8 +72,8 @@ func (s *schedule) pace() {
 			s.mu.Unlock()
 			continue
 		}
-		l := s.free[len(s.free)-1]
-		s.free = s.free[:len(s.free)-1]
+		l := s.free[0] // the one that rested longest, so that all clients are heard
+		s.free = s.free[1:]
 		s.mu.Unlock()
 		s.send(l, due)
 	}
