@@ -32,6 +32,9 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 // and one at a time, even if several goroutines change the pool at once.
 func (p *Pool) unlock() {
 	tell := p.cfg.OnEvent
+	if tell == nil {
+		p.events = nil // of one who has changed the pool while somebody still listened
+	}
 	pending := len(p.events) > 0
 	p.mu.Unlock()
 	if !pending {

@@ -30,3 +30,13 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	b.unhealthy = true
 	p.publish()
 }
+
+// uncheck leaves those that health checks have set aside to a trial: nobody will
+// check them any more. The caller holds p.mu and publishes.
+func (p *Pool) uncheck() {
+	for _, b := range p.backends {
+		if b.unhealthy {
+			b.unhealthy, b.until, b.checks = false, time.Time{}, 0
+		}
+	}
+}

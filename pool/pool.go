@@ -59,6 +59,9 @@ func (p *Pool) Reconfigure(cfg Config) {
 	p.mu.Lock()
 	defer p.unlock()
 	p.cfg = cfg.withDefaults()
+	if p.cfg.Health.Interval == 0 {
+		p.uncheck()
+	}
 	p.publish()
 	p.rouse()
 }

@@ -1,0 +1,41 @@
+package pool
+
+import (
+	"testing"
+	"time"
+)
+
+func TestHealthChecksTurnedOffStrandNobody(t *testing.T) {
+	inBubble(t, Config{Health: Health{Interval: time.Second}}, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		a := es[0].Address
+		f.Update(es)
+		f.kill(a)
+		time.Sleep(4 * time.Second)
+		wantState(t, f.Pool, a, Ejected, "three checks failed")
+		f.Reconfigure(Config{Probe: f.probe})
+		if got := use(t, f.Pool, Success); got != a {
+			t.Fatalf("%s was chosen, want %s on trial: nobody checks it any more, so traffic must decide", got, a)
+		}
+		wantState(t, f.Pool, a, Active, "its trial succeeded")
+	})
+}
+
+func TestEventsMayBeTurnedOffWhileSomeAreUntold(t *testing.T) {
+	told := 0
+	p := New(Config{OnEvent: func(Event) { told++ }})
+	p.Update(addresses("a:1", "b:1"))
+	// One who has changed the pool and has not come to telling of it yet.
+	p.mu.Lock()
+	p.moved(p.backends[0], Draining, byHand, time.Now())
+	p.mu.Unlock()
+	p.Reconfigure(Config{})
+	if told != 2 {
+		t.Fatalf("told of %d events, want the two joins", told)
+	}
+	p.Reconfigure(Config{OnEvent: func(Event) { told++ }})
+	_ = p.Undrain("a:1")
+	if told != 3 {
+		t.Fatalf("told of %d events, want the two joins and the return: what happened while nobody listened is past", told)
+	}
+}
