@@ -82,3 +82,25 @@ func BenchmarkUpdateOne(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFailOpen is what a failure costs when all of 10,000 fail and no more
+// can be ejected: an outage is no time to be slow.
+func BenchmarkFailOpen(b *testing.B) {
+	p := New(Config{Eject: Eject{Consecutive: 1, MaxPercent: 1}})
+	p.Update(endpoints(10_000))
+	fails := func() {
+		l, err := p.Acquire(0, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		l.Report(Refused)
+		l.Release()
+	}
+	for range 30_000 {
+		fails()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		fails()
+	}
+}

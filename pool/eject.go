@@ -98,16 +98,9 @@ func (p *Pool) succeeded(b *Backend) {
 	p.publish()
 }
 
-// tooManyOut reports whether the pool can spare no more.
+// tooManyOut reports whether the pool can spare no more. The caller holds p.mu and
+// has changed nothing since the view was published.
 func (p *Pool) tooManyOut() bool {
-	out, n := 0, 0
-	for _, b := range p.backends {
-		switch b.state {
-		case Ejected:
-			out, n = out+1, n+1
-		case Active, Suspect:
-			n++
-		}
-	}
-	return !mayEject(out, n, p.cfg.Eject.MaxPercent)
+	v := p.view.Load()
+	return !mayEject(v.out, v.out+v.in, p.cfg.Eject.MaxPercent)
 }

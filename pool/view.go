@@ -11,6 +11,7 @@ type view struct {
 	ready    []*Backend // may be chosen
 	trials   []*Backend // ejected, their time is up
 	picker   picker     // chooses among ready
+	in, out  int        // in rotation, and ejected
 	kept     int        // of ready: failing, kept because too many are out
 	failOpen bool       // nothing but kept ones is ready
 }
@@ -54,11 +55,13 @@ func (p *Pool) publish() {
 	for _, b := range p.backends {
 		switch b.state {
 		case Active, Suspect:
+			v.in++
 			v.ready = append(v.ready, b)
 			if b.kept {
 				v.kept++
 			}
 		case Ejected:
+			v.out++
 			if !b.unhealthy && !b.until.After(now) {
 				v.trials = append(v.trials, b)
 			}
