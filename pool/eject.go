@@ -82,12 +82,13 @@ func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 	p.rouse()
 }
 
-// succeeded takes in the success of a trial, or of one that was kept.
-func (p *Pool) succeeded(b *Backend) {
+// succeeded takes in a success of b, on a trial or while some are kept. Work from
+// before an ejection does not undo it, unless nothing better is left.
+func (p *Pool) succeeded(b *Backend, trial bool) {
 	p.mu.Lock()
 	defer p.unlock()
 	switch {
-	case b.state == Ejected && !b.unhealthy:
+	case b.state == Ejected && !b.unhealthy && (trial || p.view.Load().failOpen):
 		b.level = 0
 		p.moved(b, b.home(), "trial succeeded", time.Now())
 	case b.kept:

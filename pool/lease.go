@@ -34,7 +34,7 @@ func (l *Lease) Report(o Outcome) {
 			b.proven.Store(true)
 		}
 		if l.trial || v.kept > 0 {
-			l.pool.succeeded(b)
+			l.pool.succeeded(b, l.trial)
 		}
 		return
 	}
