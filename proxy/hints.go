@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"log/slog"
+	"net"
 	"sync/atomic"
+
+	"portside/proxy/socket"
 )
 
 // hints says once a service that its clients speak something else than it does.
@@ -27,6 +31,38 @@ func (h *hints) say(log *slog.Logger, what hint) {
 		hintTLS:   "a client speaks TLS to a plain HTTP port; say http:// in its URL, or use protocol: tcp",
 		hintHTTP:  "clients of this TCP service speak HTTP; with protocol: http each request would be balanced and retried",
 	}[what])
+}
+
+// hinted is how many of a TCP service's first clients are looked at for a hint.
+const hinted = 64
+
+// hint looks whether a TCP service's client speaks HTTP, as far as its first
+// bytes are there already. It takes none of them.
+func (t *TCP) hint(client *net.TCPConn) {
+	if t.stats.Connections.Load() > hinted || t.hints.said[hintHTTP].Load() {
+		return
+	}
+	raw, err := client.SyscallConn()
+	if err != nil {
+		return
+	}
+	var first [24]byte
+	n := 0
+	_ = raw.Control(func(fd uintptr) { n, _ = socket.Peek(fd, first[:]) })
+	if n > 0 && speaksHTTP(first[:n]) {
+		t.hints.say(t.config().Log, hintHTTP)
+	}
+}
+
+// speaksHTTP reports whether b begins a request of HTTP/1.1 or the preface of
+// HTTP/2.
+func speaksHTTP(b []byte) bool {
+	for _, start := range []string{"GET /", "POST /", "PUT /", "HEAD /", "DELETE /", "PATCH /", "OPTIONS ", "PRI * HTTP/2"} {
+		if bytes.HasPrefix(b, []byte(start)) {
+			return true
+		}
+	}
+	return false
 }
 
 // tlsAlert is fatal, protocol_version (RFC 8446 6): TLS clients say so.

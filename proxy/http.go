@@ -20,7 +20,6 @@ type HTTP struct {
 	draining atomic.Bool
 	requests atomic.Int64
 	duration Histogram
-	hints    hints
 	h2c      *h2c
 }
 

@@ -17,6 +17,7 @@ type server struct {
 	pool     *pool.Pool
 	stats    Stats
 	sessions sessions
+	hints    hints
 
 	mu      sync.Mutex
 	cfg     *Config

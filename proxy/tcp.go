@@ -130,6 +130,7 @@ func (t *TCP) attempt(ctx context.Context, s *tcpSession, head []byte, cfg *Conf
 		_ = conn.Close()
 		return nil, context.Canceled
 	}
+	t.hint(s.client)
 	if s.lease.Trial() {
 		// A backend that waits for the client to speak passes by staying.
 		timer := time.AfterFunc(early, s.succeeded)

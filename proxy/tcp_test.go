@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -378,4 +379,35 @@ func TestDialOutcomeBlamesTheRightSide(t *testing.T) {
 			t.Errorf("%v is %s, want %s", c.err, got, c.want)
 		}
 	}
+}
+
+func TestTCPHintsOnceThatItsClientsSpeakHTTP(t *testing.T) {
+	var log bytes.Buffer
+	var mu sync.Mutex
+	b := startBackend(t, func(c *net.TCPConn) {
+		time.Sleep(5 * time.Millisecond)
+		_, _ = io.WriteString(c, "x")
+	})
+	s := startTCP(t, pool.Config{}, Config{Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))}, b.address)
+	for i := range 40 { // a client's bytes may come a little later than the look
+		conn := s.dial(t)
+		_, _ = io.WriteString(conn, []string{"EHLO a\r\n", "GET / HTTP/1.1\r\n\r\n"}[i%2])
+		_, _ = io.ReadAll(conn)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if n := strings.Count(log.String(), "protocol: http"); n != 1 {
+		t.Fatalf("%d hints, want one:\n%s", n, log.String())
+	}
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
