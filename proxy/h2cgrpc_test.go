@@ -94,7 +94,7 @@ func serveRPC(t testing.TB, name string, ln net.Listener, options ...grpc.Server
 					}
 				}
 			}},
-			{StreamName: "Count", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
+			{StreamName: "Count", ClientStreams: true, ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
 				var m []byte
 				if err := s.RecvMsg(&m); err != nil {
 					return err

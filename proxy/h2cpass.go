@@ -55,7 +55,7 @@ func (s *stream) passBody(resp *http.Response) error {
 	for {
 		n, err := resp.Body.Read(buf[:])
 		if n > 0 {
-			s.lease.Report(pool.Success)
+			s.claim.report(pool.Success)
 			s.clock.moves()
 			if _, err := s.w.Write(buf[:n]); err != nil {
 				return errors.Join(errClientGone, err)
@@ -83,19 +83,19 @@ func (s *stream) judge(resp *http.Response) {
 		if whole.After(since) {
 			since = whole
 		}
-		s.lease.Latency(now.Sub(since), now)
+		s.claim.lease.Latency(now.Sub(since), now)
 	}
 	if code, ok := grpcStatus(resp.Header); ok && s.grpc {
-		s.lease.Report(code.outcome())
+		s.claim.report(code.outcome())
 		return
 	}
 	switch status := resp.StatusCode; {
 	case status >= 502 && status <= 504:
-		s.lease.Report(pool.Gateway)
+		s.claim.report(pool.Gateway)
 	case status >= 500:
-		s.lease.Report(pool.ServerError)
+		s.claim.report(pool.ServerError)
 	case !s.grpc:
-		s.lease.Report(pool.Success)
+		s.claim.report(pool.Success)
 	}
 }
 
@@ -108,7 +108,7 @@ func (s *stream) conclude(resp *http.Response) {
 			code, ok = grpcStatus(resp.Header)
 		}
 		if ok {
-			s.lease.Report(code.outcome())
+			s.claim.report(code.outcome())
 			s.status = code.http()
 		}
 	}
@@ -116,7 +116,7 @@ func (s *stream) conclude(resp *http.Response) {
 }
 
 func (s *stream) count() {
-	classes := &s.h.stockOf(s.lease.Backend()).classes
+	classes := &s.h.stockOf(s.backend()).classes
 	if class := s.status / 100; class < len(classes) {
 		classes[class].Add(1)
 	}

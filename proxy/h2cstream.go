@@ -27,7 +27,7 @@ type stream struct {
 	end   context.CancelCauseFunc
 	clock streamClock
 
-	lease  pool.Lease
+	claim  claim
 	trunk  *trunk
 	tried  [8]*pool.Backend
 	n      int // tried so far
@@ -35,6 +35,9 @@ type stream struct {
 	since  time.Time // the attempt under way began
 	status int       // of the answer, as HTTP says it; zero: none was given
 }
+
+// backend is the one that serves the request, or is asked to.
+func (s *stream) backend() *pool.Backend { return s.tried[s.n-1] }
 
 // serve serves one request of c's.
 func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
@@ -61,7 +64,7 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 		s.failed(err)
 		return
 	}
-	defer s.lease.Release()
+	defer s.claim.end()
 	defer func() { _ = resp.Body.Close() }()
 	s.pass(resp)
 }
@@ -82,14 +85,15 @@ func (s *stream) send() (*http.Response, error) {
 		if last != nil {
 			s.h.stats.Retries.Add(1)
 		}
-		s.lease, s.since = lease, time.Now()
+		s.since = time.Now()
+		s.claim.begin(lease, s.grpc)
 		s.tried[s.n] = lease.Backend()
 		s.n++
 		resp, how, err := s.attempt()
 		if err == nil {
 			return resp, nil
 		}
-		s.lease.Release()
+		s.claim.end()
 		if !s.mayRetry(how) {
 			return nil, err
 		}
@@ -104,11 +108,11 @@ const transparent = 3
 // attempt sends the request to the leased backend and waits for the head of its
 // response.
 func (s *stream) attempt() (*http.Response, proof, error) {
-	b := s.lease.Backend()
+	b := s.backend()
 	for again := 0; ; again++ {
 		c, outcome, err := s.h.h2c.trunksTo(b).take(s.ctx)
 		if err != nil {
-			s.lease.Report(outcome)
+			s.claim.report(outcome)
 			return nil, notSent, &attemptError{"connect_failed", err}
 		}
 		s.trunk = c
@@ -143,21 +147,22 @@ func wentAway(err error) bool {
 func (s *stream) blame(err error) proof {
 	if s.ctx.Err() != nil {
 		if errors.Is(context.Cause(s.ctx), errNoResponse) {
-			s.lease.Report(pool.NoResponse)
+			s.claim.report(pool.NoResponse)
 		}
 		return unknown
 	}
 	code, reset := resetCode(err)
 	switch {
-	case s.lease.Backend().Left():
+	case s.backend().Left():
 	case reset && code == codeRefusedStream: // RFC 9113 8.7: it was not processed
-		s.lease.Report(pool.Gateway)
+		s.claim.report(pool.Gateway)
 		return notSent
+	case reset && code == codeCancel: // gRPC's servers do so at a call's deadline
 	case reset:
-		s.lease.Report(pool.Reset)
-	case wentAway(err):
-	case !s.trunk.blamed.Swap(true):
-		s.lease.Report(pool.Reset)
+		s.claim.report(pool.Reset)
+	case wentAway(err), s.claim.judged(), s.trunk.blamed.Swap(true):
+	default:
+		s.claim.report(pool.Reset)
 	}
 	return unknown
 }

@@ -54,14 +54,14 @@ const (
 var (
 	errNotH2C    = errors.New("it speaks HTTP/1, not HTTP/2 with prior knowledge (h2c)")
 	errNoHello   = errors.New("it did not answer HTTP/2's preface in time")
-	errNoStreams = errors.New("it allows no streams")
+	errNoStreams = errors.New("it takes no streams on new connections")
 )
 
 // take reserves a stream on a connection, and makes a new one where there is none
 // with room. The outcome is what a failure taught; of those who waited for the
 // same connection only one is told.
 func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
-	for {
+	for made := 0; made < transparent; {
 		c, wait, mine := t.find()
 		if c != nil {
 			return c, pool.Unknown, nil
@@ -71,13 +71,16 @@ func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
 		case <-ctx.Done():
 			return nil, pool.Unknown, context.Cause(ctx)
 		}
-		if wait.err != nil {
-			if mine {
-				return nil, wait.outcome, wait.err
-			}
+		switch {
+		case mine && wait.err != nil:
+			return nil, wait.outcome, wait.err
+		case wait.err != nil:
 			return nil, pool.Unknown, wait.err
+		case mine:
+			made++
 		}
 	}
+	return nil, t.blame(pool.Gateway), errNoStreams
 }
 
 // find reserves a stream, or says whom to wait for, and whether it was the caller
@@ -138,9 +141,6 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 	case <-ctx.Done():
 		err = errNoHello
 	}
-	if err == nil && cc.Available() == 0 {
-		err = errNoStreams
-	}
 	if err != nil {
 		_ = cc.Close()
 		if errors.Is(err, errNotH2C) {
@@ -173,8 +173,6 @@ func helloOutcome(err error) pool.Outcome {
 		return pool.Unknown
 	case errors.Is(err, errNoHello):
 		return pool.Timeout
-	case errors.Is(err, errNoStreams):
-		return pool.Gateway
 	case errors.Is(err, io.EOF):
 		return pool.Closed
 	case errors.Is(err, net.ErrClosed): // by net/http, which did not like what came

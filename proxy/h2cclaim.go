@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"sync"
+	"time"
+
+	"portside/pool"
+)
+
+// claim is one attempt's hold on its backend: a lease, on which a timer may report
+// too.
+type claim struct {
+	mu    sync.Mutex
+	lease pool.Lease
+	stays *time.Timer // nil: no trial
+	said  bool
+	ended bool
+}
+
+// begin begins an attempt with lease. Of a gRPC call nobody can tell whether it is
+// one in which the backend will be silent for hours; where it decides whether an
+// ejected backend comes back, the backend passes by staying.
+func (c *claim) begin(lease pool.Lease, grpc bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lease, c.said, c.ended = lease, false, false
+	if grpc && lease.Trial() {
+		b := lease.Backend()
+		c.stays = time.AfterFunc(early, func() { c.reportOn(b, pool.Success) })
+	}
+}
+
+// report says how the attempt went; what is said first counts.
+func (c *claim) report(o pool.Outcome) { c.reportOn(c.lease.Backend(), o) }
+
+// reportOn is report, unless b is not that of the attempt any more.
+func (c *claim) reportOn(b *pool.Backend, o pool.Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended && c.lease.Backend() == b {
+		c.lease.Report(o)
+		c.said = c.said || o != pool.Unknown
+	}
+}
+
+// judged reports whether something has been said of the attempt.
+func (c *claim) judged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.said
+}
+
+// end ends the attempt.
+func (c *claim) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.lease.Release()
+	if c.stays != nil {
+		c.stays.Stop()
+		c.stays = nil
+	}
+}
