@@ -42,8 +42,8 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 cover: ## coverage of the tests, as a page
 	go test -coverprofile=bin/cover.out -coverpkg=./... ./... && go tool cover -html=bin/cover.out -o bin/cover.html
 
-bench: ## portside beside its peers, in one run; see go run ./bench -h
-	go run ./bench
+bench: ## portside beside its peers, in one run; ARGS=-quick for a minute's answer
+	go run ./bench $(ARGS)
 
 bench-micro: ## benchmarks beside the code, against the last commit's
 	@mkdir -p bin
