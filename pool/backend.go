@@ -94,6 +94,21 @@ const decay = 10 * time.Second
 
 func (a *average) seconds() float64 { return math.Float64frombits(a.bits.Load()) }
 
+// faded is the average at now: what was long not seen again fades, so that one who
+// was slow once, and has got nothing since, is tried again (Finagle's does as much
+// on each reading).
+func (a *average) faded(now int64) float64 {
+	age := now - a.stamp.Load()
+	if age <= 0 {
+		return a.seconds()
+	}
+	// (1 + x/8)^8 is near enough to e^x, for a tenth of the time.
+	x := 1 + float64(age)/(8*float64(decay))
+	x *= x
+	x *= x
+	return a.seconds() / (x * x)
+}
+
 // observe takes in a sample seen at now. Concurrent samples may overwrite one
 // another; an average can lose one.
 func (a *average) observe(d time.Duration, now int64) {

@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"portside/discovery"
 )
@@ -102,5 +103,22 @@ func BenchmarkFailOpen(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		fails()
+	}
+}
+
+// BenchmarkEWMAFaded is a pick among 10,000 that all were last heard of a while ago.
+func BenchmarkEWMAFaded(b *testing.B) {
+	p := New(Config{Balance: EWMA})
+	p.Update(endpoints(10_000))
+	now := time.Now().UnixNano()
+	for i, x := range p.backends {
+		x.latency.observe(time.Duration(i+1)*time.Microsecond, now-int64(20*time.Second))
+	}
+	p.latency.observe(time.Millisecond, now)
+	b.ReportAllocs()
+	for b.Loop() {
+		l, _ := p.Acquire(0, nil)
+		l.Report(Success)
+		l.Release()
 	}
 }

@@ -44,16 +44,18 @@ type scenario struct {
 	load     float64 // of what all servers together could serve
 	requests int
 	pool     Config
-	retries  bool // a refused request is tried elsewhere, at most twice
+	from     time.Duration // what is sent before is not told of
+	retries  bool          // a refused request is tried elsewhere, at most twice
 }
 
 // server is one backend's other end.
 type server struct {
-	slow   float64                                // service times are so many times longer
-	fails  float64                                // this part of the requests fail, without work
-	refuse bool                                   // what fails is refused, not answered with an error
-	joins  time.Duration                          // it is not there before
-	cold   func(age time.Duration) (slow float64) // more slowness, by age
+	slow    float64                                // service times are so many times longer
+	fails   float64                                // this part of the requests fail, without work
+	refuse  bool                                   // what fails is refused, not answered with an error
+	watched bool                                   // told of by itself
+	joins   time.Duration                          // it is not there before
+	cold    func(age time.Duration) (slow float64) // more slowness, by age
 
 	address string
 	busy    int
@@ -179,8 +181,10 @@ func (w *world) send(k *work) {
 	}
 	k.lease, k.sent = l, w.now
 	s := w.servers[l.Backend().Address()]
-	s.served++
-	if s.marked() {
+	if w.now >= w.from {
+		s.served++
+	}
+	if s.marked() && w.now >= w.from {
 		w.result.marked++
 	}
 	if s.fails > 0 && w.rng.Float64() < s.fails {
@@ -192,7 +196,7 @@ func (w *world) send(k *work) {
 	w.serve(s)
 }
 
-func (s *server) marked() bool { return s.slow > 1 || s.fails > 0 || s.joins > 0 }
+func (s *server) marked() bool { return s.watched || s.slow > 1 || s.fails > 0 || s.joins > 0 }
 
 // serve has idle workers of s take from its queue.
 func (w *world) serve(s *server) {
@@ -210,7 +214,7 @@ func (w *world) serve(s *server) {
 			k.lease.Report(Success)
 			k.lease.Release()
 			w.done(k, true)
-			if s.marked() {
+			if s.marked() && k.at >= w.from {
 				s.late = append(s.late, w.now-k.at)
 			}
 			w.serve(s)
@@ -238,6 +242,9 @@ func (w *world) fail(k *work, s *server) {
 }
 
 func (w *world) done(k *work, ok bool) {
+	if k.at < w.from {
+		return
+	}
 	w.result.total++
 	if !ok {
 		w.result.errors++

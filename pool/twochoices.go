@@ -46,15 +46,16 @@ func (t *twoChoices) choose() *Backend {
 	if j >= i {
 		j++
 	}
-	if t.cost(j) < t.cost(i) {
+	now := t.mean.stamp.Load() // the last answer of anybody: near enough, and free
+	if t.cost(j, now) < t.cost(i, now) {
 		return t.ready[j]
 	}
 	return t.ready[i]
 }
 
-func (t *twoChoices) cost(i uint32) float64 {
+func (t *twoChoices) cost(i uint32, now int64) float64 {
 	b := t.ready[i]
-	latency := b.latency.seconds()
+	latency := b.latency.faded(now)
 	if latency == 0 {
 		latency = t.mean.seconds()
 	}
