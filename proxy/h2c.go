@@ -121,16 +121,18 @@ func (c *h2cClient) drain(ctx context.Context, server *http.Server) {
 // left tells that b has left the pool: idle connections to it are closed now,
 // those with streams when these have had time to finish.
 func (q *h2c) left(b *pool.Backend) {
-	t, ok := q.trunks.Load(b)
-	if !ok {
-		return
+	if t, ok := q.trunks.Load(b); ok {
+		t.(*trunks).sweep(time.Now(), false)
 	}
-	at, cfg := time.Now(), q.h.config()
-	if !cfg.CloseOnRemove {
-		at = at.Add(cfg.RemoveTimeout)
+}
+
+// cutFrom is when a backend that left now loses its streams.
+func (q *h2c) cutFrom(now time.Time) time.Time {
+	cfg := q.h.config()
+	if cfg.CloseOnRemove {
+		return now
 	}
-	t.(*trunks).leave(at)
-	t.(*trunks).sweep(time.Now(), false)
+	return now.Add(cfg.RemoveTimeout)
 }
 
 // sweep closes what is not needed any more; everything, when told.

@@ -433,3 +433,62 @@ func TestGRPCStatusesPassAndAreCounted(t *testing.T) {
 		t.Fatalf("classes %v: gRPC's errors are to be counted as what they mean", got)
 	}
 }
+
+// A thousand calls at once on one connection, and none waits for another.
+func TestGRPCCarriesAThousandStreamsAtOnce(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("a thousand streams take long with the race detector")
+	}
+	all, addresses := startThree(t)
+	s := startHTTP(t, pool.Config{}, Config{}, addresses...)
+	cc := dialRPC(t, s.address)
+	var wg sync.WaitGroup
+	for range maxStreams {
+		wg.Go(func() {
+			if _, err := call(t.Context(), cc, "Hold", "x"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "not all calls reached a backend at once", func() bool {
+		return all[0].holding.Load()+all[1].holding.Load()+all[2].holding.Load() == maxStreams
+	})
+	for _, b := range all {
+		close(b.release)
+	}
+	wg.Wait()
+	s.atRest(t)
+}
+
+// One upload that its backend does not take must not stop the others on the
+// client's connection.
+func TestGRPCAStuckUploadHoldsUpNoOther(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	cc := dialRPC(t, s.address)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stuck := make(chan error, 1)
+	stream, err := cc.NewStream(ctx, &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // sends and reads nothing: what comes back fills every window, then the way up
+		m := make([]byte, 64<<10)
+		for {
+			if err := stream.SendMsg(&m); err != nil {
+				stuck <- err
+				return
+			}
+		}
+	}()
+	for range 50 {
+		if _, err := call(t.Context(), cc, "Echo", string(make([]byte, 100<<10))); err != nil {
+			t.Fatalf("a call beside a stuck stream: %v", err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	<-stuck
+	s.atRest(t)
+}

@@ -190,23 +190,19 @@ func (t *trunks) blame(o pool.Outcome) pool.Outcome {
 	return o
 }
 
-// leave notes that the backend left, and when its streams are cut.
-func (t *trunks) leave(at time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.cut = at
-}
-
 // sweep closes connections to a backend that left: those without a stream, and
 // when its time is up all of them. It reports whether none is left.
 func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	left := t.backend.Left()
-	if !left {
+	switch {
+	case !left: // or called back
 		t.cut = time.Time{}
+	case t.cut.IsZero():
+		t.cut = t.h2c.cutFrom(now)
 	}
-	all = all || left && !t.cut.IsZero() && !now.Before(t.cut)
+	all = all || left && !now.Before(t.cut)
 	for _, c := range t.open {
 		if all || left && c.InFlight() == 0 {
 			_ = c.Close()
