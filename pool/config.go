@@ -35,7 +35,7 @@ type Balance string
 const (
 	RoundRobin Balance = "round_robin" // weighted, smooth, from a random start
 	LeastConn  Balance = "least_conn"  // fewest in flight for its weight, ties at random
-	EWMA       Balance = "ewma"        // two choices, peak-EWMA latency × in flight
+	EWMA       Balance = "ewma"        // two choices, peak-EWMA latency × in flight, a failure counting as slow
 	Random     Balance = "random"      // weighted
 	Hash       Balance = "hash"        // by the client's address, few moves on change
 )

@@ -41,6 +41,9 @@ func (l *Lease) Report(o Outcome) {
 	b.failures.Add(1)
 	b.proven.Store(false)
 	b.streak.Add(1)
+	if v.cfg.Balance == EWMA {
+		b.latency.observe(penalty(b, &l.pool.latency), time.Now().UnixNano())
+	}
 	l.pool.failed(b, o, l.trial)
 }
 

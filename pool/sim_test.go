@@ -48,6 +48,24 @@ func failing(balance Balance, part float64, eject bool) scenario {
 	return s
 }
 
+// busy is s with one client and little to spare, when the failing are the idlest.
+func busy(s scenario) scenario {
+	s.name += ", busy"
+	s.clients, s.load = 1, 0.85
+	return s
+}
+
+// everywhere is one answer in fifty an error, whoever gives it.
+func everywhere(balance Balance, clients int) scenario {
+	s := failing(balance, 0, true)
+	s.name = fmt.Sprintf("2%% errors everywhere, %d clients", clients)
+	s.clients, s.load = clients, 0.75
+	for i := range s.servers {
+		s.servers[i].fails = 0.02
+	}
+	return s
+}
+
 // refusing is failing by refusals, which are tried elsewhere.
 func refusing(balance Balance, part float64) scenario {
 	s := failing(balance, part, true)
@@ -110,7 +128,7 @@ func TestSimulation(t *testing.T) {
 			return []scenario{herd(b, 1), herd(b, 20), herd(b, 500)}
 		}},
 		{"10 of 100 servers fail at once, load 0.6, 20 clients", func(b Balance) []scenario {
-			return []scenario{failing(b, 1, false), failing(b, 1, true), failing(b, 0.3, false), failing(b, 0.3, true), refusing(b, 1), refusing(b, 0.3)}
+			return []scenario{busy(failing(b, 0.3, false)), busy(failing(b, 0.3, true)), busy(failing(b, 1, true)), everywhere(b, 20), everywhere(b, 500), failing(b, 1, false), failing(b, 1, true), failing(b, 0.3, false), failing(b, 0.3, true), refusing(b, 1), refusing(b, 0.3)}
 		}},
 		{"10 cold servers join 90, load 0.6", func(b Balance) []scenario {
 			return []scenario{newcomers(b, 1), newcomers(b, 20), newcomers(b, 500)}

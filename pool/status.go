@@ -28,7 +28,7 @@ type BackendStatus struct {
 	InFlight int64
 	Requests uint64
 	Failures uint64
-	Latency  time.Duration // to the first byte, moving average; zero: not measured
+	Latency  time.Duration // to the first byte, moving average, failures slow under ewma; zero: not measured
 }
 
 // Status takes a snapshot, backends in order of address.

@@ -3,6 +3,7 @@ package pool
 import (
 	"math/rand/v2"
 	"slices"
+	"time"
 )
 
 // twoChoices draws two distinct backends and takes the one that is expected to
@@ -51,6 +52,13 @@ func (t *twoChoices) choose() *Backend {
 		return t.ready[j]
 	}
 	return t.ready[i]
+}
+
+// penalty is the latency that a failure of b counts as: twice that of the pool,
+// whose average keeps near the slowest of late. Failures are fast, and would draw
+// traffic (linkerd has a rate limit count as 5 s; here one does not banish).
+func penalty(b *Backend, pool *average) time.Duration {
+	return time.Duration(max(2*pool.seconds(), b.latency.seconds()) * float64(time.Second))
 }
 
 func (t *twoChoices) cost(i uint32, now int64) float64 {
