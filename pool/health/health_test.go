@@ -149,16 +149,19 @@ func TestMonitorGraceIgnoresBadAnswersOnly(t *testing.T) {
 		done := make(chan struct{})
 		go func() { m.Run(ctx, func(err error) { said = append(said, err) }); close(done) }()
 		time.Sleep(8 * time.Second)
+		synctest.Wait()
 		if len(said) != 0 {
 			t.Fatalf("said %v within the grace, want nothing", said)
 		}
 		answer = nil
 		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
 		if len(said) != 1 || said[0] != nil {
 			t.Fatalf("said %v, want healthy though the grace is not over", said)
 		}
 		answer = sick
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if len(said) != 2 || said[1] == nil {
 			t.Fatalf("said %v, want unhealthy at last", said)
 		}
