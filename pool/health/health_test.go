@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,8 +143,13 @@ func TestVerdict(t *testing.T) {
 func TestMonitorGraceIgnoresBadAnswersOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sick := errors.New("starting")
-		answer := sick
-		m := Monitor{Check: func(context.Context, string) error { return answer }, Interval: time.Second, Fall: 2, Grace: 10 * time.Second}
+		var well atomic.Bool
+		m := Monitor{Check: func(context.Context, string) error {
+			if well.Load() {
+				return nil
+			}
+			return sick
+		}, Interval: time.Second, Fall: 2, Grace: 10 * time.Second}
 		ctx, cancel := context.WithCancel(t.Context())
 		var said []error
 		done := make(chan struct{})
@@ -153,13 +159,13 @@ func TestMonitorGraceIgnoresBadAnswersOnly(t *testing.T) {
 		if len(said) != 0 {
 			t.Fatalf("said %v within the grace, want nothing", said)
 		}
-		answer = nil
+		well.Store(true)
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		if len(said) != 1 || said[0] != nil {
 			t.Fatalf("said %v, want healthy though the grace is not over", said)
 		}
-		answer = sick
+		well.Store(false)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if len(said) != 2 || said[1] == nil {
