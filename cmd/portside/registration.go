@@ -38,9 +38,15 @@ func (p *process) startRegistration(rc config.Registration) {
 	ctx, stop := context.WithCancel(p.ctx)
 	r := &registration{cfg: rc, log: log, stop: stop, sick: "its check has not passed yet"}
 	r.keeper = p.etcd.Keeper(entry)
-	r.keeper.Present(false)
 	p.registrations = append(p.registrations, r)
+	if rc.Check == nil {
+		r.sick = "" // nobody asks: always in etcd
+	}
+	r.keeper.Present(rc.Check == nil)
 	p.group.Go(func() error { return ended(r.keeper.Run(ctx)) })
+	if rc.Check == nil {
+		return
+	}
 	p.group.Go(func() error {
 		r.monitor().Run(ctx, func(err error) { r.checked(err, &p.events) })
 		return nil
@@ -62,9 +68,6 @@ func recordOf(rc config.Registration) (etcd.Registration, error) {
 // monitor asks the server as its check says, or connects to it.
 func (r *registration) monitor() health.Monitor {
 	c := r.cfg.Check
-	if c == nil {
-		return health.Monitor{Check: health.TCP(), Address: r.cfg.Address}
-	}
 	m := health.Monitor{Check: checkOf(c), Address: r.cfg.Address, Interval: c.Interval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall, Grace: c.Grace}
 	if c.Address != "" {
 		m.Address = c.Address

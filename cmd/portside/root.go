@@ -97,7 +97,7 @@ func load(o config.Options) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	var faults []error
+	faults := resolveAutos(cfg)
 	for _, rc := range cfg.Register {
 		if _, err := recordOf(rc); err != nil {
 			faults = append(faults, err)

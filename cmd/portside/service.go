@@ -122,10 +122,16 @@ func (s *service) followSource(source discovery.Source, file snapshot.File) {
 
 // decode joins the follower's idea of a record to the decoder's.
 func decode(d *record.Decoder, log *slog.Logger) etcd.Decode {
+	var warned atomic.Bool
 	return func(key string, value []byte) ([]discovery.Endpoint, string, error) {
 		r, err := d.Decode(key, value)
 		if r.Warning != "" {
-			log.Debug("record read with a doubt", "key", key, "format", r.Format, "doubt", r.Warning)
+			// Once is enough: resolve shows it for each.
+			level := slog.LevelDebug
+			if !warned.Swap(true) {
+				level = slog.LevelWarn
+			}
+			log.Log(context.Background(), level, "record read with a doubt", "key", key, "format", r.Format, "doubt", r.Warning)
 		}
 		return r.Endpoints, r.Reason, err
 	}
