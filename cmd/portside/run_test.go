@@ -63,6 +63,7 @@ func TestRunFollowsEtcd(t *testing.T) {
 func TestStatusHasTheFieldsOfTheContract(t *testing.T) {
 	a, _ := echo(t)
 	p := runPortside(t, "", "orders=127.0.0.1:0,endpoints="+a)
+	eventually(t, "its backend never appeared", func() bool { return len(p.service("orders").Backends) == 1 })
 	resp, err := http.Get("http://" + p.admin + "/api/v1/services")
 	if err != nil {
 		t.Fatal(err)
