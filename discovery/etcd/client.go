@@ -25,10 +25,11 @@ const (
 // A Client is one connection to etcd, shared by every source and keeper made
 // from it. Its methods are safe for concurrent use.
 type Client struct {
-	cfg   Config
-	log   *slog.Logger
-	lists chan struct{} // one token a list under way
-	extra []grpc.DialOption
+	cfg    Config
+	log    *slog.Logger
+	lists  chan struct{} // one token a list under way
+	extra  []grpc.DialOption
+	leases *leases
 
 	mu          sync.Mutex
 	now         link
@@ -54,6 +55,7 @@ func New(cfg Config, log *slog.Logger) *Client {
 		cfg:     cfg,
 		log:     log,
 		lists:   make(chan struct{}, listsAtOnce),
+		leases:  newLeases(),
 		now:     link{since: time.Now()},
 		changed: make(chan struct{}),
 	}
@@ -67,6 +69,7 @@ func (c *Client) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer c.leases.drains.Wait()
 	defer etcd.Close()
 	tries := newTries(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {

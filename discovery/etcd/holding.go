@@ -78,22 +78,17 @@ func (r *keeping) grant(ctx context.Context, l link) error {
 	if r.lease != nil {
 		return nil
 	}
-	g, err := l.etcd.Grant(ctx, r.reg.seconds())
+	held, err := r.client.leases.hold(ctx, l.etcd, r.reg.seconds())
 	if err != nil {
 		return err
 	}
-	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	renewals, err := l.etcd.KeepAlive(alive, g.ID)
-	if err != nil {
-		cancel()
-		return err
-	}
-	r.ours[int64(g.ID)] = true
-	r.lease = &lease{id: int64(g.ID), ttl: time.Duration(g.TTL) * time.Second, alive: renewals, cancel: cancel}
+	r.ours[held.id] = true
+	r.lease = held
 	return nil
 }
 
-// giveBack revokes the lease, as well as that goes: nothing hangs on it.
+// giveBack lets go of the lease, on which nothing of ours hangs, and revokes it,
+// as well as that goes, if nothing of others' does.
 func (r *keeping) giveBack(ctx context.Context, l link) {
 	if r.lease == nil {
 		return
@@ -101,7 +96,11 @@ func (r *keeping) giveBack(ctx context.Context, l link) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	id := clientv3.LeaseID(r.lease.id)
-	r.loseLease()
+	last := r.client.leases.letGo(r.lease)
+	r.lease = nil
+	if !last {
+		return
+	}
 	if _, err := l.etcd.Revoke(ctx, id); err != nil {
 		r.log.Debug("etcd: a lease is left to lapse", "err", err)
 	}

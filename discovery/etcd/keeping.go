@@ -34,14 +34,6 @@ type found struct {
 	value    string
 }
 
-// A lease that is being kept alive.
-type lease struct {
-	id     int64
-	ttl    time.Duration
-	alive  <-chan *clientv3.LeaseKeepAliveResponse // closed: lost, or in doubt
-	cancel context.CancelFunc
-}
-
 func (r *keeping) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -71,10 +63,8 @@ func (r *keeping) run(ctx context.Context) error {
 				r.lookAgain()
 			}
 		case <-r.events():
-		case _, ok := <-r.renewals():
-			if !ok {
-				r.loseLease()
-			}
+		case <-r.leaseLost():
+			r.lease = nil // others may write under it no more either
 		}
 	}
 }
@@ -97,6 +87,7 @@ func (r *keeping) lookAgain() {
 	}
 }
 
+// stop leaves the key, if there is one, to its lease.
 func (r *keeping) stop() {
 	r.lookAgain()
 	r.loseLease()
@@ -109,18 +100,18 @@ func (r *keeping) events() <-chan struct{} {
 	return r.watch.ready
 }
 
-func (r *keeping) renewals() <-chan *clientv3.LeaseKeepAliveResponse {
+func (r *keeping) leaseLost() <-chan struct{} {
 	if r.lease == nil {
 		return nil
 	}
-	return r.lease.alive
+	return r.lease.lost
 }
 
 // loseLease gives a lease up. It may live on in etcd, with the key: the key is
 // then written again under another lease, without a gap.
 func (r *keeping) loseLease() {
 	if r.lease != nil {
-		r.lease.cancel()
+		r.client.leases.lose(r.lease)
 		r.lease = nil
 	}
 }

@@ -1,0 +1,118 @@
+package etcd
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// leases are those a Client keeps alive: one for each TTL, however many keepers
+// hang their keys on it.
+//
+// A lease may hold up only keys that are wanted. A keeper that lets go without
+// having deleted its key taints the lease for all: they write under another, and
+// the old one lapses with what was left on it.
+type leases struct {
+	turn   chan struct{} // held while one is granted
+	drains sync.WaitGroup
+
+	mu    sync.Mutex
+	byTTL map[int64]*lease
+}
+
+// A lease that is being kept alive.
+type lease struct {
+	id      int64
+	ttl     time.Duration
+	seconds int64         // that were asked for
+	lost    chan struct{} // closed: lost, in doubt, or tainted
+	cancel  context.CancelFunc
+	holders int // guarded by leases.mu
+}
+
+func newLeases() *leases {
+	return &leases{turn: make(chan struct{}, 1), byTTL: map[int64]*lease{}}
+}
+
+// hold returns the lease of so many seconds, and has it granted if there is none.
+func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64) (*lease, error) {
+	select {
+	case ls.turn <- struct{}{}:
+		defer func() { <-ls.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if l := ls.join(seconds); l != nil {
+		return l, nil
+	}
+	g, err := etcd.Grant(ctx, seconds)
+	if err != nil {
+		return nil, err
+	}
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	renewals, err := etcd.KeepAlive(alive, g.ID)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	l := &lease{
+		id: int64(g.ID), ttl: time.Duration(g.TTL) * time.Second, seconds: seconds,
+		lost: make(chan struct{}), cancel: cancel, holders: 1,
+	}
+	ls.mu.Lock()
+	ls.byTTL[seconds] = l
+	ls.mu.Unlock()
+	ls.drains.Go(func() {
+		for range renewals {
+		}
+		ls.lose(l)
+	})
+	return l, nil
+}
+
+// join takes part in a lease that is there.
+func (ls *leases) join(seconds int64) *lease {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.byTTL[seconds]
+	if l != nil {
+		l.holders++
+	}
+	return l
+}
+
+// letGo ends one part in l, on which no key of the caller's hangs any more. It
+// reports whether nobody's does, so that it can be revoked.
+func (ls *leases) letGo(l *lease) (last bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l.holders--
+	if l.holders > 0 {
+		return false
+	}
+	ls.drop(l)
+	return true
+}
+
+// lose has every holder of l write under another lease.
+func (ls *leases) lose(l *lease) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.drop(l)
+}
+
+// drop ends the keeping of l, once. The caller holds ls.mu.
+func (ls *leases) drop(l *lease) {
+	select {
+	case <-l.lost:
+		return
+	default:
+	}
+	close(l.lost)
+	l.cancel()
+	if ls.byTTL[l.seconds] == l {
+		delete(ls.byTTL, l.seconds)
+	}
+}

@@ -1,0 +1,61 @@
+package etcd
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+func other() Registration {
+	r := registration()
+	r.Name, r.Key, r.Value = "stock", "service/stock/10.0.0.5:8081", "10.0.0.5:8081"
+	return r
+}
+
+func TestRegistrationsShareALease(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t)
+	c, op := run(t, quickly(p.url)), operatorOn(t, p.url)
+	a, b := keep(t, c, registration()), keep(t, c, other())
+	if one, two := stands(t, a, Registered).LeaseID, stands(t, b, Registered).LeaseID; one != two || one == 0 {
+		t.Fatalf("leases %x and %x, want one for both", one, two)
+	}
+	// One that leaves takes its key, and not the other's lease.
+	if err := a.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2500 * time.Millisecond)
+	op.inEtcd(time.Second, ours, "")
+	op.inEtcd(time.Second, other().Key, other().Value)
+	if s := b.Status(); s.Losses != 0 {
+		t.Fatalf("the one that stayed was lost %d times", s.Losses)
+	}
+	if err := b.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if leases, err := op.Leases(t.Context()); err != nil || len(leases.Leases) != 0 {
+		t.Fatalf("%v, %v, want the lease given back by the last", leases, err)
+	}
+}
+
+// A keeper that ends without having left must not have its key kept alive by
+// those it shared a lease with.
+func TestAKeyLeftBehindLapsesThoughItsLeaseWasShared(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t)
+	c, op := run(t, quickly(p.url)), operatorOn(t, p.url)
+	b := keep(t, c, other())
+	was := stands(t, b, Registered).LeaseID
+	a := c.Keeper(registration())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	stands(t, a, Registered)
+	cancel()
+	<-done
+	op.inEtcd(6*time.Second, ours, "")
+	op.inEtcd(time.Second, other().Key, other().Value)
+	if s := stands(t, b, Registered); s.LeaseID == was {
+		t.Fatal("the lease with the key left behind is still kept")
+	}
+}
