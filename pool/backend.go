@@ -26,14 +26,14 @@ type Backend struct {
 	counters
 	_ [64]byte // the counters are written by every core; keep what follows readable
 
+	// An update of thousands reads what follows of each: two cache lines.
 	address string
+	record              // guarded by pool.mu
 	weight  float64     // guarded by pool.mu, read by pickers when they are built
 	left    atomic.Bool // gone for good: a new *Backend takes over should the address return
 	trial   atomic.Bool // an ejected backend's one trial is under way
 
 	least leastNode // guarded by leastConn.mu
-
-	record // guarded by pool.mu
 }
 
 // counters are what traffic writes.
@@ -48,21 +48,21 @@ type counters struct {
 
 // record is what the pool knows of a backend's life.
 type record struct {
-	endpoint discovery.Endpoint
-	state    State
-	reason   string
-	since    time.Time
-	drained  bool // by hand
-	kept     bool // fails, but too many others are out
+	endpoint  discovery.Endpoint
+	state     State
+	drained   bool // by hand
+	kept      bool // fails, but too many others are out
+	doubted   bool // gone from the registry in a mass: what is not out is suspect
+	unhealthy bool // set aside by health checks, which alone bring it back
+	probing   bool // a probe is under way
 
-	level     int       // trials failed in a row
-	until     time.Time // ejected: the next trial
-	doubted   bool      // gone from the registry in a mass: what is not out is suspect
-	expires   time.Time // doubted: its last moment
-	probing   bool      // a probe is under way
-	probeAt   time.Time // the next probe
-	checks    int       // health checks in a row: passed > 0, failed < 0
-	unhealthy bool      // set aside by health checks, which alone bring it back
+	reason  string
+	since   time.Time
+	level   int       // trials failed in a row
+	until   time.Time // ejected: the next trial
+	expires time.Time // doubted: its last moment
+	probeAt time.Time // the next probe
+	checks  int       // health checks in a row: passed > 0, failed < 0
 }
 
 // Address is host:port, to be dialled.

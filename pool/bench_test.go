@@ -122,3 +122,15 @@ func BenchmarkEWMAFaded(b *testing.B) {
 		l.Release()
 	}
 }
+
+// BenchmarkUpdateArrival is what one backend that comes or goes costs among
+// 10,000.
+func BenchmarkUpdateArrival(b *testing.B) {
+	p := New(Config{Guard: Guard{Off: true}})
+	es := endpoints(10_001)
+	p.Update(es)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p.Update(es[:10_000+i%2])
+	}
+}
