@@ -35,6 +35,9 @@ type service struct {
 
 	next chan discovery.Source // what to follow instead
 
+	access    *proxy.AccessLog // and what it was opened for; the reloader's alone
+	accessCfg config.AccessLog
+
 	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
 	chatter *rate.Limiter // of lines about backends
 	unsaid  atomic.Int64  // lines that were held back
