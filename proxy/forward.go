@@ -88,7 +88,7 @@ func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
 		tries--
 	}
 	switch {
-	case tries >= min(cfg.Retry.Attempts, len(x.tried)), !x.up.replayable(), s.ctx.Err() != nil:
+	case !mayTry(x.tried[:], tries, cfg), !x.up.replayable(), s.ctx.Err() != nil:
 		return false
 	case how == unknown && !x.req.MethodID.Idempotent() && !x.req.Has(http1.IdempotencyKey) && !x.req.Has(http1.XIdempotencyKey):
 		return false

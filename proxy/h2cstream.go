@@ -170,7 +170,7 @@ func (s *stream) blame(err error) proof {
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *stream) mayRetry(how proof) bool {
 	switch {
-	case s.n >= min(s.cfg.Retry.Attempts, len(s.tried)), s.ctx.Err() != nil, !s.body.replayable():
+	case !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.replayable():
 		return false
 	case how == unknown && !s.repeatable():
 		return false

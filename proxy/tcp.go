@@ -70,7 +70,7 @@ func (t *TCP) join(ctx context.Context, s *tcpSession) error {
 	n := 0
 	var head []byte
 	var last error
-	for n < min(cfg.Retry.Attempts, len(tried)) {
+	for mayTry(tried[:], n, cfg) {
 		lease, err := t.acquire(ctx, clientKey(s.client), tried[:n])
 		if err != nil {
 			return errors.Join(err, last)
@@ -88,6 +88,19 @@ func (t *TCP) join(ctx context.Context, s *tcpSession) error {
 		}
 	}
 	return last
+}
+
+// mayTry reports whether one more backend may be tried after the first n of
+// tried. One that left on being tried, as a suspect does that refuses, was no
+// attempt on the service: after a mass departure half of a pool may be such.
+func mayTry(tried []*pool.Backend, n int, cfg *Config) bool {
+	attempts := 0
+	for _, b := range tried[:n] {
+		if !b.Left() {
+			attempts++
+		}
+	}
+	return n < len(tried) && attempts < cfg.Retry.Attempts
 }
 
 // acquire takes a backend; while no list is in, it waits for one, as long as one

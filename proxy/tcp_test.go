@@ -139,6 +139,24 @@ func TestTCPSilentTrialSucceedsByStaying(t *testing.T) {
 	})
 }
 
+// After a mass departure a client may meet one dead suspect after another; each
+// leaves by that, and none uses up an attempt.
+func TestTCPDeadSuspectsUseUpNoAttempt(t *testing.T) {
+	good := startBackend(t, echoAs("good"))
+	addresses := []string{good.address}
+	for range 5 {
+		addresses = append(addresses, refusing(t))
+	}
+	never := func(context.Context, string) error { return nil }
+	s := startTCP(t, pool.Config{Probe: never}, Config{Retry: Retry{Attempts: 1}}, addresses...)
+	s.pool.Update(nil)
+	for range 6 {
+		if who, err := ask(s.dial(t)); who != "good" || err != nil {
+			t.Fatalf("%q, %v, want the one suspect that lives", who, err)
+		}
+	}
+}
+
 func TestTCPNoBackendsClosesTheClient(t *testing.T) {
 	s := startTCP(t, pool.Config{}, Config{}, []string{}...)
 	s.pool.Update(nil)
