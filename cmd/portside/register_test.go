@@ -156,6 +156,17 @@ func TestRegisterCommandsEnd(t *testing.T) {
 	}
 }
 
+func TestOtherSignalsReachTheCommand(t *testing.T) {
+	endpoint, c := startEtcd(t)
+	a, _ := echo(t)
+	p := register(t, endpoint, "orders", a, "--leave-delay", "0s", "--", "sh", "-c", `trap 'exit 9' USR1; while :; do sleep 0.02; done`)
+	eventually(t, "never registered", func() bool { return value(t, c, "service/orders/"+a) != "" })
+	p.signal(syscall.SIGUSR1)
+	if code := p.wait(10 * time.Second); code != 9 {
+		t.Fatalf("exit code %d, want 9: the command's answer to the signal that was passed on", code)
+	}
+}
+
 func TestRunCommandFindsItsPortsUp(t *testing.T) {
 	endpoint, c := startEtcd(t)
 	a, _ := echo(t)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -96,6 +97,9 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 func (p *process) live(ctx context.Context, l life) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	if l.command != nil {
+		signal.Notify(signals, passedOn...)
+	}
 	defer signal.Stop(signals)
 
 	ctx, end := context.WithCancel(ctx)
@@ -123,6 +127,9 @@ func (p *process) live(ctx context.Context, l life) error {
 	return p.verdict(why)
 }
 
+// passedOn are the signals that mean nothing to us and may to the command.
+var passedOn = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGWINCH}
+
 // reason is why a process ends: a signal, its command's end, or neither when
 // something failed for good.
 type reason struct {
@@ -148,12 +155,17 @@ func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 		case <-exited:
 			return why
 		case s := <-signals:
-			if s == syscall.SIGHUP {
+			switch {
+			case s == syscall.SIGHUP:
 				_ = p.reload() // it has said what is wrong
-				continue
+			case slices.Contains(passedOn, s):
+				if n, ok := s.(syscall.Signal); ok && why.command != nil {
+					why.command.signal(n)
+				}
+			default:
+				why.signal = s
+				return why
 			}
-			why.signal = s
-			return why
 		}
 	}
 }
@@ -208,7 +220,7 @@ func exitOnSecond(signals <-chan os.Signal, stopped <-chan struct{}, log *slog.L
 		case <-stopped:
 			return
 		case s := <-signals:
-			if n, ok := s.(syscall.Signal); ok && n != syscall.SIGHUP {
+			if n, ok := s.(syscall.Signal); ok && (n == syscall.SIGTERM || n == syscall.SIGINT) {
 				log.Warn("second signal: leaving at once", "signal", s)
 				os.Exit(128 + int(n))
 			}
