@@ -57,52 +57,119 @@ func TestAWrongPasswordIsSaidAndTriedAgain(t *testing.T) {
 	op.put("s/a", "10.0.0.1:80")
 	v := follow(t, run(t, asApp(url, "new")), "s")
 	v.reason("etcd refuses", "authentication failed", "user app")
-	if _, err := op.UserChangePassword(op.ctx(), "app", "new"); err != nil {
-		t.Fatal(err)
-	}
+	op.password("new")
 	v.becomes("10.0.0.1:80")
+}
+
+func (o operator) may(key string) {
+	o.Helper()
+	if _, err := o.RoleGrantPermission(o.ctx(), "reader", key+"/", key+"0", clientv3.PermissionType(clientv3.PermRead)); err != nil {
+		o.Fatal(err)
+	}
+}
+
+func (o operator) mayNot(key string) {
+	o.Helper()
+	if _, err := o.RoleRevokePermission(o.ctx(), "reader", key+"/", key+"0"); err != nil {
+		o.Fatal(err)
+	}
+}
+
+func (o operator) password(p string) {
+	o.Helper()
+	if _, err := o.UserChangePassword(o.ctx(), "app", p); err != nil {
+		o.Fatal(err)
+	}
 }
 
 func TestAPermissionThatIsGrantedLaterIsUsed(t *testing.T) {
 	t.Parallel()
-	url := startEtcd(t).Endpoint()
-	op := withAuth(t, url)
-	op.put("t/a", "10.0.0.1:80")
-	op.put("s/a", "10.0.0.2:80")
-	c := run(t, asApp(url, "secret"))
-	allowed, denied := follow(t, c, "s"), follow(t, c, "t")
-	allowed.becomes("10.0.0.2:80")
+	p, f := startProcess(t), newFleet(t)
+	op := withAuth(t, p.url)
+	a, b := f.serve(), f.serve()
+	op.put("t/a", a)
+	op.put("s/a", b)
+	c := run(t, asApp(p.url, "secret"))
+	allowed, denied := f.ride(c, "s"), f.ride(c, "t")
+	allowed.converges(soon, b)
 	denied.reason("etcd refuses", "permission denied for t/", "user app")
 	if denied.count() != 0 {
 		t.Error("a refusal made an update: it proves nothing of the prefix")
 	}
-	if _, err := op.RoleGrantPermission(op.ctx(), "reader", "t/", "t0", clientv3.PermissionType(clientv3.PermRead)); err != nil {
-		t.Fatal(err)
-	}
-	denied.becomes("10.0.0.1:80")
+	op.may("t")
+	denied.converges(atLast, a)
 	allowed.state(discovery.Synced)
+}
+
+func TestAPermissionThatIsTakenAwayLeavesTheViewStanding(t *testing.T) {
+	t.Parallel()
+	p, f := startProcess(t), newFleet(t)
+	net, op := newCutter(t, p.url), withAuth(t, p.url)
+	stays, goes, comes := f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	v := f.ride(run(t, asApp(net.url(), "secret")), "s")
+	v.converges(soon, stays, goes)
+	v.keep(stays)
+	op.mayNot("s")
+	net.blink()
+	v.state(discovery.Stale)
+	v.reason("etcd refuses", "permission denied for s/", "user app")
+	op.del("s/goes")
+	op.put("s/comes", comes)
+	v.converges(soon, stays, goes) // the last known
+	op.may("s")
+	v.converges(atLast, stays, comes)
+	v.state(discovery.Synced)
 }
 
 func TestARotatedPasswordLeavesTheViewStanding(t *testing.T) {
 	t.Parallel()
-	url := startEtcd(t).Endpoint()
-	net := newCutter(t, url)
-	op := withAuth(t, url)
-	op.put("s/a", "10.0.0.1:80")
-	v := follow(t, run(t, asApp(net.url(), "secret")), "s")
-	v.becomes("10.0.0.1:80")
-	v.keep("10.0.0.1:80")
-	if _, err := op.UserChangePassword(op.ctx(), "app", "other"); err != nil {
-		t.Fatal(err)
-	}
-	net.set(cutting)
-	time.Sleep(50 * time.Millisecond)
-	net.set(passing)
+	p, f := startProcess(t), newFleet(t)
+	net, op := newCutter(t, p.url), withAuth(t, p.url)
+	stays, goes, comes := f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	v := f.ride(run(t, asApp(net.url(), "secret")), "s")
+	v.converges(soon, stays, goes)
+	v.keep(stays)
+	op.password("other")
+	net.blink()
 	v.state(discovery.Stale)
 	v.reason("etcd refuses", "authentication failed")
-	op.put("s/b", "10.0.0.2:80")
-	if _, err := op.UserChangePassword(op.ctx(), "app", "secret"); err != nil {
-		t.Fatal(err)
-	}
-	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	op.put("s/comes", comes)
+	op.del("s/goes")
+	op.password("secret")
+	v.converges(atLast, stays, comes)
+}
+
+// A token lapses when nobody shows it for its time, and with etcd's process;
+// then a stream cannot be watched on, nor a prefix listed, until there is
+// another.
+func TestATokenThatExpiredIsReplaced(t *testing.T) {
+	t.Parallel()
+	p, f := startProcess(t, map[string]any{"auth-token-ttl": 1}), newFleet(t)
+	net, op := newCutter(t, p.url), withAuth(t, p.url)
+	stays, goes, comes, late := f.serve(), f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	c := run(t, asApp(net.url(), "secret"))
+	v := f.ride(c, "s")
+	v.converges(soon, stays, goes)
+	v.keep(stays)
+	op.may("t")
+	op.put("t/late", late)
+	time.Sleep(2500 * time.Millisecond)  // etcd looks once a second
+	f.ride(c, "t").converges(soon, late) // a watch on the stream of the old token
+	op.put("s/comes", comes)
+	v.converges(soon, stays, goes, comes)
+	time.Sleep(2500 * time.Millisecond)
+	net.blink() // a list with the old token
+	op.del("s/goes")
+	v.converges(soon, stays, comes)
+	p.kill() // and all tokens with it
+	p.start()
+	op.put("s/goes", goes)
+	v.converges(soon, stays, comes, goes)
+	v.state(discovery.Synced)
 }

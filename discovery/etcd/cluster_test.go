@@ -3,25 +3,26 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
-
 	"portside/discovery"
 )
 
-// A cluster is three members that talk to each other through a network of ours.
+// A cluster is three members, each a process of its own, that talk to each
+// other through a network of ours.
 type cluster struct {
-	members [3]*embed.Etcd
+	members [3]*process
 
 	mu    sync.Mutex
 	alone map[int]bool               // members cut off from the others
@@ -39,71 +40,83 @@ func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{alone: map[int]bool{}, calls: map[*http.Request]peerCall{}, ids: map[string]int{}}
 	var initial []string
-	var cfgs [3]*embed.Config
-	for i := range cfgs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		listen := &url.URL{Scheme: "http", Host: l.Addr().String()}
-		l.Close()
+	var networks [3]string
+	for i := range c.members {
+		listen := freeURL(t)
 		network := httptest.NewServer(c.between(i, listen))
 		t.Cleanup(network.Close)
-		advertise, _ := url.Parse(network.URL)
-		cfg := embed.NewConfig()
-		cfg.Name, cfg.Dir = fmt.Sprintf("m%d", i), t.TempDir()
-		cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*listen}, []url.URL{*advertise}
-		cfg.ListenClientUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-		cfg.AdvertiseClientUrls = cfg.ListenClientUrls
-		cfg.TickMs, cfg.ElectionMs, cfg.UnsafeNoFsync = 50, 500, true
-		cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-		initial = append(initial, cfg.Name+"="+network.URL)
-		cfgs[i] = cfg
+		networks[i] = network.URL
+		initial = append(initial, fmt.Sprintf("m%d=%s", i, network.URL))
+		c.members[i] = newProcess(t, map[string]any{
+			"name": fmt.Sprintf("m%d", i), "listen-peer-urls": listen.String(), "initial-advertise-peer-urls": network.URL,
+			"heartbeat-interval": 50, "election-timeout": 500,
+		})
 	}
 	var starts sync.WaitGroup
-	for i, cfg := range cfgs {
-		cfg.InitialCluster = strings.Join(initial, ",")
+	for _, m := range c.members {
+		m.config["initial-cluster"] = strings.Join(initial, ",")
 		starts.Go(func() {
-			e, err := embed.StartEtcd(cfg)
-			if err != nil {
-				t.Errorf("start member %d: %v", i, err)
-				return
+			if !m.tryStart() {
+				t.Error("a member does not start")
 			}
-			c.members[i] = e
-			c.mu.Lock()
-			c.ids[e.Server.MemberID().String()] = i
-			c.mu.Unlock()
 		})
 	}
 	starts.Wait()
-	t.Cleanup(func() {
-		c.cut() // nothing keeps a member from closing
-		for _, m := range c.members {
-			if m != nil {
-				m.Close()
-			}
-		}
-	})
-	for i, m := range c.members {
-		if m == nil {
-			t.FailNow()
-		}
-		select {
-		case <-m.Server.ReadyNotify():
-		case <-time.After(20 * time.Second):
-			t.Fatalf("member %d is not ready", i)
-		}
+	if t.Failed() {
+		t.FailNow()
 	}
+	c.learn(t, networks)
 	return c
 }
 
-func (c *cluster) url(i int) string { return "http://" + c.members[i].Clients[0].Addr().String() }
+func freeURL(t *testing.T) *url.URL {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return &url.URL{Scheme: "http", Host: l.Addr().String()}
+}
+
+// learn asks who is who.
+func (c *cluster) learn(t *testing.T, networks [3]string) {
+	t.Helper()
+	op := operatorOn(t, c.url(0))
+	r, err := op.MemberList(op.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range r.Members {
+		c.ids[fmt.Sprintf("%x", m.ID)] = slices.Index(networks[:], m.PeerURLs[0])
+	}
+}
+
+// leader is the member that leads now, or -1.
+func (c *cluster) leader(op operator) int {
+	for _, m := range c.members {
+		ctx, cancel := context.WithTimeout(op.ctx(), time.Second)
+		st, err := op.Status(ctx, m.url)
+		cancel()
+		if err == nil && st.Leader != 0 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.ids[fmt.Sprintf("%x", st.Leader)]
+		}
+	}
+	return -1
+}
+
+func (c *cluster) url(i int) string { return c.members[i].url }
 
 // between is the network in front of member to. Members say who they are.
 func (c *cluster) between(to int, listen *url.URL) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(listen) },
 		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -152,32 +165,29 @@ func TestAMemberCutOffFromItsPeers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three members take some seconds")
 	}
-	c := startCluster(t)
+	c, f := startCluster(t), newFleet(t)
 	op := newOperator(t, configOf(c.url(1), c.url(2)))
-	op.put("s/stays", "10.0.0.1:80")
-	op.put("s/goes", "10.0.0.2:80")
-	only := follow(t, run(t, quickly(c.url(0))), "s")
-	both := follow(t, run(t, quickly(c.url(0), c.url(1))), "s")
-	only.becomes("10.0.0.1:80", "10.0.0.2:80")
-	both.becomes("10.0.0.1:80", "10.0.0.2:80")
-	only.keep("10.0.0.1:80")
-	both.keep("10.0.0.1:80")
+	stays, goes, comes := f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	only := f.ride(run(t, quickly(c.url(0))), "s")
+	both := f.ride(run(t, quickly(c.url(0), c.url(1))), "s")
+	only.converges(soon, stays, goes)
+	both.converges(soon, stays, goes)
+	only.keep(stays)
+	both.keep(stays)
 
 	c.cut(0)
-	within(t, 15*time.Second, func() string { // perhaps the leader is cut off, and another elected
-		if _, err := op.Client.Delete(op.ctx(), "s/goes"); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-	both.becomes("10.0.0.1:80") // by way of the other member
+	op.delAtLast("s/goes")
+	both.converges(atLast, stays) // by way of the other member
 	both.state(discovery.Synced)
 	only.state(discovery.Stale)
 	only.reason("etcd has no leader")
+	only.converges(soon, stays, goes) // the last known
 
 	t.Run("a start without quorum", func(t *testing.T) {
-		cold := follow(t, run(t, quickly(c.url(0))), "s")
-		cold.becomes("10.0.0.1:80", "10.0.0.2:80") // old, and better than none
+		cold := f.drive(run(t, quickly(c.url(0))), "s", 2)
+		cold.converges(atLast, stays, goes) // old, and better than none
 		st := cold.state(discovery.Stale)
 		if !st.Proven.IsZero() || !strings.Contains(st.Reason, "no leader") {
 			t.Errorf("proven %v, reason %q: one member's own view proves nothing", st.Proven, st.Reason)
@@ -188,13 +198,89 @@ func TestAMemberCutOffFromItsPeers(t *testing.T) {
 			t.Errorf("%d updates for a prefix of which a lone member knows nothing, want none: that is no proof", n)
 		}
 		c.cut()
-		cold.becomes("10.0.0.1:80")
+		cold.converges(atLast, stays)
 		cold.state(discovery.Synced)
 		empty.becomes()
 	})
-	only.becomes("10.0.0.1:80")
+	only.converges(atLast, stays)
 	only.state(discovery.Synced)
-	op.put("s/comes", "10.0.0.3:80")
-	only.becomes("10.0.0.1:80", "10.0.0.3:80")
-	both.becomes("10.0.0.1:80", "10.0.0.3:80")
+	op.put("s/comes", comes)
+	only.converges(soon, stays, comes)
+	both.converges(soon, stays, comes)
+}
+
+// delAtLast deletes once there is a leader who lets it.
+func (o operator) delAtLast(key string) {
+	o.Helper()
+	within(o, 15*time.Second, func() string {
+		ctx, cancel := context.WithTimeout(o.ctx(), time.Second)
+		defer cancel()
+		if _, err := o.Client.Delete(ctx, key); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func TestLeaderChanges(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("three members take some seconds")
+	}
+	c, f := startCluster(t), newFleet(t)
+	op := newOperator(t, configOf(c.url(0), c.url(1), c.url(2)))
+	stays, goes, comes, last := f.serve(), f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	v := f.ride(run(t, quickly(c.url(0), c.url(1), c.url(2))), "s")
+	one := f.drive(run(t, quickly(c.url(0))), "s", 2)
+	v.converges(soon, stays, goes)
+	one.converges(soon, stays, goes)
+	v.keep(stays)
+	one.keep(stays)
+
+	c.handOver(op) // in good order
+	op.put("s/comes", comes)
+	v.converges(soon, stays, goes, comes)
+	one.converges(soon, stays, goes, comes)
+
+	was := c.leader(op)
+	c.members[was].freeze() // in no order
+	op.delAtLast("s/goes")
+	v.converges(atLast, stays, comes)
+	c.members[was].thaw()
+	one.converges(atLast, stays, comes)
+
+	was = c.leader(op)
+	c.members[was].kill()
+	within(t, 15*time.Second, func() string {
+		if l := c.leader(op); l < 0 || l == was {
+			return fmt.Sprintf("%d leads, want another than %d", l, was)
+		}
+		return ""
+	})
+	c.members[was].start()
+	op.put("s/last", last)
+	v.converges(atLast, stays, comes, last)
+	one.converges(atLast, stays, comes, last)
+	v.state(discovery.Synced)
+	one.state(discovery.Synced)
+}
+
+// handOver has the leader make another member leader.
+func (c *cluster) handOver(op operator) {
+	op.Helper()
+	was := c.leader(op)
+	lead := operatorOn(op, c.url(was))
+	c.mu.Lock()
+	var next uint64
+	for id, i := range c.ids {
+		if i != was {
+			fmt.Sscanf(id, "%x", &next)
+		}
+	}
+	c.mu.Unlock()
+	if _, err := lead.MoveLeader(lead.ctx(), next); err != nil {
+		op.Fatalf("hand over: %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 // A cutter is the network between a client and etcd, and can be unkind.
 type cutter struct {
 	net.Listener
-	to string
+	scheme, to string
 
 	mu    sync.Mutex
 	mode  cutMode
@@ -33,7 +34,8 @@ func newCutter(t testing.TB, endpoint string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{Listener: l, to: endpoint[len("http://"):], conns: map[net.Conn]struct{}{}}
+	scheme, to, _ := strings.Cut(endpoint, "://")
+	c := &cutter{Listener: l, scheme: scheme, to: to, conns: map[net.Conn]struct{}{}}
 	c.cond = sync.NewCond(&c.mu)
 	c.wg.Go(c.accept)
 	t.Cleanup(func() {
@@ -44,7 +46,7 @@ func newCutter(t testing.TB, endpoint string) *cutter {
 	return c
 }
 
-func (c *cutter) url() string { return "http://" + c.Addr().String() }
+func (c *cutter) url() string { return c.scheme + "://" + c.Addr().String() }
 
 // set changes the network's mood.
 func (c *cutter) set(m cutMode) {
@@ -59,6 +61,13 @@ func (c *cutter) set(m cutMode) {
 		clear(c.conns)
 	}
 	c.cond.Broadcast()
+}
+
+// blink cuts for a moment.
+func (c *cutter) blink() {
+	c.set(cutting)
+	time.Sleep(50 * time.Millisecond)
+	c.set(passing)
 }
 
 func (c *cutter) accept() {

@@ -124,26 +124,24 @@ func TestEtcdThatAppearsLaterIsFollowed(t *testing.T) {
 
 func TestACutConnectionLosesNothing(t *testing.T) {
 	t.Parallel()
-	url := startEtcd(t).Endpoint()
-	net := newCutter(t, url)
-	op := operatorOn(t, url)
-	op.put("s/stays", "10.0.0.1:80")
-	op.put("s/goes", "10.0.0.2:80")
-	v := follow(t, run(t, quickly(net.url())), "s")
-	v.becomes("10.0.0.1:80", "10.0.0.2:80")
-	v.keep("10.0.0.1:80")
+	p, f := startProcess(t), newFleet(t)
+	net, op := newCutter(t, p.url), operatorOn(t, p.url)
+	stays, goes, comes := f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	v := f.ride(run(t, quickly(net.url())), "s")
+	v.converges(soon, stays, goes)
+	v.keep(stays)
 	net.set(cutting)
 	op.del("s/goes")
-	op.put("s/comes", "10.0.0.3:80")
+	op.put("s/comes", comes)
 	st := v.state(discovery.Stale)
 	if !strings.Contains(st.Reason, "etcd unreachable since") {
 		t.Errorf("reason %q, want one that says etcd cannot be reached", st.Reason)
 	}
-	if got := v.addresses(); len(got) != 2 {
-		t.Errorf("while etcd is away the set is %v, want the last known", got)
-	}
+	v.converges(soon, stays, goes) // the last known
 	net.set(passing)
-	v.becomes("10.0.0.1:80", "10.0.0.3:80")
+	v.converges(soon, stays, comes)
 	st = v.state(discovery.Synced)
 	if st.Resyncs["reconnect"] == 0 {
 		t.Errorf("resyncs %v, want a reconnect among them", st.Resyncs)
@@ -151,22 +149,24 @@ func TestACutConnectionLosesNothing(t *testing.T) {
 }
 
 func TestHistoryCompactedWhileCutIsListedAgain(t *testing.T) {
-	url := startEtcd(t).Endpoint()
-	net := newCutter(t, url)
-	op := operatorOn(t, url)
-	op.put("s/stays", "10.0.0.1:80")
-	op.put("s/goes", "10.0.0.2:80")
-	v := follow(t, run(t, quickly(net.url())), "s")
-	v.becomes("10.0.0.1:80", "10.0.0.2:80")
-	v.keep("10.0.0.1:80")
+	t.Parallel()
+	p, f := startProcess(t), newFleet(t)
+	net, op := newCutter(t, p.url), operatorOn(t, p.url)
+	stays, goes, too, comes := f.serve(), f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	op.put("s/stays too", too)
+	v := f.ride(run(t, quickly(net.url())), "s")
+	v.converges(soon, stays, goes, too)
+	v.keep(stays, too)
 	net.set(cutting)
 	op.del("s/goes")
-	last := op.put("s/comes", "10.0.0.3:80")
+	last := op.put("s/comes", comes)
 	if _, err := op.Compact(op.ctx(), last, clientv3.WithCompactPhysical()); err != nil {
 		t.Fatal(err)
 	}
 	net.set(passing)
-	v.becomes("10.0.0.1:80", "10.0.0.3:80")
+	v.converges(soon, stays, too, comes)
 }
 
 // A watch that begins before the compaction is told so by etcd.
@@ -197,14 +197,15 @@ func TestACompactedWatchIsADoubt(t *testing.T) {
 }
 
 func TestAMuteConnectionIsStaleInTimeAndComesBack(t *testing.T) {
-	url := startEtcd(t).Endpoint()
-	net := newCutter(t, url)
-	op := operatorOn(t, url)
-	op.put("s/a", "10.0.0.1:80")
+	p, f := startProcess(t), newFleet(t)
+	net, op := newCutter(t, p.url), operatorOn(t, p.url)
+	stays, goes, comes := f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
 	cfg := quickly(net.url())
-	v := follow(t, run(t, cfg), "s")
-	v.becomes("10.0.0.1:80")
-	v.keep("10.0.0.1:80")
+	v := f.ride(run(t, cfg), "s")
+	v.converges(soon, stays, goes)
+	v.keep(stays)
 	v.state(discovery.Synced)
 	net.set(mute)
 	began := time.Now()
@@ -212,9 +213,10 @@ func TestAMuteConnectionIsStaleInTimeAndComesBack(t *testing.T) {
 	if took := time.Since(began); took > cfg.Liveness+500*time.Millisecond {
 		t.Errorf("stale %v after the network fell silent, want at most %v: calls that hang must not delay it", took, cfg.Liveness)
 	}
-	op.put("s/b", "10.0.0.2:80")
+	op.put("s/comes", comes)
+	op.del("s/goes")
 	net.set(passing)
-	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	v.converges(soon, stays, comes)
 	v.state(discovery.Synced)
 }
 
@@ -253,84 +255,20 @@ func TestAProcessFault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := startProcess(t)
+			p, f := startProcess(t), newFleet(t)
 			op := operatorOn(t, p.url)
-			op.put("s/stays", "10.0.0.1:80")
-			op.put("s/goes", "10.0.0.2:80")
-			v := follow(t, run(t, quickly(p.url)), "s")
-			v.becomes("10.0.0.1:80", "10.0.0.2:80")
-			v.keep("10.0.0.1:80")
-			fault(p, v)
+			stays, goes, comes := f.serve(), f.serve(), f.serve()
+			op.put("s/stays", stays)
+			op.put("s/goes", goes)
+			v := f.ride(run(t, quickly(p.url)), "s")
+			v.converges(soon, stays, goes)
+			v.keep(stays)
+			fault(p, v.view)
 			op.del("s/goes")
-			v.becomes("10.0.0.1:80")
+			v.converges(soon, stays)
 			v.state(discovery.Synced)
-			op.put("s/comes", "10.0.0.3:80")
-			v.becomes("10.0.0.1:80", "10.0.0.3:80")
+			op.put("s/comes", comes)
+			v.converges(soon, stays, comes)
 		})
 	}
-}
-
-func TestAnEmptiedEtcdIsAccepted(t *testing.T) {
-	t.Parallel()
-	for name, token := range map[string]string{"same cluster": "", "another cluster": "other"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := startProcess(t)
-			op := operatorOn(t, p.url)
-			for i := range 20 {
-				op.put("elsewhere", fmt.Sprint(i))
-			}
-			op.put("s/stays", "10.0.0.1:80")
-			op.put("s/goes", "10.0.0.2:80")
-			v := follow(t, run(t, quickly(p.url)), "s")
-			v.becomes("10.0.0.1:80", "10.0.0.2:80")
-			p.kill()
-			v.state(discovery.Stale)
-			p.empty()
-			p.token = token
-			p.start()
-			operatorOn(t, p.url).put("s/stays", "10.0.0.1:80")
-			v.becomes("10.0.0.1:80")
-			v.state(discovery.Synced)
-			operatorOn(t, p.url).put("s/comes", "10.0.0.3:80")
-			v.becomes("10.0.0.1:80", "10.0.0.3:80")
-		})
-	}
-}
-
-// The hardest: after a restore the revision has passed ours again before we are
-// back, so a watch that resumed where it was would be told nothing, for ever.
-func TestARestoreWhoseRevisionCaughtUpIsNoticed(t *testing.T) {
-	t.Parallel()
-	p := startProcess(t)
-	net := newCutter(t, p.url)
-	op := operatorOn(t, p.url)
-	op.put("s/stays", "10.0.0.1:80")
-	op.put("s/back", "10.0.0.2:80")
-	p.kill()
-	restore := p.backup()
-	p.start()
-	op.put("s/lost", "10.0.0.3:80")
-	op.del("s/back")
-	at := op.put("s/twin", "10.0.0.4:80")
-	v := follow(t, run(t, quickly(net.url())), "s")
-	v.becomes("10.0.0.1:80", "10.0.0.3:80", "10.0.0.4:80")
-	v.keep("10.0.0.1:80")
-	net.set(cutting)
-	p.kill()
-	restore()
-	p.start()
-	op.put("elsewhere", "x")
-	op.put("elsewhere", "x")
-	if again := op.put("s/twin", "10.0.0.5:80"); again != at {
-		t.Fatalf("the key's revision is %d after the restore, %d before: this test means them to be equal", again, at)
-	}
-	for range 5 {
-		op.put("elsewhere", "x")
-	}
-	net.set(passing)
-	v.becomes("10.0.0.1:80", "10.0.0.2:80", "10.0.0.5:80")
-	v.state(discovery.Synced)
-	op.put("s/comes", "10.0.0.6:80")
-	v.becomes("10.0.0.1:80", "10.0.0.2:80", "10.0.0.5:80", "10.0.0.6:80")
 }

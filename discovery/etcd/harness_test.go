@@ -162,10 +162,21 @@ func ends(t testing.TB, what string, done <-chan error) {
 // follow runs a source until the test ends.
 func follow(t testing.TB, c *Client, prefix string) *view {
 	t.Helper()
-	v := &view{TB: t, source: c.Source(prefix, decodePlain)}
+	return followWith(t, c, prefix, decodePlain, func([]discovery.Endpoint) {})
+}
+
+// followWith is follow for records that decode reads; update is told as well.
+func followWith(t testing.TB, c *Client, prefix string, decode Decode, update func([]discovery.Endpoint)) *view {
+	t.Helper()
+	v := &view{TB: t, source: c.Source(prefix, decode)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- v.source.Run(ctx, v.update) }()
+	go func() {
+		done <- v.source.Run(ctx, func(set []discovery.Endpoint) {
+			v.update(set)
+			update(set)
+		})
+	}()
 	t.Cleanup(func() {
 		cancel()
 		ends(t, "source", done)
@@ -228,12 +239,13 @@ func (v *view) count() int {
 	return v.updates
 }
 
-// becomes waits until the set is want, in order.
+// becomes waits until the set is want.
 func (v *view) becomes(want ...string) {
 	v.Helper()
 	if want == nil {
 		want = []string{}
 	}
+	slices.Sort(want)
 	v.within(15*time.Second, func() string {
 		if v.count() == 0 {
 			return "no update yet"

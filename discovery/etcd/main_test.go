@@ -8,19 +8,19 @@ import (
 	"syscall"
 	"testing"
 
+	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/goleak"
-
-	"portside/discovery/etcd/embedded"
+	"go.uber.org/zap"
 )
 
 // serveEnv makes this test binary an etcd instead: a process of its own can be
-// stopped and killed. Its value is the data directory and the client URL.
+// stopped and killed. Its value is a file as etcd itself reads it.
 const serveEnv = "PORTSIDE_TEST_ETCD"
 
 func TestMain(m *testing.M) {
 	SilenceGRPC()
-	if dir := os.Getenv(serveEnv); dir != "" {
-		serveEtcd(dir, os.Getenv(serveEnv+"_URL"))
+	if file := os.Getenv(serveEnv); file != "" {
+		serveEtcd(file)
 		return
 	}
 	flag.Parse()
@@ -28,11 +28,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func serveEtcd(dir, url string) {
-	s, err := embedded.Start(embedded.Options{Dir: dir, ClientURL: url, Token: os.Getenv(serveEnv + "_TOKEN")})
+func serveEtcd(file string) {
+	cfg, err := embed.ConfigFromFile(file)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fail(err)
+	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		fail(err)
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
@@ -41,7 +45,13 @@ func serveEtcd(dir, url string) {
 		os.Stdin.Read(make([]byte, 1))
 		os.Exit(1)
 	}()
-	fmt.Println(s.Endpoint())
+	<-e.Server.ReadyNotify()
+	fmt.Println(cfg.ListenClientUrls[0].Scheme + "://" + e.Clients[0].Addr().String())
 	<-stop
-	s.Close()
+	e.Close()
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }

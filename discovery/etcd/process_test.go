@@ -2,9 +2,12 @@ package etcd
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,17 +19,51 @@ import (
 type process struct {
 	testing.TB
 	dir, url string
-	token    string
+	config   map[string]any // under the names of etcd's own file
 	cmd      *exec.Cmd
 	stdin    io.Closer
 }
 
-func startProcess(t testing.TB) *process {
+// startProcess starts an etcd that is quick to elect itself, and differs from
+// that in what the settings say.
+func startProcess(t testing.TB, settings ...map[string]any) *process {
 	t.Helper()
-	p := &process{TB: t, dir: t.TempDir()}
+	p := newProcess(t, settings...)
 	p.start()
+	return p
+}
+
+func newProcess(t testing.TB, settings ...map[string]any) *process {
+	anywhere := "http://127.0.0.1:0"
+	p := &process{TB: t, dir: t.TempDir(), config: map[string]any{
+		"name":             "portside",
+		"listen-peer-urls": anywhere, "initial-advertise-peer-urls": anywhere, "initial-cluster": "portside=" + anywhere,
+		"listen-client-urls": anywhere,
+		"heartbeat-interval": 10, "election-timeout": 100, "unsafe-no-fsync": true, "bcrypt-cost": 4, "log-level": "error",
+	}}
+	for _, s := range settings {
+		maps.Copy(p.config, s)
+	}
+	p.config["data-dir"] = p.dir
 	t.Cleanup(p.kill)
 	return p
+}
+
+// configFile is the file that p starts with.
+func (p *process) configFile() string {
+	if p.url != "" {
+		p.config["listen-client-urls"] = p.url // where it was before
+	}
+	p.config["advertise-client-urls"] = p.config["listen-client-urls"]
+	text, err := json.Marshal(p.config) // which is YAML
+	if err != nil {
+		p.Fatal(err)
+	}
+	file := filepath.Join(p.TempDir(), "etcd.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		p.Fatal(err)
+	}
+	return file
 }
 
 func (p *process) start() {
@@ -42,7 +79,7 @@ func (p *process) start() {
 
 func (p *process) tryStart() bool {
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), serveEnv+"="+p.dir, serveEnv+"_URL="+p.url, serveEnv+"_TOKEN="+p.token)
+	p.cmd.Env = append(os.Environ(), serveEnv+"="+p.configFile())
 	p.cmd.Stderr = os.Stderr
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {

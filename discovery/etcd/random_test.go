@@ -28,15 +28,17 @@ type storm struct {
 	net  *cutter
 	op   operator
 
+	servers []string // addresses that come and go
+	doomed  string   // comes with a lease that is lost
+	rock    string   // stays in every set, whatever happens
+
 	model   map[string]string // key → address
 	backup  func()
 	then    map[string]string // the model at the backup
-	views   []*view
+	traffic []*traffic
 	keeper  *Keeper
 	history []string
 }
-
-const rock = "10.255.0.1:80" // stays in every set, whatever happens
 
 // TestRandomFaults runs for -faults (10 s unless said otherwise); a failure
 // names the seed that repeats its schedule.
@@ -48,19 +50,24 @@ func TestRandomFaults(t *testing.T) {
 	}
 	t.Logf("-faults.seed=%d", seed)
 	p := startProcess(t)
+	f := newFleet(t)
 	s := &storm{T: t, Rand: rand.New(rand.NewPCG(seed, 1)), etcd: p, net: newCutter(t, p.url), op: operatorOn(t, p.url), model: map[string]string{}}
+	for range 30 {
+		s.servers = append(s.servers, f.serve())
+	}
+	s.doomed, s.rock = f.serve(), f.serve()
 	s.standRocks()
 	c := run(t, quickly(s.net.url()))
 	for i := range 3 {
-		s.views = append(s.views, follow(t, c, fmt.Sprintf("s%d", i)))
+		s.traffic = append(s.traffic, f.drive(c, fmt.Sprintf("s%d", i), 2))
 	}
 	s.keeper = keep(t, c, registration())
 	s.converge()
 	rounds := 0
 	for end := time.Now().Add(*faultsFor); time.Now().Before(end); rounds++ {
 		s.history = nil
-		for _, v := range s.views {
-			v.keep(rock)
+		for _, v := range s.traffic {
+			v.keep(s.rock)
 		}
 		s.fault()
 		s.change(1 + s.IntN(20))
@@ -75,7 +82,7 @@ func (s *storm) did(format string, args ...any) {
 
 func (s *storm) standRocks() {
 	for i := range 3 {
-		s.set(fmt.Sprintf("s%d/rock", i), rock)
+		s.set(fmt.Sprintf("s%d/rock", i), s.rock)
 	}
 }
 
@@ -92,7 +99,7 @@ func (s *storm) change(n int) {
 	for range n {
 		switch key := s.key(); s.IntN(5) {
 		case 0, 1, 2:
-			s.set(key, fmt.Sprintf("10.0.0.%d:80", s.IntN(30)))
+			s.set(key, s.servers[s.IntN(len(s.servers))])
 		case 3:
 			s.op.del(key)
 			delete(s.model, key)
@@ -100,7 +107,7 @@ func (s *storm) change(n int) {
 			lease := s.op.lease(60)
 			for range 3 {
 				k := s.key()
-				s.set(k, "10.0.1.1:80", clientv3.WithLease(lease))
+				s.set(k, s.doomed, clientv3.WithLease(lease))
 				delete(s.model, k)
 			}
 			if _, err := s.op.Revoke(s.op.ctx(), lease); err != nil {
@@ -161,7 +168,7 @@ func (s *storm) fault() {
 // reborn brings etcd back with other data, then goes on writing unseen until
 // the revision may have passed the one before.
 func (s *storm) reborn(data func(), model map[string]string) {
-	for _, v := range s.views {
+	for _, v := range s.traffic {
 		v.unkeep() // what etcd forgot may go
 	}
 	s.net.set(cutting)
@@ -174,10 +181,11 @@ func (s *storm) reborn(data func(), model map[string]string) {
 	s.net.set(passing)
 }
 
-// converge waits until every view is the model, proven, and we are registered.
+// converge waits until every view is the model, proven, every pool has it, and
+// we are registered. What else a pool has it doubts: those still answer.
 func (s *storm) converge() {
 	s.Helper()
-	for i, v := range s.views {
+	for i, v := range s.traffic {
 		want := map[string]bool{}
 		for key, address := range s.model {
 			if key[:3] == fmt.Sprintf("s%d/", i) {
@@ -194,6 +202,7 @@ func (s *storm) converge() {
 			}
 			return ""
 		})
+		v.knows(soon, slices.Collect(maps.Keys(want))...)
 	}
 	s.op.inEtcd(10*time.Second, ours, registration().Value)
 	within(s, 5*time.Second, func() string {

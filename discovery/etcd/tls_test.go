@@ -9,15 +9,12 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"portside/discovery"
 )
@@ -77,53 +74,115 @@ func (a *authority) write(file, kind string, der []byte) {
 	}
 }
 
-func TestCertificatesRenewedOnDiskAreUsed(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	in := func(name string) string { return filepath.Join(dir, name) }
-	good := newAuthority(t, dir)
-	good.sign(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}, in("server.pem"), in("server-key.pem"))
-	good.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "portside"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, in("client.pem"), in("client-key.pem"))
-	endpoint := startSecure(t, transport.TLSInfo{CertFile: in("server.pem"), KeyFile: in("server-key.pem"), TrustedCAFile: in("ca.pem"), ClientCertAuth: true})
+// papers are certificates for an etcd and its client in one directory.
+type papers struct {
+	*authority
+	dir string
+}
 
-	other := t.TempDir()
-	newAuthority(t, other) // not the one that signed etcd's certificate
-	cfg := quickly(endpoint)
-	cfg.TLS = &TLS{CA: filepath.Join(other, "ca.pem"), Cert: in("client.pem"), Key: in("client-key.pem")}
-	v := follow(t, run(t, cfg), "s")
+func newPapers(t *testing.T) papers {
+	dir := t.TempDir()
+	p := papers{newAuthority(t, dir), dir}
+	p.sign(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}, p.in("server.pem"), p.in("server-key.pem"))
+	p.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "portside"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, p.in("client.pem"), p.in("client-key.pem"))
+	return p
+}
+
+func (p papers) in(name string) string { return filepath.Join(p.dir, name) }
+
+func (p papers) client() TLS {
+	return TLS{CA: p.in("ca.pem"), Cert: p.in("client.pem"), Key: p.in("client-key.pem")}
+}
+
+func TestAnAuthorityThatIsCorrectedOnDiskIsTrusted(t *testing.T) {
+	t.Parallel()
+	good, f := newPapers(t), newFleet(t)
+	p := startSecure(t, good.in("server.pem"), good.in("server-key.pem"), good.in("ca.pem"))
+	a := f.serve()
+	operatorWith(t, p.url, good.client()).put("s/a", a)
+	other := newPapers(t)
+	files, cfg := good.client(), quickly(p.url)
+	files.CA = other.in("ca.pem") // not the one that signed etcd's certificate
+	cfg.TLS = &files
+	v := f.ride(run(t, cfg), "s")
 	v.reason("certificate signed by unknown authority")
 	if v.count() != 0 {
 		t.Error("an etcd that cannot be trusted made an update")
 	}
-	pem, err := os.ReadFile(in("ca.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(cfg.TLS.CA, pem, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	copyFile(t, files.CA, good.in("ca.pem"))
+	v.converges(atLast, a)
 	v.state(discovery.Synced)
 }
 
-func startSecure(t *testing.T, info transport.TLSInfo) string {
-	t.Helper()
-	cfg := embed.NewConfig()
-	cfg.Dir = t.TempDir()
-	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	secure := url.URL{Scheme: "https", Host: "127.0.0.1:0"}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{free}, []url.URL{free}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{secure}, []url.URL{secure}
-	cfg.InitialCluster = cfg.Name + "=" + free.String()
-	cfg.TickMs, cfg.ElectionMs, cfg.UnsafeNoFsync = 10, 100, true
-	cfg.ClientTLSInfo = info
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	e, err := embed.StartEtcd(cfg)
-	if err != nil {
-		t.Fatalf("start etcd: %v", err)
+// Everything is renewed, etcd's certificate first, by another authority than
+// before; ours for a while is the old one.
+func TestCertificatesRenewedOnDiskAreUsed(t *testing.T) {
+	t.Parallel()
+	was, is, f := newPapers(t), newPapers(t), newFleet(t)
+	disk, both := t.TempDir(), filepath.Join(t.TempDir(), "both.pem")
+	in := func(name string) string { return filepath.Join(disk, name) }
+	renew := func(from papers, names ...string) {
+		for _, n := range names {
+			copyFile(t, in(n), from.in(n))
+		}
 	}
-	t.Cleanup(e.Close)
-	<-e.Server.ReadyNotify()
-	return "https://" + e.Clients[0].Addr().String()
+	renew(was, "server.pem", "server-key.pem", "client.pem", "client-key.pem", "ca.pem")
+	copyFile(t, both, was.in("ca.pem"), is.in("ca.pem"))
+	p := startSecure(t, in("server.pem"), in("server-key.pem"), both)
+	net, op := newCutter(t, p.url), operatorWith(t, p.url, was.client())
+	stays, goes, comes := f.serve(), f.serve(), f.serve()
+	op.put("s/stays", stays)
+	op.put("s/goes", goes)
+	cfg := quickly(net.url())
+	cfg.TLS = &TLS{CA: in("ca.pem"), Cert: in("client.pem"), Key: in("client-key.pem")}
+	v := f.ride(run(t, cfg), "s")
+	v.converges(soon, stays, goes)
+	v.keep(stays)
+
+	renew(is, "server.pem", "server-key.pem")
+	net.blink()
+	v.state(discovery.Stale)
+	v.reason("certificate signed by unknown authority")
+	op.del("s/goes")
+	op.put("s/comes", comes)
+	v.converges(soon, stays, goes) // the last known
+	renew(is, "ca.pem", "client.pem", "client-key.pem")
+	v.converges(atLast, stays, comes)
+	v.state(discovery.Synced)
+}
+
+// secure is an etcd that shows cert in dir and asks for one that ca signed.
+func startSecure(t *testing.T, cert, key, ca string) *process {
+	t.Helper()
+	anywhere := "https://127.0.0.1:0"
+	return startProcess(t, map[string]any{"listen-client-urls": anywhere, "client-transport-security": map[string]any{
+		"cert-file": cert, "key-file": key, "trusted-ca-file": ca, "client-cert-auth": true,
+	}})
+}
+
+// operatorWith is an operator for an etcd that asks for a certificate.
+func operatorWith(t *testing.T, url string, files TLS) operator {
+	t.Helper()
+	cfg, err := files.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newOperator(t, clientv3.Config{Endpoints: []string{url}, TLS: cfg})
+}
+
+func copyFile(t *testing.T, to string, from ...string) {
+	t.Helper()
+	var all []byte
+	for _, f := range from {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+	if err := os.WriteFile(to, all, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestAMissingCertificateFileIsSaid(t *testing.T) {
