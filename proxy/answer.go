@@ -66,7 +66,7 @@ func (s *httpSession) refuse(err error) {
 	s.linger = true
 	var bad *http1.SyntaxError
 	switch {
-	case errors.Is(err, http1.ErrHTTP2Preface) && s.spoke:
+	case errors.Is(err, http1.ErrHTTP2Preface) && s.requests > 0:
 		_ = s.toClient(goAway()) // it cannot change its mind
 	case errors.Is(err, http1.ErrHTTP2Preface):
 		s.serveHTTP2()

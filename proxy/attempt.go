@@ -42,16 +42,7 @@ var errInterim = errors.New("too many interim responses")
 func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proof, err error) {
 	x := s.x
 	x.br, x.bw = headRoom, headRoom
-	if !s.enter(phaseBody) {
-		return false, notSent, s.watch.why
-	}
-	n, err := c.Write(x.out)
-	s.h.stats.Bytes.ToBackend.Add(int64(n))
-	if err == nil {
-		err = x.up.begin(s, c)
-	}
-	if err != nil {
-		how, err = s.broken(c, n == 0, err)
+	if how, err = s.send(c); err != nil {
 		return false, how, err
 	}
 	for interim := 0; ; interim++ {
@@ -79,6 +70,49 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 	}
 	keep, err = s.passResponse(c)
 	return keep, served, err
+}
+
+// send sends the request on c. If nothing is left of it to be read from the
+// client, it also waits for the first of the response.
+func (s *httpSession) send(c *backendConn) (proof, error) {
+	x := s.x
+	if x.up.ready() {
+		return s.ask(c)
+	}
+	if !s.enter(phaseBody) {
+		return notSent, s.watch.why
+	}
+	n, err := c.Write(x.out)
+	s.h.stats.Bytes.ToBackend.Add(int64(n))
+	if err == nil {
+		err = x.up.begin(s, c)
+	}
+	if err != nil {
+		return s.broken(c, n == 0, err)
+	}
+	return unknown, nil
+}
+
+// ask sends a request that is whole, and reads the first of the response.
+func (s *httpSession) ask(c *backendConn) (proof, error) {
+	x := s.x
+	x.up.delivered = false
+	if !s.enter(phaseResponse) {
+		return notSent, s.watch.why
+	}
+	sent, n, err := c.Ask(x.out, x.back[x.bw:])
+	s.h.stats.Bytes.ToBackend.Add(int64(sent))
+	x.bw += n
+	switch {
+	case err == nil:
+		x.up.delivered = true
+	case sent < len(x.out):
+		return s.broken(c, sent == 0, err)
+	default:
+		x.resp.Reset()
+		return s.noResponse(c, err)
+	}
+	return unknown, nil
 }
 
 // broken says what a failed write of the head proves. On a connection that had

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -74,12 +75,40 @@ func (s *httpSession) release() {
 	exchanges.Put(x)
 }
 
+// dialogue is how many requests make a dialogue: until then it is asked after each
+// whether the client has ended its stream together with it. Later on, that is left
+// to the warden, and a system call is saved.
+const dialogue = 3
+
+// errServed ends a connection whose last request was served.
+var errServed = errors.New("the last request was served")
+
 // readable is called back when the client may have sent something. Waiting, it
-// holds no exchange.
+// holds no exchange. What has come whole it serves on the spot: since the callback
+// has not returned, the poller will tell of all that comes meanwhile, and whether
+// something has come need not be asked before waiting again.
 func (s *httpSession) readable(fd uintptr) (done bool) {
 	if s.nothing(fd) {
 		return false
 	}
+	for {
+		n, failed := s.receive(fd)
+		if n == 0 {
+			return failed
+		}
+		all := n < len(s.x.in)
+		if !s.rouse() || !s.serveWhole() || !s.enter(phaseIdle) {
+			return true
+		}
+		if all && s.requests >= dialogue {
+			return false
+		}
+	}
+}
+
+// receive reads what the client has sent into an exchange. If that is nothing, it
+// reports whether there was an error, and not only nothing yet.
+func (s *httpSession) receive(fd uintptr) (n int, failed bool) {
 	if s.x == nil {
 		s.x = exchanges.Get().(*exchange)
 	}
@@ -87,14 +116,49 @@ func (s *httpSession) readable(fd uintptr) (done bool) {
 	switch {
 	case errno == syscall.EAGAIN:
 		s.release()
-		return false
+		return 0, false
 	case errno != 0:
 		s.readErr = os.NewSyscallError("recv", errno)
 	case n == 0:
 		s.readErr = io.EOF
 	default:
 		s.readErr, s.x.r, s.x.w = nil, 0, n
+		return n, false
 	}
+	return 0, true
+}
+
+// serveWhole serves the requests that have come whole. It reports whether these
+// were all, and others may follow.
+func (s *httpSession) serveWhole() bool {
+	for s.whole() {
+		if !s.serve() {
+			s.readErr = errServed
+			return false
+		}
+		if s.x == nil {
+			return true
+		}
+		if !s.enter(phaseHead) {
+			return false
+		}
+	}
+	return false
+}
+
+// whole reports whether a request has come that can be served without reading from
+// the client. If so, its head is parsed.
+func (s *httpSession) whole() bool {
+	x := s.x
+	x.reset()
+	n, err := x.req.Parse(x.in[x.r:x.w], s.h.config().HTTP.Limits)
+	if err != nil || x.req.Upgrade != nil {
+		return false
+	}
+	if x.req.Kind == http1.Chunked || x.req.Length > int64(x.w-x.r-n) {
+		return false
+	}
+	x.r += n
 	return true
 }
 
@@ -108,13 +172,18 @@ func (s *httpSession) serveOne() bool {
 	} else if !s.enter(phaseHead) {
 		return false
 	}
-	x := s.x
-	x.status, x.closes, x.nTry, x.forgiven = 0, false, 0, false
 	if !s.readHead() {
 		s.observe()
 		return false
 	}
-	s.spoke = true
+	return s.serve()
+}
+
+// serve serves the request whose head is parsed. It reports whether another may
+// follow on the connection; the exchange is given back unless one has.
+func (s *httpSession) serve() bool {
+	x := s.x
+	s.requests++
 	x.began = s.h.now()
 	s.h.requests.Add(1)
 	again := s.proxy()
@@ -135,10 +204,14 @@ func (s *httpSession) serveOne() bool {
 	return true
 }
 
+// reset forgets the request before.
+func (x *exchange) reset() { x.status, x.closes, x.nTry, x.forgiven = 0, false, 0, false }
+
 // readHead reads and parses a request head. If it cannot, it has answered as far
 // as an answer makes sense.
 func (s *httpSession) readHead() bool {
 	x := s.x
+	x.reset()
 	limits := s.h.config().HTTP.Limits
 	for {
 		n, err := x.req.Parse(x.in[x.r:x.w], limits)

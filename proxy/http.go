@@ -99,7 +99,7 @@ type httpSession struct {
 	lease      pool.Lease
 	x          *exchange // nil while idle
 	address    []byte    // of the client, once asked for
-	spoke      bool      // it has sent a request
+	requests   int       // it has sent
 	linger     bool      // the client may still be sending: let it read our answer first
 	renewed    bool      // it goes on on a fresh goroutine; see rest.go
 	moved      bool      // it has done so before
@@ -138,6 +138,23 @@ func (s *httpSession) cut() {
 		_ = c.Close()
 	}
 	if over {
-		_ = s.client.Close()
+		s.abandon()
+	}
+}
+
+// abandon ends the session at once, but leaves it to close the client's
+// connection: a close waits for the callback in which the session may be serving.
+func (s *httpSession) abandon() {
+	for {
+		p, since := s.watch.load()
+		switch {
+		case p == phaseBusy: // on a connection that another than us reads
+			_ = s.client.Close()
+			return
+		case p != phaseEnded && !s.watch.end(p, since, errDraining):
+			continue
+		}
+		s.wake(errDraining)
+		return
 	}
 }

@@ -54,9 +54,9 @@ func (s *httpSession) rest() {
 	s.run()
 }
 
-// awaitRequest waits for a request and begins its head. It reports false if none
-// will come, or if the session has to go on on a fresh goroutine: then renewed is
-// set.
+// awaitRequest waits for a request that has to be read to be served, and serves
+// those before it that have not. It reports false if none will come, or if the
+// session has to go on on a fresh goroutine: then renewed is set.
 func (s *httpSession) awaitRequest() bool {
 	if s.renewed {
 		s.renewed = false
@@ -65,7 +65,7 @@ func (s *httpSession) awaitRequest() bool {
 	}
 	err := s.client.ReadRaw(s.onReadable)
 	if err == nil {
-		return s.readErr == nil && s.rouse()
+		return s.readErr == nil && s.x != nil && !s.ended()
 	}
 	if p, _ := s.watch.load(); p == phaseRenewing || p == phaseRenewed {
 		s.renewed = true

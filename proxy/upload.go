@@ -98,6 +98,9 @@ func (u *upload) lost() error {
 // replayable reports whether what was sent can be sent once more.
 func (u *upload) replayable() bool { return !u.excess }
 
+// ready reports whether the whole request lies in x.out.
+func (u *upload) ready() bool { return u.finished.Load() && len(u.sent) == 0 }
+
 // begin sends to c what an earlier attempt had sent, and starts to send the rest.
 func (u *upload) begin(s *httpSession, c *backendConn) error {
 	u.delivered = false

@@ -57,8 +57,8 @@ func (s *httpSession) check(before, now uint64) {
 		return
 	}
 	why := s.h.warden.limits.Load().overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
-	if why == nil && p >= phaseConnect && dueToLook(since, before, now) && s.client.Gone() {
-		why = errClientGone
+	if why == nil && dueToLook(since, before, now) {
+		why = s.look(p, since, before)
 	}
 	if why != nil && s.watch.end(p, since, why) {
 		s.wake(why)
@@ -71,6 +71,25 @@ func (s *httpSession) check(before, now uint64) {
 	case p == phaseIdle && now > since+restAfter:
 		s.renew(since)
 	}
+}
+
+// look looks whether those that s waits for are still there. A reader that does
+// not ask before it waits may have missed an end that came just before: it is
+// stirred, once where nothing new can have been missed.
+func (s *httpSession) look(p phase, since, before uint64) error {
+	switch {
+	case p == phaseIdle && before-since < lookEvery:
+		if s.client.Gone() {
+			s.client.Stir()
+		}
+	case p >= phaseConnect && s.client.Gone():
+		return errClientGone
+	case p == phaseResponse:
+		if c := s.conn.Load(); c != nil && c.Gone() {
+			c.Stir()
+		}
+	}
+	return nil
 }
 
 // past is a deadline that wakes whoever waits.

@@ -22,6 +22,7 @@ type Conn struct {
 	raw syscall.RawConn
 	in  read
 	out write
+	ask ask
 }
 
 // read and write are the operation under way in each direction, kept here so
@@ -52,7 +53,7 @@ func (c *Conn) Init(conn *net.TCPConn) error {
 		return err
 	}
 	c.TCPConn, c.raw = conn, raw
-	c.in.call, c.out.call = c.recv, c.send
+	c.in.call, c.out.call, c.ask.call = c.recv, c.send, c.asking
 	return nil
 }
 
