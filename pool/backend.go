@@ -23,32 +23,30 @@ const (
 // As long as the address stays, the *Backend does. Its methods are safe for
 // concurrent use.
 type Backend struct {
-	counters
-	_ [64]byte // the counters are written by every core; keep what follows readable
-
-	// An update of thousands reads what follows of each: two cache lines.
-	address string
-	record              // guarded by pool.mu
-	weight  float64     // guarded by pool.mu, read by pickers when they are built
-	left    atomic.Bool // gone for good: a new *Backend takes over should the address return
-	trial   atomic.Bool // an ejected backend's one trial is under way
-
-	least leastNode // guarded by leastConn.mu
+	// One cache line, and all that work on a backend reads and writes. With
+	// thousands of them side by side it is misses that a pick's time goes to.
+	started atomic.Int64 // leases, ever; see work
+	ended   atomic.Int64 // of those
+	tally   atomic.Pointer[tally]
+	column  uint32        // of the tally
+	place   atomic.Uint32 // on the ladder, from 1; written under its lock
+	streak  atomic.Int32  // failures since the last success
+	proven  atomic.Bool   // has answered since it was last in doubt
+	latency average
+	*record
 }
 
-// counters are what traffic writes.
-type counters struct {
-	inFlight atomic.Int64
-	requests atomic.Uint64
-	failures atomic.Uint64
-	streak   atomic.Int64 // failures since the last success
-	proven   atomic.Bool  // has answered since it was last in doubt
-	latency  average
-}
-
-// record is what the pool knows of a backend's life.
+// record is what the pool knows of a backend's life. Where nothing else is said
+// pool.mu guards it.
 type record struct {
+	address  string      // never changes
+	ladder   *leastConn  // the pool's; never changes
+	left     atomic.Bool // gone for good: a new *Backend takes over should the address return
+	trial    atomic.Bool // an ejected backend's one trial is under way
+	failures atomic.Uint64
+
 	endpoint  discovery.Endpoint
+	weight    float64
 	state     State
 	drained   bool // by hand
 	kept      bool // fails, but too many others are out
@@ -65,11 +63,46 @@ type record struct {
 	checks  int       // health checks in a row: passed > 0, failed < 0
 }
 
+func newBackend(address string, weight float64, ladder *leastConn) *Backend {
+	return &Backend{record: &record{address: address, weight: weight, ladder: ladder}}
+}
+
 // Address is host:port, to be dialled.
 func (b *Backend) Address() string { return b.address }
 
 // InFlight is the number of leases not yet released.
-func (b *Backend) InFlight() int64 { return b.inFlight.Load() }
+func (b *Backend) InFlight() int64 {
+	_, inFlight := b.work()
+	return inFlight
+}
+
+// work is the number of leases ever, and of those not yet released. A lease is
+// counted where its policy found it cheapest, on its way in and on its way out,
+// which may differ; only the sums mean something.
+func (b *Backend) work() (leases, inFlight int64) {
+	b.ladder.mu.Lock()
+	defer b.ladder.mu.Unlock()
+	if at := b.place.Load(); at > 0 {
+		n := &b.ladder.nodes[at-1]
+		leases, inFlight = n.leases, int64(n.inFlight)
+	}
+	started, ended := b.counted()
+	return leases + started, inFlight + started - ended
+}
+
+// counted is the work that is not counted on the ladder.
+func (b *Backend) counted() (started, ended int64) {
+	ended = b.ended.Load() // before started: what has ended had started
+	t := b.tally.Load()
+	if t != nil {
+		ended += t.done(b.column)
+	}
+	started = b.started.Load()
+	if t != nil {
+		started += t.begun(b.column)
+	}
+	return started, ended
+}
 
 // Left reports whether the backend has left the pool for good.
 func (b *Backend) Left() bool { return b.left.Load() }

@@ -47,7 +47,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 		}
 	case Active, Suspect:
 		limit := p.cfg.Eject.Consecutive
-		if limit < 0 || streak < int64(limit) {
+		if limit < 0 || int(streak) < limit {
 			return
 		}
 		reason := fmt.Sprintf("%d failures in a row, the last: %s", streak, o)

@@ -23,16 +23,20 @@ func (l *leastConn) fault(ready []*Backend) error {
 		if r.below != below || r.load <= below.load || len(r.members) == 0 {
 			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, len(r.members), below.load)
 		}
-		for i, b := range r.members {
+		for i, m := range r.members {
+			n, b := &l.nodes[m], l.owner[m]
+			started, ended := b.counted()
 			switch {
 			case !wanted[b]:
 				return fmt.Errorf("%s stands on the ladder twice, or is not ready", b.address)
-			case b.least.rung != r || b.least.place != i:
+			case n.rung != r || n.at != uint32(i) || b.place.Load() != m+1:
 				return fmt.Errorf("%s does not know its place", b.address)
-			case b.load() != r.load:
-				return fmt.Errorf("%s has load %v and stands at %v", b.address, b.load(), r.load)
-			case b.least.weight != b.weight:
-				return fmt.Errorf("%s stands by weight %v, has %v", b.address, b.least.weight, b.weight)
+			case n.load() != r.load:
+				return fmt.Errorf("%s has load %v and stands at %v", b.address, n.load(), r.load)
+			case started != ended:
+				return fmt.Errorf("%s has %d in flight that the ladder does not count", b.address, started-ended)
+			case n.weight != b.weight:
+				return fmt.Errorf("%s stands by weight %v, has %v", b.address, n.weight, b.weight)
 			}
 			delete(wanted, b)
 		}

@@ -7,6 +7,7 @@ import "time"
 type Lease struct {
 	pool     *Pool
 	backend  *Backend
+	cell     *cell // where it is counted; nil: where the policy likes
 	trial    bool
 	reported bool
 }
@@ -58,7 +59,7 @@ func (l *Lease) Latency(d time.Duration, now time.Time) {
 
 // Release ends the work. It must be called exactly once.
 func (l *Lease) Release() {
-	l.pool.view.Load().picker.release(l.backend)
+	l.pool.view.Load().picker.release(l.backend, l.cell)
 	if l.trial {
 		// No verdict leaves the trial to the next comer.
 		l.backend.trial.Store(false)

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -14,179 +15,135 @@ import (
 // down. Both cost a few steps however many backends there are.
 //
 // Law 1 asks that picking take no lock. An exact minimum that is counted in the
-// same step is one fact shared by all cores, and this lock is how they share it:
-// it is held for some 30 ns. Its in-flight counts change under it alone.
+// same step is one fact shared by all cores, and this lock is how they share it.
+// What it guards is dense and apart from the backends, since most of a pick's
+// time goes to fetching what another core has written.
 type leastConn struct {
 	mu    sync.Mutex
-	floor rung  // below the lowest, always empty
-	spare *rung // emptied rungs, kept for their memory
-	round int   // of set
+	seed  uint64 // of ties
+	floor rung   // below the lowest, always empty
+	spare *rung  // emptied rungs, kept for their memory
+	nodes []node
+	owner []*Backend // of each node
+	free  []uint32   // nodes of nobody
+
+	ready   []*Backend // as set last told; guarded by pool.mu
+	weights []float64  // of ready
 }
 
-// newLeastConn's floor lies below every load.
-func newLeastConn() *leastConn { return &leastConn{floor: rung{load: -1}} }
+// node is a backend's place on the ladder, and its work since it came to stand
+// there.
+type node struct {
+	rung     *rung
+	weight   float64
+	leases   int64
+	inFlight int32 // of before too
+	at       uint32
+}
 
-// rung holds the backends that are equally loaded.
+// rung holds the nodes that are equally loaded.
 type rung struct {
 	load         float64
-	members      []*Backend
+	members      []uint32
 	above, below *rung
 }
 
-// leastNode is a backend's place on the ladder; no rung, not on it.
-type leastNode struct {
-	rung   *rung
-	place  int
-	weight float64
-	round  int
-}
+// newLeastConn's floor lies below every load.
+func newLeastConn() *leastConn { return &leastConn{floor: rung{load: -1}, seed: rand.Uint64()} }
 
-// set makes ready the backends to choose among.
-func (l *leastConn) set(ready []*Backend) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.round++
-	for _, b := range ready {
-		n := &b.least
-		n.round = l.round
-		if n.rung != nil && n.weight == b.weight && n.rung.load == b.load() {
-			continue // else, just after a change of policy, one who held the old view counted
-		}
-		if n.rung != nil {
-			l.leave(b)
-		}
-		n.weight = b.weight
-		l.stand(b, b.load(), &l.floor)
-	}
-	for r := l.floor.above; r != nil; {
-		above := r.above
-		for i := len(r.members) - 1; i >= 0; i-- {
-			if b := r.members[i]; b.least.round != l.round {
-				r.drop(b)
-			}
-		}
-		l.sweep(r)
-		r = above
-	}
-}
-
-func (l *leastConn) pick(_ uint64, tried []*Backend) *Backend {
+func (l *leastConn) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 	l.mu.Lock()
 	for r := l.floor.above; r != nil; r = r.above {
-		if b := r.any(tried); b != nil {
-			b.inFlight.Add(1)
-			l.move(b)
-			l.mu.Unlock()
-			return b
+		i, ok := l.any(r, tried)
+		if !ok {
+			continue
 		}
+		n := &l.nodes[i]
+		n.leases++
+		n.inFlight++
+		l.move(i)
+		b := l.owner[i]
+		l.mu.Unlock()
+		return b, nil
 	}
 	l.mu.Unlock()
-	return nil
+	return nil, nil
 }
 
-func (l *leastConn) take(b *Backend)    { l.count(b, 1) }
-func (l *leastConn) release(b *Backend) { l.count(b, -1) }
-
-func (l *leastConn) count(b *Backend, by int64) {
+func (l *leastConn) take(b *Backend) {
 	l.mu.Lock()
-	b.inFlight.Add(by)
-	if b.least.rung != nil {
-		l.move(b)
+	if at := b.place.Load(); at > 0 {
+		n := &l.nodes[at-1]
+		n.leases++
+		n.inFlight++
+		l.move(at - 1)
+	} else {
+		b.started.Add(1)
 	}
 	l.mu.Unlock()
 }
 
-// load is what one more would make of b: (in flight + 1) ÷ weight.
-func (b *Backend) load() float64 {
-	return float64(b.inFlight.Load()+1) / b.least.weight
-}
-
-// move puts b where its load belongs, looking from where it stood.
-func (l *leastConn) move(b *Backend) {
-	from, load := b.least.rung, b.load()
-	from.drop(b)
-	at := from
-	for at.load > load {
-		at = at.below
-	}
-	l.stand(b, load, at)
-	l.sweep(from)
-}
-
-// stand puts b on the rung of load, looking upward from at, which must not be
-// above it.
-func (l *leastConn) stand(b *Backend, load float64, at *rung) {
-	for at.above != nil && at.above.load <= load {
-		at = at.above
-	}
-	if at.load != load {
-		at = l.insert(at, load)
-	}
-	b.least.rung, b.least.place = at, len(at.members)
-	at.members = append(at.members, b)
-}
-
-// leave takes b off the ladder.
-func (l *leastConn) leave(b *Backend) {
-	r := b.least.rung
-	r.drop(b)
-	l.sweep(r)
-}
-
-// drop takes b off the rung; the last member fills its place.
-func (r *rung) drop(b *Backend) {
-	last := len(r.members) - 1
-	moved := r.members[last]
-	r.members[b.least.place] = moved
-	moved.least.place = b.least.place
-	r.members[last] = nil
-	r.members = r.members[:last]
-	b.least.rung = nil
-}
-
-// insert adds a rung for load just above at.
-func (l *leastConn) insert(at *rung, load float64) *rung {
-	r := l.spare
-	if r == nil {
-		r = &rung{}
+func (l *leastConn) release(b *Backend, _ *cell) {
+	l.mu.Lock()
+	if at := b.place.Load(); at > 0 {
+		l.nodes[at-1].inFlight--
+		l.move(at - 1)
 	} else {
-		l.spare = r.above
+		b.ended.Add(1)
 	}
-	r.load, r.below, r.above = load, at, at.above
-	if at.above != nil {
-		at.above.below = r
-	}
-	at.above = r
-	return r
+	l.mu.Unlock()
 }
 
-// sweep removes r if nobody stands on it.
-func (l *leastConn) sweep(r *rung) {
-	if len(r.members) > 0 {
-		return
+// settle takes over what of b was counted past the ladder.
+func (l *leastConn) settle(b *Backend) {
+	l.mu.Lock()
+	if at := b.place.Load(); at > 0 {
+		l.absorb(b, at-1)
+		l.move(at - 1)
 	}
-	r.below.above = r.above
-	if r.above != nil {
-		r.above.below = r.below
-	}
-	r.below, r.above = nil, l.spare
-	l.spare = r
+	l.mu.Unlock()
 }
 
-// any returns a random member that is not in tried, or nil.
-func (r *rung) any(tried []*Backend) *Backend {
+// absorb counts on node i what of b is in flight and counted elsewhere.
+func (l *leastConn) absorb(b *Backend, i uint32) {
+	started, ended := b.counted()
+	b.ended.Add(started - ended)
+	l.nodes[i].inFlight += int32(started - ended)
+}
+
+// load is what one more would make of n: (in flight + 1) ÷ weight.
+func (n *node) load() float64 {
+	load := float64(n.inFlight + 1)
+	if n.weight == 1 {
+		return load
+	}
+	return load / n.weight
+}
+
+// any is a random node of r whose backend is not in tried.
+func (l *leastConn) any(r *rung, tried []*Backend) (i uint32, ok bool) {
 	n := len(r.members)
-	if n == 1 && len(tried) == 0 {
-		return r.members[0]
+	at := 0
+	if n > 1 {
+		at = l.random(n)
 	}
-	at := int(rand.Uint32N(uint32(n)))
+	if len(tried) == 0 {
+		return r.members[at], true
+	}
 	for range n {
-		if b := r.members[at]; len(tried) == 0 || !slices.Contains(tried, b) {
-			return b
+		if i := r.members[at]; !slices.Contains(tried, l.owner[i]) {
+			return i, true
 		}
 		if at++; at == n {
 			at = 0
 		}
 	}
-	return nil
+	return 0, false
+}
+
+// random is uniform below n (SplitMix64, and Lemire's reduction).
+func (l *leastConn) random(n int) int {
+	l.seed += 0x9e3779b97f4a7c15
+	x, _ := bits.Mul64(mix(l.seed), uint64(n))
+	return int(x)
 }

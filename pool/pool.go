@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -27,12 +28,15 @@ type Pool struct {
 	view    atomic.Pointer[view]
 	latency average // of all backends, for policies that need a guess
 	ladder  *leastConn
+	cores   int // that pick at once, at the most
 	synced  chan struct{}
 	wake    chan struct{} // something became due earlier than Run thought
 
 	mu        sync.Mutex
 	cfg       *Config
 	backends  []*Backend  // sorted by address
+	tally     *tally      // has columns left, or nil
+	columns   uint32      // used of it
 	departed  []departure // within the guard's window, unannounced
 	ejections map[string]uint64
 	events    []Event
@@ -45,6 +49,7 @@ type Pool struct {
 func New(cfg Config) *Pool {
 	p := &Pool{
 		ladder:    newLeastConn(),
+		cores:     min(runtime.GOMAXPROCS(0), maxStripes),
 		cfg:       cfg.withDefaults(),
 		synced:    make(chan struct{}),
 		wake:      make(chan struct{}, 1),
@@ -59,6 +64,9 @@ func (p *Pool) Reconfigure(cfg Config) {
 	p.mu.Lock()
 	defer p.unlock()
 	p.cfg = cfg.withDefaults()
+	for _, b := range p.backends {
+		p.count(b)
+	}
 	if p.cfg.Health.Interval == 0 {
 		p.uncheck()
 	}
@@ -79,13 +87,11 @@ func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 		for _, b := range v.trials {
 			if !slices.Contains(tried, b) && b.trial.CompareAndSwap(false, true) {
 				v.picker.take(b)
-				b.requests.Add(1)
 				return Lease{pool: p, backend: b, trial: true}, nil
 			}
 		}
-		if b := v.picker.pick(key, tried); b != nil {
-			b.requests.Add(1)
-			return Lease{pool: p, backend: b}, nil
+		if b, c := v.picker.pick(key, tried); b != nil {
+			return Lease{pool: p, backend: b, cell: c}, nil
 		}
 		if p.view.Load() == v {
 			return Lease{}, p.none(v)
@@ -171,7 +177,8 @@ func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (changed boo
 // holder of the address had done.
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return d.backend.address == e.Address })
-	b := &Backend{address: e.Address, weight: weight(e)}
+	b := newBackend(e.Address, weight(e), p.ladder)
+	p.count(b)
 	b.endpoint = e
 	state, reason := Active, ""
 	if e.Draining {

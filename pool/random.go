@@ -23,9 +23,9 @@ func newWeightedRandom(ready []*Backend) *weightedRandom {
 	return w
 }
 
-func (w *weightedRandom) pick(_ uint64, tried []*Backend) *Backend {
+func (w *weightedRandom) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 	if len(w.ready) == 0 {
-		return nil
+		return nil, nil
 	}
 	b := w.draw()
 	for tries := 0; len(tried) > 0 && b != nil && slices.Contains(tried, b); tries++ {
@@ -38,7 +38,7 @@ func (w *weightedRandom) pick(_ uint64, tried []*Backend) *Backend {
 	if b != nil {
 		w.take(b)
 	}
-	return b
+	return b, nil
 }
 
 func (w *weightedRandom) draw() *Backend {

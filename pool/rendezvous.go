@@ -33,24 +33,24 @@ func newRendezvous(ready []*Backend) *rendezvous {
 	return r
 }
 
-func (r *rendezvous) pick(key uint64, tried []*Backend) *Backend {
+func (r *rendezvous) pick(key uint64, tried []*Backend) (*Backend, *cell) {
 	if len(tried) > 0 {
 		// The next best for this key, so that retries too have affinity.
 		b := r.highest(key, tried)
 		if b != nil {
 			r.take(b)
 		}
-		return b
+		return b, nil
 	}
 	b, ok := r.memory.Get(key)
 	if !ok {
 		if b = r.highest(key, nil); b == nil {
-			return nil
+			return nil, nil
 		}
 		r.memory.Add(key, b)
 	}
 	r.take(b)
-	return b
+	return b, nil
 }
 
 func (r *rendezvous) highest(key uint64, tried []*Backend) *Backend {

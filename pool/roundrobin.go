@@ -3,7 +3,6 @@ package pool
 import (
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 )
 
 // roundRobin is weighted, smooth and starts at random. It is a static stride
@@ -15,21 +14,18 @@ type roundRobin struct {
 	counting
 	ready   []*Backend
 	strides []uint64 // nil: all weights are equal
-	turn    atomic.Uint64
+	turns   *turns
 }
 
 const strideTop = 1<<16 - 1
 
 // newRoundRobin goes on where old, which may be nil, had got to.
-func newRoundRobin(old *roundRobin, ready []*Backend) *roundRobin {
-	r := &roundRobin{ready: ready, strides: strides(ready)}
+func newRoundRobin(old *roundRobin, ready []*Backend, cores int) *roundRobin {
 	if old != nil {
-		r.turn.Store(old.turn.Load())
-	} else {
-		// Many portsides start together; none should start with the same backend.
-		r.turn.Store(uint64(rand.Uint32()))
+		return &roundRobin{ready: ready, strides: strides(ready), turns: old.turns}
 	}
-	return r
+	// Many portsides start together; none should start with the same backend.
+	return &roundRobin{ready: ready, strides: strides(ready), turns: newTurns(uint64(rand.Uint32()), cores)}
 }
 
 // strides scales weights so that the greatest becomes strideTop.
@@ -51,29 +47,36 @@ func strides(ready []*Backend) []uint64 {
 	return s
 }
 
-func (r *roundRobin) pick(_ uint64, tried []*Backend) *Backend {
-	n := uint64(len(r.ready))
-	if n == 0 {
-		return nil
+func (r *roundRobin) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
+	if len(r.ready) == 0 {
+		return nil, nil
 	}
+	s := r.turns.near()
+	b := r.next(s, tried)
+	var c *cell
+	if b != nil {
+		c = b.start(s.core)
+	}
+	r.turns.leave(s)
+	return b, c
+}
+
+// next is whose turn it is of those not in tried.
+func (r *roundRobin) next(s *stripe, tried []*Backend) *Backend {
+	n := uint64(len(r.ready))
 	// Everyone of full weight is seen within a round; the bound is for the rare
 	// caller who has tried those, not for the usual one.
 	for range 2*n + 2 {
-		turn := r.turn.Add(1)
+		turn := r.turns.take(s, n)
 		i := turn % n
 		if r.strides != nil && !takesTurn(r.strides[i], turn/n, i) {
 			continue
 		}
 		if b := r.ready[i]; len(tried) == 0 || !slices.Contains(tried, b) {
-			r.take(b)
 			return b
 		}
 	}
-	b := firstUntried(r.ready, tried)
-	if b != nil {
-		r.take(b)
-	}
-	return b
+	return firstUntried(r.ready, tried)
 }
 
 // takesTurn reports whether the i-th backend, of this stride, is chosen in this

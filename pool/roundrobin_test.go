@@ -7,12 +7,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// turns picks n times and counts who was chosen.
-func turns(p picker, n int) map[*Backend]int {
+// rounds picks n times and counts who was chosen.
+func rounds(p picker, n int) map[*Backend]int {
 	got := map[*Backend]int{}
 	for range n {
-		b := p.pick(0, nil)
-		p.release(b)
+		b, c := p.pick(0, nil)
+		p.release(b, c)
 		got[b]++
 	}
 	return got
@@ -20,7 +20,7 @@ func turns(p picker, n int) map[*Backend]int {
 
 func weighted(ws []float64) (ready []*Backend, top, sum float64) {
 	for i, w := range ws {
-		ready = append(ready, &Backend{address: modelAddress(i), weight: w})
+		ready = append(ready, newBackend(modelAddress(i), w, nil))
 		top, sum = max(top, w), sum+w
 	}
 	return ready, top, sum
@@ -29,13 +29,13 @@ func weighted(ws []float64) (ready []*Backend, top, sum float64) {
 func TestRoundRobinIsExactOverAWholeCycle(t *testing.T) {
 	for _, ws := range [][]float64{{1, 1, 1}, {5, 1}, {3, 1, 0.2}, {15, 1, 5, 5}} {
 		ready, top, _ := weighted(ws)
-		r := newRoundRobin(nil, ready) // starts anywhere
+		r := newRoundRobin(nil, ready, 1) // starts anywhere
 		want, cycle := make([]int, len(ws)), 0
 		for i, w := range ws {
 			want[i] = int(math.Round(strideTop * w / top))
 			cycle += want[i]
 		}
-		got := turns(r, cycle)
+		got := rounds(r, cycle)
 		for i, b := range ready {
 			if got[b] != want[i] {
 				t.Errorf("of weights %v the one of %v got %d of a cycle of %d, want exactly %d", ws, ws[i], got[b], cycle, want[i])
@@ -49,7 +49,7 @@ func TestRoundRobinIsNeverFarFromTheShare(t *testing.T) {
 		ws := rapid.SliceOfN(rapid.SampledFrom([]float64{1, 2, 3, 5, 15, 0.2}), 1, 12).Draw(r, "weights")
 		n := rapid.IntRange(1, 5000).Draw(r, "picks")
 		ready, _, sum := weighted(ws)
-		got := turns(newRoundRobin(nil, ready), n)
+		got := rounds(newRoundRobin(nil, ready, 1), n)
 		for i, b := range ready {
 			// A partial round at each end, and one's own rounding.
 			if share := float64(n) * ws[i] / sum; math.Abs(float64(got[b])-share) > 3 {

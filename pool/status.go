@@ -52,6 +52,7 @@ func (p *Pool) Status() Status {
 }
 
 func (b *Backend) status() BackendStatus {
+	leases, inFlight := b.work()
 	s := BackendStatus{
 		Address:  b.address,
 		Keys:     b.endpoint.Keys,
@@ -61,8 +62,8 @@ func (b *Backend) status() BackendStatus {
 		Weight:   b.weight,
 		Zone:     b.endpoint.Zone,
 		Version:  b.endpoint.Version,
-		InFlight: b.inFlight.Load(),
-		Requests: b.requests.Load(),
+		InFlight: inFlight,
+		Requests: uint64(leases),
 		Failures: b.failures.Load(),
 		Latency:  time.Duration(b.latency.seconds() * float64(time.Second)),
 	}

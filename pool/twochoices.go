@@ -17,7 +17,7 @@ type twoChoices struct {
 	mean    *average  // of the pool: what is assumed of the unseen
 }
 
-func (t *twoChoices) pick(_ uint64, tried []*Backend) *Backend {
+func (t *twoChoices) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 	b := t.choose()
 	if len(tried) > 0 {
 		for tries := 0; b != nil && slices.Contains(tried, b); tries++ {
@@ -31,7 +31,7 @@ func (t *twoChoices) pick(_ uint64, tried []*Backend) *Backend {
 	if b != nil {
 		t.take(b)
 	}
-	return b
+	return b, nil
 }
 
 func (t *twoChoices) choose() *Backend {
@@ -67,6 +67,7 @@ func (t *twoChoices) cost(i uint32, now int64) float64 {
 	if latency == 0 {
 		latency = t.mean.seconds()
 	}
+	started, ended := b.counted()
 	// Before anything was measured in-flight alone decides.
-	return max(latency, 1e-6) * float64(b.inFlight.Load()+1) / t.weights[i]
+	return max(latency, 1e-6) * float64(started-ended+1) / t.weights[i]
 }

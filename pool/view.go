@@ -19,13 +19,15 @@ type view struct {
 // picker is a policy. It chooses among the backends it was made for, and counts
 // what it chose, in one step.
 type picker interface {
-	// pick chooses a backend not in tried and counts it; nil if there is none.
-	// Backends equal under the policy may be told apart by key.
-	pick(key uint64, tried []*Backend) *Backend
+	// pick chooses a backend not in tried and counts it, in the cell if it says
+	// one; nil if there is none. Backends equal under the policy may be told
+	// apart by key.
+	pick(key uint64, tried []*Backend) (*Backend, *cell)
 	// take counts one more on b, which need not be among the chosen-from.
 	take(b *Backend)
-	// release counts one less on b.
-	release(b *Backend)
+	// release counts one less on b. The cell is the one that pick said, which may
+	// have been another picker's.
+	release(b *Backend, c *cell)
 }
 
 // newPicker makes cfg's policy for ready; old is the one it replaces, or nil.
@@ -34,7 +36,7 @@ func (p *Pool) newPicker(old picker, ready []*Backend) picker {
 	case LeastConn:
 		// The count of each backend and its place in the order change under one
 		// lock, so this picker lives as long as the pool and is told of the new set.
-		p.ladder.set(ready)
+		p.ladder.set(ready, weights(ready))
 		return p.ladder
 	case EWMA:
 		return &twoChoices{ready: ready, weights: weights(ready), mean: &p.latency}
@@ -44,7 +46,7 @@ func (p *Pool) newPicker(old picker, ready []*Backend) picker {
 		return newRendezvous(ready)
 	default:
 		rr, _ := old.(*roundRobin)
-		return newRoundRobin(rr, ready)
+		return newRoundRobin(rr, ready, p.cores)
 	}
 }
 
@@ -81,7 +83,7 @@ func (p *Pool) publish() {
 	p.view.Store(v)
 	if old == p.ladder && v.picker != old {
 		// Only now: who still holds the old view would find nobody.
-		p.ladder.set(nil)
+		p.ladder.set(nil, nil)
 	}
 }
 
@@ -124,5 +126,24 @@ func firstUntried(ready, tried []*Backend) *Backend {
 // counting is the take and release of policies that need no order.
 type counting struct{}
 
-func (counting) take(b *Backend)    { b.inFlight.Add(1) }
-func (counting) release(b *Backend) { b.inFlight.Add(-1) }
+func (counting) take(b *Backend) {
+	b.started.Add(1)
+	b.settle()
+}
+
+func (counting) release(b *Backend, c *cell) {
+	if c != nil {
+		c.done.Add(1)
+	} else {
+		b.ended.Add(1)
+	}
+	b.settle()
+}
+
+// settle tells the ladder of what was counted past it, by one who still holds the
+// view from before least_conn.
+func (b *Backend) settle() {
+	if b.place.Load() > 0 {
+		b.ladder.settle(b)
+	}
+}
