@@ -48,11 +48,14 @@ type record struct {
 	endpoint  discovery.Endpoint
 	weight    float64
 	state     State
-	drained   bool // by hand
-	kept      bool // fails, but too many others are out
-	doubted   bool // gone from the registry in a mass: what is not out is suspect
-	unhealthy bool // set aside by health checks, which alone bring it back
-	probing   bool // a probe is under way
+	drained   bool     // by hand
+	kept      bool     // fails, but too many others are out
+	doubted   bool     // gone from the registry in a mass: what is not out is suspect
+	unhealthy bool     // set aside by health checks, which alone bring it back
+	probing   bool     // a probe is under way
+	watched   bool     // among pool.restless
+	touched   bool     // among turnout.touched
+	counted   standing // by turnout
 
 	reason  string
 	since   time.Time
@@ -86,12 +89,12 @@ func (b *Backend) work() (leases, inFlight int64) {
 		n := &b.ladder.nodes[at-1]
 		leases, inFlight = n.leases, int64(n.inFlight)
 	}
-	started, ended := b.counted()
+	started, ended := b.elsewhere()
 	return leases + started, inFlight + started - ended
 }
 
-// counted is the work that is not counted on the ladder.
-func (b *Backend) counted() (started, ended int64) {
+// elsewhere is the work that is not counted on the ladder.
+func (b *Backend) elsewhere() (started, ended int64) {
 	ended = b.ended.Load() // before started: what has ended had started
 	t := b.tally.Load()
 	if t != nil {

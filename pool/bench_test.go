@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,5 +133,22 @@ func BenchmarkUpdateArrival(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		p.Update(es[:10_000+i%2])
+	}
+}
+
+// BenchmarkUpdateMiddle is the same in the middle, in a new list each time, as a
+// source hands it over.
+func BenchmarkUpdateMiddle(b *testing.B) {
+	for _, balance := range []Balance{RoundRobin, LeastConn, Hash} {
+		b.Run(string(balance), func(b *testing.B) {
+			p := New(Config{Balance: balance, Guard: Guard{Off: true}})
+			all := endpoints(10_001)
+			lists := [][]discovery.Endpoint{all, slices.Delete(slices.Clone(all), 5000, 5001)}
+			p.Update(all)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				p.Update(lists[(i+1)%2])
+			}
+		})
 	}
 }

@@ -65,6 +65,7 @@ func (p *Pool) keep(b *Backend, reason string) {
 	b.reason = reason + "; kept, too many are out"
 	if !b.kept {
 		b.kept = true
+		p.turnout.touch(b)
 		p.publish()
 	}
 }
@@ -93,6 +94,7 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 		p.moved(b, b.home(), "trial succeeded", time.Now())
 	case b.kept:
 		b.kept, b.reason = false, ""
+		p.turnout.touch(b)
 	default:
 		return
 	}

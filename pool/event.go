@@ -23,6 +23,8 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 	b.state, b.reason, b.since = to, reason, now
 	b.left.Store(to == Gone)
 	b.kept, b.unhealthy = false, false
+	p.turnout.touch(b)
+	p.watch(b)
 	if p.cfg.OnEvent != nil {
 		p.events = append(p.events, Event{Time: now, Backend: b, From: from, To: to, Reason: reason})
 	}

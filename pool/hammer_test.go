@@ -87,6 +87,9 @@ func hammer(t *testing.T, change func(p *Pool, i int)) {
 		}
 		return true
 	})
+	if err := p.fault(); err != nil {
+		t.Error(err)
+	}
 	p.Reconfigure(Config{Balance: LeastConn})
 	v := p.view.Load()
 	if err := v.picker.(*leastConn).fault(v.ready); err != nil {

@@ -25,7 +25,7 @@ func (l *leastConn) fault(ready []*Backend) error {
 		}
 		for i, m := range r.members {
 			n, b := &l.nodes[m], l.owner[m]
-			started, ended := b.counted()
+			started, ended := b.elsewhere()
 			switch {
 			case !wanted[b]:
 				return fmt.Errorf("%s stands on the ladder twice, or is not ready", b.address)
@@ -86,4 +86,41 @@ func TestLadderStaysInOrder(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTheLadderHearsOfWorkCountedPastIt lets one who still holds the view from
+// before least_conn pick and release after it.
+func TestTheLadderHearsOfWorkCountedPastIt(t *testing.T) {
+	for _, balance := range []Balance{RoundRobin, EWMA, Random, Hash} {
+		p := New(Config{Balance: balance})
+		p.Update(endpoints(3))
+		early := must(t, p)
+		old := p.view.Load().picker
+		p.Reconfigure(Config{Balance: LeastConn})
+		check := func(when string) {
+			t.Helper()
+			v := p.view.Load()
+			if err := v.picker.(*leastConn).fault(v.ready); err != nil {
+				t.Fatalf("%s, then least_conn, %s: %v", balance, when, err)
+			}
+		}
+		check("at once")
+		late, c := old.pick(1, nil)
+		check("after a late pick")
+		old.take(late)
+		check("after a late trial")
+		if n := late.InFlight(); n < 2 {
+			t.Fatalf("%s, then least_conn: %d in flight after two late picks", balance, n)
+		}
+		old.release(late, c)
+		old.release(late, nil)
+		check("after late releases")
+		early.Release()
+		check("after the release of early work")
+		for _, b := range p.Status().Backends {
+			if b.InFlight != 0 {
+				t.Fatalf("%s, then least_conn: %s has %d in flight at the end", balance, b.Address, b.InFlight)
+			}
+		}
+	}
 }

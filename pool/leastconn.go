@@ -106,7 +106,7 @@ func (l *leastConn) settle(b *Backend) {
 
 // absorb counts on node i what of b is in flight and counted elsewhere.
 func (l *leastConn) absorb(b *Backend, i uint32) {
-	started, ended := b.counted()
+	started, ended := b.elsewhere()
 	b.ended.Add(started - ended)
 	l.nodes[i].inFlight += int32(started - ended)
 }

@@ -266,6 +266,9 @@ func (m *model) check(r *rapid.T) {
 			r.Fatalf("%s has %d in flight, want %d: as many as leases are held", b.address, b.InFlight(), held[b])
 		}
 	}
+	if err := m.fault(); err != nil {
+		r.Fatal(err)
+	}
 	v := m.view.Load()
 	if len(v.ready) == 0 && len(m.backends) > m.count(Draining) {
 		r.Fatal("nobody is ready though not all are draining: ejection emptied the pool")

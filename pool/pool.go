@@ -4,7 +4,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +34,9 @@ type Pool struct {
 	mu        sync.Mutex
 	cfg       *Config
 	backends  []*Backend  // sorted by address
+	listed    listing     // what discovery said last
+	turnout   turnout     // those to choose among
+	restless  []*Backend  // ejected or doubted, and some that no longer are
 	tally     *tally      // has columns left, or nil
 	columns   uint32      // used of it
 	departed  []departure // within the guard's window, unannounced
@@ -124,9 +126,6 @@ func (p *Pool) FailingOpen() bool { return p.view.Load().failOpen }
 // Update makes endpoints, the whole truth of discovery, the pool's own. What is
 // equal keeps its counts, its health and its connections.
 func (p *Pool) Update(endpoints []discovery.Endpoint) {
-	if !slices.IsSortedFunc(endpoints, byAddress) {
-		endpoints = slices.SortedFunc(slices.Values(endpoints), byAddress)
-	}
 	p.mu.Lock()
 	defer p.unlock()
 	now := time.Now()
@@ -143,19 +142,28 @@ func (p *Pool) Update(endpoints []discovery.Endpoint) {
 	}
 }
 
-func byAddress(a, b discovery.Endpoint) int { return strings.Compare(a.Address, b.Address) }
-
-// match walks the old and the new set side by side, both in order of address.
-// It reports whether a new view is needed.
+// match brings the backends in line with endpoints. It reports whether a new view
+// is needed.
 func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (changed bool) {
-	old := p.backends
-	var gone []*Backend
-	next := make([]*Backend, 0, len(endpoints))
+	aligned := len(p.backends) == len(p.listed) // backend by backend: nobody is doubted
+	was, is, from := p.listed.update(endpoints)
+	if !aligned {
+		was, is, from = len(p.backends), p.listed, 0
+	}
+	if was == 0 && len(is) == 0 {
+		return false
+	}
+	next, gone, changed := p.merge(p.backends[from:from+was], is, now)
+	p.backends = slices.Replace(p.backends, from, from+was, next...)
+	return p.depart(gone, now) || changed
+}
+
+// merge walks some backends and what is now said in their place side by side,
+// both in order of address.
+func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Time) (next, gone []*Backend, changed bool) {
+	next = make([]*Backend, 0, len(endpoints))
 	i := 0
-	for k, e := range endpoints {
-		if k > 0 && e.Address == endpoints[k-1].Address {
-			continue
-		}
+	for _, e := range endpoints {
 		for ; i < len(old) && old[i].address < e.Address; i++ {
 			gone = append(gone, old[i])
 		}
@@ -168,9 +176,7 @@ func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (changed boo
 		changed = true
 		next = append(next, p.join(e, now))
 	}
-	gone = append(gone, old[i:]...)
-	p.backends = next
-	return p.depart(gone, now) || changed
+	return next, append(gone, old[i:]...), changed
 }
 
 // join makes the backend of a new address: a clean record, whatever a former
@@ -202,6 +208,7 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	b.endpoint, b.doubted = e, false
 	if w := weight(e); w != b.weight {
 		b.weight, changed = w, true
+		p.turnout.touch(b)
 	}
 	switch {
 	case e.Draining && b.state != Draining:
@@ -258,7 +265,7 @@ func (p *Pool) Undrain(address string) error {
 
 // find returns the backend at address, or nil. The caller holds p.mu.
 func (p *Pool) find(address string) *Backend {
-	i, ok := slices.BinarySearchFunc(p.backends, address, func(b *Backend, a string) int { return strings.Compare(b.address, a) })
+	i, ok := place(p.backends, address)
 	if !ok {
 		return nil
 	}

@@ -13,11 +13,11 @@ type weightedRandom struct {
 	upTo  []float64 // sum of the weights up to and with each
 }
 
-func newWeightedRandom(ready []*Backend) *weightedRandom {
+func newWeightedRandom(ready []*Backend, weights []float64) *weightedRandom {
 	w := &weightedRandom{ready: ready, upTo: make([]float64, len(ready))}
 	sum := 0.0
-	for i, b := range ready {
-		sum += b.weight
+	for i, weight := range weights {
+		sum += weight
 		w.upTo[i] = sum
 	}
 	return w

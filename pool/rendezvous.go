@@ -24,9 +24,22 @@ type rendezvous struct {
 // computed again, some 5 ns a backend.
 const affinities = 4096
 
-func newRendezvous(ready []*Backend) *rendezvous {
-	r := &rendezvous{ready: ready, weights: weights(ready), seeds: make([]uint64, len(ready))}
+// newRendezvous takes over from old, which may be nil, the seeds it can.
+func newRendezvous(old *rendezvous, ready []*Backend, weights []float64) *rendezvous {
+	if old == nil {
+		old = &rendezvous{}
+	}
+	r := &rendezvous{ready: ready, weights: weights, seeds: make([]uint64, len(ready))}
+	k := 0 // of old; both are in order of address
 	for i, b := range ready {
+		for k < len(old.ready) && old.ready[k] != b && old.ready[k].address <= b.address {
+			k++
+		}
+		if k < len(old.ready) && old.ready[k] == b {
+			r.seeds[i] = old.seeds[k]
+			k++
+			continue
+		}
 		r.seeds[i] = xxhash.Sum64String(b.address)
 	}
 	r.memory, _ = lru.New[uint64, *Backend](affinities) // errs only for a size < 1

@@ -20,29 +20,34 @@ type roundRobin struct {
 const strideTop = 1<<16 - 1
 
 // newRoundRobin goes on where old, which may be nil, had got to.
-func newRoundRobin(old *roundRobin, ready []*Backend, cores int) *roundRobin {
+func newRoundRobin(old *roundRobin, ready []*Backend, weights []float64, cores int) *roundRobin {
 	if old != nil {
-		return &roundRobin{ready: ready, strides: strides(ready), turns: old.turns}
+		return &roundRobin{ready: ready, strides: strides(weights), turns: old.turns}
 	}
 	// Many portsides start together; none should start with the same backend.
-	return &roundRobin{ready: ready, strides: strides(ready), turns: newTurns(uint64(rand.Uint32()), cores)}
+	return &roundRobin{ready: ready, strides: strides(weights), turns: newTurns(uint64(rand.Uint32()), cores)}
 }
 
 // strides scales weights so that the greatest becomes strideTop.
-func strides(ready []*Backend) []uint64 {
-	if len(ready) == 0 {
+func strides(weights []float64) []uint64 {
+	if len(weights) == 0 {
 		return nil
 	}
-	top, low := ready[0].weight, ready[0].weight
-	for _, b := range ready {
-		top, low = max(top, b.weight), min(low, b.weight)
+	top, low := weights[0], weights[0]
+	for _, w := range weights {
+		if w > top {
+			top = w
+		}
+		if w < low {
+			low = w
+		}
 	}
 	if top == low {
 		return nil
 	}
-	s := make([]uint64, len(ready))
-	for i, b := range ready {
-		s[i] = max(uint64(b.weight/top*strideTop+0.5), 1)
+	s := make([]uint64, len(weights))
+	for i, w := range weights {
+		s[i] = max(uint64(w/top*strideTop+0.5), 1)
 	}
 	return s
 }

@@ -29,7 +29,7 @@ func weighted(ws []float64) (ready []*Backend, top, sum float64) {
 func TestRoundRobinIsExactOverAWholeCycle(t *testing.T) {
 	for _, ws := range [][]float64{{1, 1, 1}, {5, 1}, {3, 1, 0.2}, {15, 1, 5, 5}} {
 		ready, top, _ := weighted(ws)
-		r := newRoundRobin(nil, ready, 1) // starts anywhere
+		r := newRoundRobin(nil, ready, weights(ready), 1) // starts anywhere
 		want, cycle := make([]int, len(ws)), 0
 		for i, w := range ws {
 			want[i] = int(math.Round(strideTop * w / top))
@@ -49,7 +49,7 @@ func TestRoundRobinIsNeverFarFromTheShare(t *testing.T) {
 		ws := rapid.SliceOfN(rapid.SampledFrom([]float64{1, 2, 3, 5, 15, 0.2}), 1, 12).Draw(r, "weights")
 		n := rapid.IntRange(1, 5000).Draw(r, "picks")
 		ready, _, sum := weighted(ws)
-		got := rounds(newRoundRobin(nil, ready, 1), n)
+		got := rounds(newRoundRobin(nil, ready, weights(ready), 1), n)
 		for i, b := range ready {
 			// A partial round at each end, and one's own rounding.
 			if share := float64(n) * ws[i] / sum; math.Abs(float64(got[b])-share) > 3 {

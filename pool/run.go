@@ -59,7 +59,11 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 	soon := func(t time.Time) { next = min(next, t.Sub(now)) }
 	trials := 0
 	var expired []*Backend
-	for _, b := range p.backends {
+	among := p.troubled()
+	if p.cfg.Health.Interval > 0 {
+		among = p.backends
+	}
+	for _, b := range among {
 		if b.doubted {
 			if !b.expires.After(now) {
 				expired = append(expired, b)

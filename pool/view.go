@@ -8,7 +8,8 @@ import (
 // view is what readers see: immutable, published whole behind one pointer.
 type view struct {
 	cfg      *Config
-	ready    []*Backend // may be chosen
+	ready    []*Backend // may be chosen, in order of address
+	weights  []float64  // of ready
 	trials   []*Backend // ejected, their time is up
 	picker   picker     // chooses among ready
 	in, out  int        // in rotation, and ejected
@@ -30,58 +31,55 @@ type picker interface {
 	release(b *Backend, c *cell)
 }
 
-// newPicker makes cfg's policy for ready; old is the one it replaces, or nil.
-func (p *Pool) newPicker(old picker, ready []*Backend) picker {
+// newPicker makes cfg's policy for v; old is the one it replaces, or nil.
+func (p *Pool) newPicker(old picker, v *view) picker {
 	switch p.cfg.Balance {
 	case LeastConn:
 		// The count of each backend and its place in the order change under one
 		// lock, so this picker lives as long as the pool and is told of the new set.
-		p.ladder.set(ready, weights(ready))
+		p.ladder.set(v.ready, v.weights)
 		return p.ladder
 	case EWMA:
-		return &twoChoices{ready: ready, weights: weights(ready), mean: &p.latency}
+		return &twoChoices{ready: v.ready, weights: v.weights, mean: &p.latency}
 	case Random:
-		return newWeightedRandom(ready)
+		return newWeightedRandom(v.ready, v.weights)
 	case Hash:
-		return newRendezvous(ready)
+		rv, _ := old.(*rendezvous)
+		return newRendezvous(rv, v.ready, v.weights)
 	default:
 		rr, _ := old.(*roundRobin)
-		return newRoundRobin(rr, ready, p.cores)
+		return newRoundRobin(rr, v.ready, v.weights, p.cores)
 	}
 }
 
-// publish rebuilds the view from the backends. The caller holds p.mu.
+// publish makes a view of what has changed since the last. The caller holds p.mu.
 func (p *Pool) publish() {
-	v := &view{cfg: p.cfg, ready: make([]*Backend, 0, len(p.backends))}
+	t := &p.turnout
+	t.recount()
+	v := &view{cfg: p.cfg, ready: t.ready, weights: t.weights, in: len(t.ready), out: t.n[setAside], kept: t.n[keptOn]}
 	now := time.Now()
-	for _, b := range p.backends {
-		switch b.state {
-		case Active, Suspect:
-			v.in++
-			v.ready = append(v.ready, b)
-			if b.kept {
-				v.kept++
-			}
-		case Ejected:
-			v.out++
-			if !b.unhealthy && !b.until.After(now) {
-				v.trials = append(v.trials, b)
-			}
+	for _, b := range p.troubled() {
+		if b.state == Ejected && !b.unhealthy && !b.until.After(now) {
+			v.trials = append(v.trials, b)
 		}
 	}
 	if len(v.ready) == 0 {
 		// The good ones left while these were out. Ejection never empties a pool.
 		v.ready = leastBad(p.backends)
+		v.weights = weights(v.ready)
 		v.kept = len(v.ready)
 	}
 	v.failOpen = v.kept > 0 && v.kept == len(v.ready)
-	var old picker
-	if prev := p.view.Load(); prev != nil {
-		old = prev.picker
+	old := p.view.Load()
+	if old == nil {
+		old = &view{cfg: &Config{}}
 	}
-	v.picker = p.newPicker(old, v.ready)
+	v.picker = old.picker
+	if v.cfg.Balance != old.cfg.Balance || !one(v.ready, old.ready) || !one(v.weights, old.weights) {
+		v.picker = p.newPicker(old.picker, v)
+	}
 	p.view.Store(v)
-	if old == p.ladder && v.picker != old {
+	if old.picker == p.ladder && v.picker != p.ladder {
 		// Only now: who still holds the old view would find nobody.
 		p.ladder.set(nil, nil)
 	}
@@ -103,8 +101,7 @@ func leastBad(backends []*Backend) (least []*Backend) {
 	return least
 }
 
-// weights are those of ready now. Pickers keep them, because a backend's own may
-// change while they pick. The caller holds p.mu.
+// weights are those of ready now. The caller holds p.mu.
 func weights(ready []*Backend) []float64 {
 	ws := make([]float64, len(ready))
 	for i, b := range ready {

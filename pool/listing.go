@@ -1,0 +1,84 @@
+package pool
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"portside/discovery"
+)
+
+// listing is what discovery said last, strictly in order of address. It is a copy:
+// to compare with it costs no look at a backend, and whoever handed a list over
+// may do with it as he likes.
+type listing []discovery.Endpoint
+
+func byAddress(a, b discovery.Endpoint) int { return strings.Compare(a.Address, b.Address) }
+
+// update makes l what endpoints says. From place from on, was entries differed and
+// is, which l owns, now stands for them.
+func (l *listing) update(endpoints []discovery.Endpoint) (was int, is []discovery.Endpoint, from int) {
+	from, last, ok := l.differ(endpoints)
+	if !ok {
+		endpoints = slices.SortedStableFunc(slices.Values(endpoints), byAddress)
+		endpoints = slices.CompactFunc(endpoints, func(a, b discovery.Endpoint) bool { return a.Address == b.Address })
+		from, last, _ = l.differ(endpoints)
+	}
+	was = len(*l) - from - last
+	end := len(endpoints) - last
+	*l = slices.Replace(*l, from, from+was, endpoints[from:end]...)
+	return was, (*l)[from:end], from
+}
+
+// differ is how many at the start and how many at the end of endpoints are as in
+// l, and whether all are strictly in order.
+func (l listing) differ(endpoints []discovery.Endpoint) (first, last int, ordered bool) {
+	n := min(len(l), len(endpoints))
+	for first < n && same(&l[first], &endpoints[first]) {
+		first++
+	}
+	old, is := l[first:], endpoints[first:]
+	n -= first
+	for last < n && same(&old[len(old)-1-last], &is[len(is)-1-last]) {
+		last++
+	}
+	// What is as in l is in order; the rest, and where they meet, need a look.
+	for i := max(first, 1); i < len(endpoints) && i <= len(endpoints)-last; i++ {
+		if endpoints[i-1].Address >= endpoints[i].Address {
+			return 0, 0, false
+		}
+	}
+	return first, last, true
+}
+
+// same reports whether b says what a says. Most often b is a copy of a, which is
+// seen without a look at what they point to; a becomes one if it was not.
+func same(a, b *discovery.Endpoint) bool {
+	if oneString(a.Address, b.Address) && a.Weight == b.Weight && oneString(a.Zone, b.Zone) &&
+		oneString(a.Version, b.Version) && a.Draining == b.Draining &&
+		one(a.Keys, b.Keys) && oneMap(a.Metadata, b.Metadata) {
+		return true
+	}
+	if !a.Equal(*b) {
+		return false
+	}
+	*a = *b
+	return true
+}
+
+// one reports whether a and b are one and the same slice.
+func one[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+func oneString(a, b string) bool {
+	return len(a) == len(b) && unsafe.StringData(a) == unsafe.StringData(b)
+}
+
+func oneMap(a, b map[string]string) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return reflect.ValueOf(a).UnsafePointer() == reflect.ValueOf(b).UnsafePointer()
+}
