@@ -59,7 +59,7 @@ func (s *httpSession) finish() {
 // acquire leases a backend that was not tried; while no list is in, it waits.
 func (s *httpSession) acquire() (pool.Lease, error) {
 	x := s.x
-	key := clientKey(s.client.TCPConn)
+	key := clientKey(s.client.Stream)
 	lease, err := s.h.pool.Acquire(key, x.tried[:x.nTry])
 	if err == nil || !errors.Is(err, pool.ErrSyncing) {
 		return lease, err

@@ -10,51 +10,29 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/socket"
 )
 
 // keepAlive finds a peer that is gone, in about half a minute, where no traffic
 // would: 15 s of silence, then three probes 5 s apart.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// dialed is what came of connecting.
-type dialed struct {
-	conn    *net.TCPConn
-	outcome pool.Outcome
-	err     error
-}
+// userTimeout is how long sent bytes may stay unacknowledged: without it a peer
+// that lost its power while we were sending is noticed after some 15 minutes.
+const userTimeout = 30 * time.Second
 
-// dial connects to b and says what that taught about it. It does so on another
-// goroutine: connecting needs a deep stack, which would stay with a connection
-// that goes on to idle for hours.
-func dial(ctx context.Context, b *pool.Backend, timeout time.Duration) (*net.TCPConn, pool.Outcome, error) {
-	done := make(chan dialed, 1)
-	go func() {
-		var d dialed
-		d.conn, d.outcome, d.err = connect(ctx, b, timeout)
-		done <- d
-	}()
-	d := <-done
-	return d.conn, d.outcome, d.err
-}
-
-func connect(ctx context.Context, b *pool.Backend, timeout time.Duration) (*net.TCPConn, pool.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	d := net.Dialer{KeepAliveConfig: keepAlive, Control: setUserTimeout}
-	if host, _, err := net.SplitHostPort(b.Address()); err == nil && loopback(host) {
-		// The kernel itself sees a local peer end; five options less to set.
-		d = net.Dialer{KeepAlive: -1}
+// dial connects to b and says what that taught about it.
+func dial(ctx context.Context, b *pool.Backend, timeout time.Duration) (socket.Stream, pool.Outcome, error) {
+	d := socket.Dialer{Timeout: timeout}
+	if host, _, err := net.SplitHostPort(b.Address()); err != nil || !loopback(host) {
+		// Of a local peer the kernel itself sees the end; five options less to set.
+		d.KeepAlive, d.UserTimeout = keepAlive, userTimeout
 	}
-	// MPTCP would cost a wider socket for nothing a sidecar's path can use.
-	d.SetMultipathTCP(false)
-	// Not DialTCP: it binds a local port first, even to an empty local address,
-	// and of those there are 28,232 for all connections together, not for each
-	// backend (ip(7), IP_BIND_ADDRESS_NO_PORT).
-	conn, err := d.DialContext(ctx, "tcp", b.Address())
+	conn, err := d.Dial(ctx, b.Address())
 	if err != nil {
 		return nil, dialOutcome(err), err
 	}
-	return conn.(*net.TCPConn), pool.Unknown, nil
+	return conn, pool.Unknown, nil
 }
 
 // dialOutcome tells a backend's fault from our own: out of descriptors or ports,

@@ -4,12 +4,14 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"portside/proxy/socket"
 )
 
 // link is the TCP connection under a trunk. It watches for the backend's greeting,
 // a SETTINGS frame, which must come first (RFC 9113 3.4), and counts what is sent.
 type link struct {
-	*net.TCPConn
+	socket.Stream
 	sent   *atomic.Int64
 	closed atomic.Bool
 
@@ -28,8 +30,8 @@ const (
 	typeSettings = 4 // RFC 9113 6.5
 )
 
-func newLink(c *net.TCPConn, sent *atomic.Int64) *link {
-	return &link{TCPConn: c, sent: sent, greeted: make(chan struct{})}
+func newLink(c socket.Stream, sent *atomic.Int64) *link {
+	return &link{Stream: c, sent: sent, greeted: make(chan struct{})}
 }
 
 // Read reads. Whoever comes back for more has taken in what there was: then the
@@ -38,7 +40,7 @@ func (l *link) Read(p []byte) (int, error) {
 	if !l.over && l.got >= frameHead && l.got >= frameHead+l.length() {
 		l.settle(nil)
 	}
-	n, err := l.TCPConn.Read(p)
+	n, err := l.Stream.Read(p)
 	if l.over {
 		return n, err
 	}
@@ -71,14 +73,14 @@ func (l *link) greet(refusal error) {
 }
 
 func (l *link) Write(p []byte) (int, error) {
-	n, err := l.TCPConn.Write(p)
+	n, err := l.Stream.Write(p)
 	l.sent.Add(int64(n))
 	return n, err
 }
 
 func (l *link) Close() error {
 	l.closed.Store(true)
-	err := l.TCPConn.Close()
+	err := l.Stream.Close()
 	l.greet(net.ErrClosed)
 	return err
 }

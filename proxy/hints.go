@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"log/slog"
-	"net"
 	"sync/atomic"
 
 	"portside/proxy/socket"
@@ -38,7 +37,7 @@ const hinted = 64
 
 // hint looks whether a TCP service's client speaks HTTP, as far as its first
 // bytes are there already. It takes none of them.
-func (t *TCP) hint(client *net.TCPConn) {
+func (t *TCP) hint(client socket.Stream) {
 	if t.stats.Connections.Load() > hinted || t.hints.said[hintHTTP].Load() {
 		return
 	}

@@ -3,16 +3,17 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"syscall"
 	"time"
+
+	"portside/proxy/socket"
 )
 
 // peek waits until c has a byte to read, has ended, or wait is over, and takes
 // nothing from it. Nil: there is a byte. [os.ErrDeadlineExceeded]: nothing yet.
 // io.EOF or another error: c has ended. With no wait it does not block.
-func peek(c *net.TCPConn, wait time.Duration) error {
+func peek(c socket.Stream, wait time.Duration) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"portside/pool"
 	"portside/proxy/relay"
+	"portside/proxy/socket"
 )
 
 // TCP joins each client's connection to one of a backend's.
@@ -39,12 +40,12 @@ const (
 
 // tcpSession is one client and the connection made for it.
 type tcpSession struct {
-	client *net.TCPConn
+	client socket.Stream
 	lease  pool.Lease
 	judged atomic.Bool
 
 	mu   sync.Mutex
-	conn *net.TCPConn // to the backend
+	conn socket.Stream // to the backend
 	to   *pool.Backend
 	over bool // cut
 }
@@ -166,7 +167,7 @@ func (t *TCP) attempt(ctx context.Context, s *tcpSession, head []byte, cfg *Conf
 
 // hold waits a moment for c, to a backend that is not proven, to show that it
 // has ended already.
-func hold(c *net.TCPConn, b *pool.Backend) error {
+func hold(c socket.Stream, b *pool.Backend) error {
 	wait := newcomerHold
 	if b.Doubtful() {
 		wait = doubtfulHold
@@ -203,7 +204,7 @@ func (s *tcpSession) end() {
 }
 
 // attach says which connection serves the client now; not if it was cut.
-func (s *tcpSession) attach(conn *net.TCPConn, b *pool.Backend) bool {
+func (s *tcpSession) attach(conn socket.Stream, b *pool.Backend) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn, s.to = conn, b
@@ -251,7 +252,7 @@ func (s *tcpSession) cut() {
 }
 
 // clientKey is equal for connections of one client host.
-func clientKey(c *net.TCPConn) uint64 {
+func clientKey(c net.Conn) uint64 {
 	a, _ := c.RemoteAddr().(*net.TCPAddr)
 	if a == nil {
 		return 0

@@ -30,7 +30,7 @@ func (s *httpSession) tunnel(c *backendConn, cfg *Config) error {
 	backEarly := append([]byte(nil), x.back[x.br:x.bw]...)
 	s.observe()
 	s.release() // a tunnel may last for days, and the relay brings its own buffers
-	relay.Run(s.client.TCPConn, c.TCPConn, relay.Config{
+	relay.Run(s.client.Stream, c.Stream, relay.Config{
 		Idle: cfg.Timeouts.Idle, Head: early, BackendHead: backEarly, Counters: &s.h.stats.Bytes,
 	})
 	return nil

@@ -28,7 +28,8 @@ type direction struct {
 	brisk, ask atomic.Bool
 	seen       int64 // moved, when the clock last looked
 
-	readErr, writeErr error // set by the callbacks
+	readErr, writeErr error        // set by the callbacks
+	writing           atomic.Int32 // calls under way or failed; the other direction asks
 
 	// The callbacks given to the sockets, made once so that no chunk allocates.
 	onReadable, onWritable, onWritableOnce func(fd uintptr) (done bool)

@@ -88,7 +88,7 @@ func (d *direction) writerMetReset() bool {
 	// Once both sides have ended their streams a socket is as closed as after
 	// a reset. The order matters: a socket that is closed for that reason has
 	// been ended before.
-	return !d.back.ended.Load() && d.src.disconnected() && !d.back.ended.Load()
+	return !d.back.ended.Load() && d.back.metError() && d.src.disconnected() && !d.back.ended.Load()
 }
 
 func (d *direction) endClean() {
@@ -97,6 +97,11 @@ func (d *direction) endClean() {
 		r.backendFirst = true
 	}
 	d.ended.Store(true)
+	if d.back.ended.Load() {
+		// Both streams have ended: the close that follows says so as well.
+		d.clean = true
+		return
+	}
 	if err := d.dst.CloseWrite(); err != nil {
 		d.sinkFailed(err)
 		return

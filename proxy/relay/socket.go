@@ -29,10 +29,17 @@ func (d *direction) fetchSocket() error {
 
 // writeSocket calls back once dst is writable.
 func (d *direction) writeSocket(callback func(fd uintptr) bool) {
+	d.writing.Add(1)
 	if err := d.dst.raw.Write(callback); err != nil {
 		d.writeErr = err
 	}
+	if d.writeErr == nil {
+		d.writing.Add(-1)
+	}
 }
+
+// metError reports whether a write of d's has failed, or may be about to.
+func (d *direction) metError() bool { return d.dst.raw == nil || d.writing.Load() > 0 }
 
 // pump moves chunks until src has no more, which it reports by false, or
 // something is to be done that must not be done here. Waiting for dst is such a

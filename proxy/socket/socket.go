@@ -10,7 +10,6 @@ package socket
 
 import (
 	"io"
-	"net"
 	"os"
 	"syscall"
 )
@@ -18,7 +17,7 @@ import (
 // Conn is a TCP connection. One goroutine may read while another writes; Alive
 // and the methods of the embedded connection may be called at any time.
 type Conn struct {
-	*net.TCPConn
+	Stream
 	raw syscall.RawConn
 	in  read
 	out write
@@ -41,18 +40,18 @@ type write struct {
 }
 
 // New wraps c, which must not be read or written but through it.
-func New(c *net.TCPConn) (*Conn, error) {
+func New(c Stream) (*Conn, error) {
 	s := &Conn{}
 	return s, s.Init(c)
 }
 
 // Init is New in place.
-func (c *Conn) Init(conn *net.TCPConn) error {
+func (c *Conn) Init(conn Stream) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
-	c.TCPConn, c.raw = conn, raw
+	c.Stream, c.raw = conn, raw
 	c.in.call, c.out.call, c.ask.call = c.recv, c.send, c.asking
 	return nil
 }

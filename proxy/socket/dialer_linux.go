@@ -1,0 +1,151 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialLiteral connects to an address that is a literal; ok is false if it is none.
+func (d *Dialer) dialLiteral(ctx context.Context, address string) (_ Stream, err error, ok bool) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || to.Addr().Zone() != "" || to.Addr().IsUnspecified() {
+		return nil, nil, false
+	}
+	c, err := d.connect(ctx, to)
+	for range 2 {
+		if err != nil || !c.self(to) {
+			break
+		}
+		_ = c.Close()
+		c, err = d.connect(ctx, to)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}, true
+	}
+	return c, nil, true
+}
+
+// connect makes a socket and connects it. A connection within the host is there by
+// the time connect(2) has said that it is under way: a second call tells.
+func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	family, sa := sockaddr(to)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	d.set(fd)
+	switch err = connectUninterrupted(fd, sa); err {
+	case nil:
+	case unix.EINPROGRESS:
+		if err = connectUninterrupted(fd, sa); err == unix.EALREADY {
+			return d.wait(ctx, newFile(fd, to), sa)
+		}
+	}
+	if err != nil && err != unix.EISCONN {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("connect", err)
+	}
+	return newFile(fd, to), nil
+}
+
+func connectUninterrupted(fd int, sa unix.Sockaddr) error {
+	for {
+		if err := unix.Connect(fd, sa); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// wait waits until c, which is connecting, is connected, or will not be.
+func (d *Dialer) wait(ctx context.Context, c *file, sa unix.Sockaddr) (*file, error) {
+	if d.Timeout > 0 {
+		_ = c.SetWriteDeadline(time.Now().Add(d.Timeout))
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
+	var how error
+	raw, _ := c.SyscallConn()
+	err := raw.Write(func(fd uintptr) bool {
+		how = connectUninterrupted(int(fd), sa)
+		return how != unix.EALREADY
+	})
+	if !stop() && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err == nil && how != nil && how != unix.EISCONN {
+		err = os.NewSyscallError("connect", how)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	_ = c.SetWriteDeadline(time.Time{})
+	return c, nil
+}
+
+func sockaddr(to netip.AddrPort) (family int, sa unix.Sockaddr) {
+	if ip := to.Addr().Unmap(); ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: ip.As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
+}
+
+// set sets the options. None is worth not connecting for.
+func (d *Dialer) set(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	d.setUserTimeout(fd)
+	if k := d.KeepAlive; k.Enable {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(k.Idle/time.Second))
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(k.Interval/time.Second))
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Count)
+	}
+}
+
+func (d *Dialer) setUserTimeout(fd int) {
+	if d.UserTimeout > 0 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.UserTimeout/time.Millisecond))
+	}
+}
+
+// control sets what net would not.
+func (d *Dialer) control(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { d.setUserTimeout(int(fd)) })
+}
+
+// self reports whether c, to that address, is connected to itself. Where nobody
+// listens, the kernel may choose the very port as our own, and then both ends of
+// the connection are the same: a backend that died would be an echo.
+func (c *file) self(to netip.AddrPort) bool {
+	if low, high := ephemeral(); !to.Addr().IsLoopback() || int(to.Port()) < low || int(to.Port()) > high {
+		return false
+	}
+	return c.LocalAddr().(*net.TCPAddr).AddrPort() == netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+}
+
+// ephemeral are the ports that the kernel gives to outgoing connections (ip(7)).
+var ephemeral = sync.OnceValues(func() (low, high int) {
+	b, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	f := strings.Fields(string(b))
+	if len(f) != 2 {
+		return 1, 65535
+	}
+	low, err := strconv.Atoi(f[0])
+	high, err2 := strconv.Atoi(f[1])
+	if errors.Join(err, err2) != nil {
+		return 1, 65535
+	}
+	return low, high
+})
