@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,50 +42,75 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	family, sa := sockaddr(to)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	p := peerOf(to)
+	fd, err := unix.Socket(int(p.sa.Family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	d.set(fd)
-	switch err = connectUninterrupted(fd, sa); err {
-	case nil:
-	case unix.EINPROGRESS:
-		if err = connectUninterrupted(fd, sa); err == unix.EALREADY {
-			return d.wait(ctx, newFile(fd, to), sa)
-		}
+	errno := p.connect(uintptr(fd))
+	if errno == syscall.EINPROGRESS {
+		errno = p.connect(uintptr(fd))
 	}
-	if err != nil && err != unix.EISCONN {
+	switch errno {
+	case 0, syscall.EISCONN:
+	case syscall.EALREADY:
+		return d.wait(ctx, newFile(fd, to), p)
+	default:
 		_ = unix.Close(fd)
-		return nil, os.NewSyscallError("connect", err)
+		return nil, os.NewSyscallError("connect", errno)
 	}
 	return newFile(fd, to), nil
 }
 
-func connectUninterrupted(fd int, sa unix.Sockaddr) error {
+// peer is an address in the kernel's form.
+type peer struct {
+	sa  unix.RawSockaddrInet6 // or, for IPv4, what begins like it
+	len uintptr
+}
+
+func peerOf(to netip.AddrPort) *peer {
+	p := &peer{}
+	// The port is in the byte order of the network.
+	port := to.Port()<<8 | to.Port()>>8
+	if ip := to.Addr().Unmap(); ip.Is4() {
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&p.sa))
+		sa.Family, sa.Port, sa.Addr = unix.AF_INET, port, ip.As4()
+		p.len = unix.SizeofSockaddrInet4
+		return p
+	}
+	p.sa.Family, p.sa.Port, p.sa.Addr = unix.AF_INET6, port, to.Addr().As16()
+	p.len = unix.SizeofSockaddrInet6
+	return p
+}
+
+// connect is connect(2) on a socket that does not block; told to the scheduler as
+// computation, like the calls of sys_linux.go.
+func (p *peer) connect(fd uintptr) syscall.Errno {
 	for {
-		if err := unix.Connect(fd, sa); err != unix.EINTR {
-			return err
+		_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&p.sa)), p.len)
+		if errno != syscall.EINTR {
+			return errno
 		}
 	}
 }
 
 // wait waits until c, which is connecting, is connected, or will not be.
-func (d *Dialer) wait(ctx context.Context, c *file, sa unix.Sockaddr) (*file, error) {
+func (d *Dialer) wait(ctx context.Context, c *file, p *peer) (*file, error) {
 	if d.Timeout > 0 {
 		_ = c.SetWriteDeadline(time.Now().Add(d.Timeout))
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
-	var how error
+	var how syscall.Errno
 	raw, _ := c.SyscallConn()
 	err := raw.Write(func(fd uintptr) bool {
-		how = connectUninterrupted(int(fd), sa)
-		return how != unix.EALREADY
+		how = p.connect(fd)
+		return how != syscall.EALREADY
 	})
 	if !stop() && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	if err == nil && how != nil && how != unix.EISCONN {
+	if err == nil && how != 0 && how != syscall.EISCONN {
 		err = os.NewSyscallError("connect", how)
 	}
 	if err != nil {
@@ -93,13 +119,6 @@ func (d *Dialer) wait(ctx context.Context, c *file, sa unix.Sockaddr) (*file, er
 	}
 	_ = c.SetWriteDeadline(time.Time{})
 	return c, nil
-}
-
-func sockaddr(to netip.AddrPort) (family int, sa unix.Sockaddr) {
-	if ip := to.Addr().Unmap(); ip.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: ip.As4()}
-	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
 }
 
 // set sets the options. None is worth not connecting for.

@@ -73,7 +73,12 @@ func (c *file) SetLinger(seconds int) error {
 }
 
 func (c *file) shutdown(how int) error {
-	return c.control("shutdown", func(fd int) error { return unix.Shutdown(fd, how) })
+	return c.control("shutdown", func(fd int) error {
+		if _, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), uintptr(how), 0); errno != 0 {
+			return errno
+		}
+		return nil
+	})
 }
 
 func (c *file) control(op string, f func(fd int) error) error {
