@@ -142,26 +142,3 @@ func TestDialerGivesUp(t *testing.T) {
 	}
 	t.Fatal("the queue of a listener that never accepts took 8 connections")
 }
-
-// Where nobody listens on a port that the kernel also gives to callers, a caller
-// can meet itself.
-func TestDialerMeetsNotItself(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_ = ln.Close()
-	d := Dialer{Timeout: time.Second}
-	for range 60_000 {
-		c, err := d.Dial(t.Context(), address)
-		if err != nil {
-			continue
-		}
-		self := c.LocalAddr().String() == c.RemoteAddr().String()
-		_ = c.Close()
-		if self {
-			t.Fatal("connected to itself")
-		}
-	}
-}
