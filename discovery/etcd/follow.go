@@ -51,10 +51,12 @@ type follower struct {
 }
 
 func newFollower(s *Source, update func([]discovery.Endpoint)) *follower {
+	t := newTable(s.decode, s.log)
+	t.reuse = s.Reuse
 	return &follower{
 		Source: s,
 		update: update,
-		table:  newTable(s.decode, s.log),
+		table:  t,
 		listed: make(chan listing, 1),
 		tries:  newTries(100*time.Millisecond, 5*time.Second),
 		told:   discovery.Syncing,

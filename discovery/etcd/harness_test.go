@@ -162,13 +162,13 @@ func ends(t testing.TB, what string, done <-chan error) {
 // follow runs a source until the test ends.
 func follow(t testing.TB, c *Client, prefix string) *view {
 	t.Helper()
-	return followWith(t, c, prefix, decodePlain, func([]discovery.Endpoint) {})
+	return runSource(t, c.Source(prefix, decodePlain), func([]discovery.Endpoint) {})
 }
 
-// followWith is follow for records that decode reads; update is told as well.
-func followWith(t testing.TB, c *Client, prefix string, decode Decode, update func([]discovery.Endpoint)) *view {
+// runSource runs s until the test ends; update is told as well.
+func runSource(t testing.TB, s *Source, update func([]discovery.Endpoint)) *view {
 	t.Helper()
-	v := &view{TB: t, source: c.Source(prefix, decode)}
+	v := &view{TB: t, source: s}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {

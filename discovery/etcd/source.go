@@ -18,6 +18,13 @@ const maxSkipped = 100
 
 // A Source follows the keys under one prefix. It is a [discovery.Source].
 type Source struct {
+	// Reuse has each update written over the last but one: with thousands of
+	// endpoints that spares most of what a change costs. A slice that was
+	// handed over stands until the next call of update has returned, and who
+	// wants it for longer copies it before; the endpoints themselves stand for
+	// ever. False: every slice does, too. Set it before Run.
+	Reuse bool
+
 	client *Client
 	prefix string // ends in one slash
 	end    string // first key past the prefix

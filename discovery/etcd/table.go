@@ -28,12 +28,13 @@ type table struct {
 	seed   maphash.Seed
 
 	records map[string]*record
-	holders map[string][]string // address → keys naming it
-	dirty   map[string]struct{} // addresses to look at again
 	sorted  []discovery.Endpoint
-	skipped map[string]string // key → why it yields nothing
-	skips   bool              // skipped has changed
-	bad     uint64            // values that could not be read
+	spare   []discovery.Endpoint // handed over before sorted; with reuse alone
+	reuse   bool                 // see Source.Reuse
+	pending map[string][]string  // address to look at again → the keys naming it, sorted
+	skipped map[string]string    // key → why it yields nothing
+	skips   bool                 // skipped has changed
+	bad     uint64               // values that could not be read
 }
 
 // record is one key.
@@ -55,8 +56,7 @@ func newTable(decode Decode, log *slog.Logger) *table {
 	return &table{
 		decode: decode, log: log, seed: maphash.MakeSeed(),
 		records: map[string]*record{},
-		holders: map[string][]string{},
-		dirty:   map[string]struct{}{},
+		pending: map[string][]string{},
 		skipped: map[string]string{},
 	}
 }
@@ -137,30 +137,44 @@ func (t *table) replace(kvs []*mvccpb.KeyValue) {
 
 func (t *table) hold(key string, r *record) {
 	for _, e := range r.endpoints {
-		t.dirty[e.Address] = struct{}{}
-		if !slices.Contains(t.holders[e.Address], key) {
-			t.holders[e.Address] = append(t.holders[e.Address], key)
+		keys := t.touch(e.Address)
+		if i, held := slices.BinarySearch(keys, key); !held {
+			t.pending[e.Address] = slices.Insert(keys, i, key)
 		}
 	}
 }
 
 func (t *table) release(key string, r *record) {
 	for _, e := range r.endpoints {
-		t.dirty[e.Address] = struct{}{}
-		keys := slices.DeleteFunc(t.holders[e.Address], func(k string) bool { return k == key })
-		if len(keys) == 0 {
-			delete(t.holders, e.Address)
-			continue
+		keys := t.touch(e.Address)
+		if i, held := slices.BinarySearch(keys, key); held {
+			t.pending[e.Address] = slices.Delete(keys, i, i+1)
 		}
-		t.holders[e.Address] = keys
 	}
 }
 
-// merged is the one endpoint at address: identity is the address, not the key.
-// Its attributes are those of the record written last.
-func (t *table) merged(address string) (e discovery.Endpoint, ok bool) {
+// touch has the next flush look at address again. The keys that name it are
+// the caller's to change.
+func (t *table) touch(address string) (keys []string) {
+	keys, touched := t.pending[address]
+	if touched {
+		return keys
+	}
+	if i, known := t.find(address); known {
+		keys = slices.Clone(t.sorted[i].Keys)
+	}
+	t.pending[address] = keys
+	return keys
+}
+
+func (t *table) find(address string) (i int, known bool) {
+	return slices.BinarySearchFunc(t.sorted, address, byAddress)
+}
+
+// merged is the one endpoint at address, which keys name: identity is the
+// address, not the key. Its attributes are those of the record written last.
+func (t *table) merged(address string, keys []string) (e discovery.Endpoint) {
 	var newest int64 = -1
-	keys := t.holders[address]
 	for _, key := range keys {
 		r := t.records[key]
 		if r.readAt < newest {
@@ -173,8 +187,8 @@ func (t *table) merged(address string) (e discovery.Endpoint, ok bool) {
 			}
 		}
 	}
-	e.Keys = slices.Sorted(slices.Values(keys))
-	return e, len(keys) > 0
+	e.Keys = keys
+	return e
 }
 
 // A difference is what a flush changed, in addresses.
@@ -190,44 +204,77 @@ func (d difference) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("added", d.added), slog.Int("removed", d.removed), slog.Int("changed", d.changed))
 }
 
-// flush brings the sorted endpoints up to date, in a new slice when they
+// flush brings the sorted endpoints up to date, in another slice when they
 // changed, and says what changed.
 func (t *table) flush() difference {
-	var d difference
-	if len(t.dirty) == 0 {
-		return d
-	}
-	addresses := slices.Sorted(maps.Keys(t.dirty))
-	clear(t.dirty)
-	old, next := t.sorted, make([]discovery.Endpoint, 0, len(t.sorted)+len(addresses))
-	for _, address := range addresses {
-		i, known := slices.BinarySearchFunc(old, address, byAddress)
-		next = append(next, old[:i]...)
-		was := old[i:]
-		e, lives := t.merged(address)
-		switch {
-		case known && lives && e.Equal(was[0]):
-			e = was[0]
-		case known && lives:
-			d.changed++
-		case known:
-			d.removed++
-		case lives:
-			d.added++
-		}
-		if lives {
-			next = append(next, e)
-		}
-		old = was
-		if known {
-			old = was[1:]
-		}
-	}
+	edits, d := t.edits()
+	t.pending = map[string][]string{} // not cleared: a list leaves it large
 	if d.empty() {
 		return d
 	}
-	t.sorted = append(next, old...)
+	next := t.room(len(t.sorted) + d.added - d.removed)
+	to, from := 0, 0
+	for _, e := range edits {
+		to += copy(next[to:], t.sorted[from:e.at])
+		from = e.at
+		if e.known {
+			from++
+		}
+		if e.lives {
+			next[to] = e.endpoint
+			to++
+		}
+	}
+	copy(next[to:], t.sorted[from:])
+	t.sorted = next
 	return d
+}
+
+// room is a slice of n endpoints that nobody reads. Ten thousand are a
+// megabyte: to have it from the runtime, and give it back, is most of what an
+// update costs, so the slice before the last is written over if it is ours again.
+func (t *table) room(n int) []discovery.Endpoint {
+	if !t.reuse {
+		return make([]discovery.Endpoint, n)
+	}
+	room := t.spare
+	t.spare = t.sorted
+	if cap(room) < n {
+		return make([]discovery.Endpoint, n, n+n/8)
+	}
+	clear(room[min(n, len(room)):]) // what left is not to be kept alive
+	return room[:n]
+}
+
+// An edit is what becomes of one address in the sorted endpoints.
+type edit struct {
+	at           int // where it is, or would be
+	known, lives bool
+	endpoint     discovery.Endpoint
+}
+
+// edits are those that change anything, in order.
+func (t *table) edits() (edits []edit, d difference) {
+	for _, address := range slices.Sorted(maps.Keys(t.pending)) {
+		keys := t.pending[address]
+		e := edit{lives: len(keys) > 0}
+		e.at, e.known = t.find(address)
+		if e.lives {
+			e.endpoint = t.merged(address, keys)
+		}
+		switch {
+		case e.known && e.lives && e.endpoint.Equal(t.sorted[e.at]), !e.known && !e.lives:
+			continue
+		case e.known && e.lives:
+			d.changed++
+		case e.known:
+			d.removed++
+		default:
+			d.added++
+		}
+		edits = append(edits, e)
+	}
+	return edits, d
 }
 
 func byAddress(e discovery.Endpoint, address string) int { return strings.Compare(e.Address, address) }

@@ -59,7 +59,9 @@ func (f *fleet) drive(c *Client, prefix string, n int) *traffic {
 	}})
 	tr.front = proxy.NewHTTP(tr.pool, proxy.Config{})
 	tr.open(f.TB)
-	tr.view = followWith(f, c, prefix, decodeRecords(f, prefix), tr.pool.Update)
+	source := c.Source(prefix, decodeRecords(f, prefix))
+	source.Reuse = true // a pool keeps no slice; the race detector would tell
+	tr.view = runSource(f, source, tr.pool.Update)
 	ctx, cancel := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
 	for i := range n {

@@ -1,0 +1,100 @@
+package etcd
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"portside/discovery"
+)
+
+// naive is what a table should make of keys, without any cleverness: of two
+// keys with one address the one written last counts, in one transaction the
+// greater key.
+func naive(keys map[string]*mvccpb.KeyValue) []discovery.Endpoint {
+	found := map[string]discovery.Endpoint{}
+	newest := map[string]int64{}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		es, _, _ := decodePlain(key, keys[key].Value)
+		for _, e := range es {
+			had := found[e.Address]
+			if mod := keys[key].ModRevision; mod >= newest[e.Address] {
+				newest[e.Address] = mod
+			} else {
+				e = had
+			}
+			e.Keys = append(slices.Clone(had.Keys), key)
+			found[e.Address] = e
+		}
+	}
+	out := []discovery.Endpoint{}
+	for _, address := range slices.Sorted(maps.Keys(found)) {
+		out = append(out, found[address])
+	}
+	return out
+}
+
+// Random changes, one or several a flush, lists among them: the table has what
+// the naive one has, and what was handed over stands as long as was promised.
+func TestATableIsWhatItsKeysSay(t *testing.T) {
+	for _, reuse := range []bool{false, true} {
+		t.Run(fmt.Sprintf("reuse=%t", reuse), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			tab := newTable(decodePlain, testLog(t))
+			tab.reuse = reuse
+			keys := map[string]*mvccpb.KeyValue{}
+			var handed, copies [][]discovery.Endpoint
+			for revision := int64(1); revision < 300; revision++ {
+				for range 1 + r.IntN(4) {
+					changeOne(r, tab, keys, revision)
+				}
+				before := slices.Clone(tab.sorted)
+				difference := tab.flush()
+				if same := slices.EqualFunc(before, tab.sorted, discovery.Endpoint.Equal); difference.empty() != same {
+					t.Fatalf("revision %d: the difference is %+v, from %v to %v", revision, difference, before, tab.sorted)
+				}
+				if d := cmp.Diff(naive(keys), tab.sorted, cmpopts.EquateEmpty()); d != "" {
+					t.Fatalf("revision %d (-want +got):\n%s", revision, d)
+				}
+				if difference.empty() {
+					continue
+				}
+				handed, copies = append(handed, tab.sorted), append(copies, slices.Clone(tab.sorted))
+				stand := 5 // for ever, by way of example
+				if reuse {
+					stand = 2
+				}
+				handed, copies = handed[max(0, len(handed)-stand):], copies[max(0, len(copies)-stand):]
+				if d := cmp.Diff(copies, handed); d != "" {
+					t.Fatalf("revision %d: a set that was handed over is another now (-then +now):\n%s", revision, d)
+				}
+			}
+		})
+	}
+}
+
+// changeOne puts or deletes one of 24 keys, at one of 12 addresses, or lists.
+func changeOne(r *rand.Rand, tab *table, keys map[string]*mvccpb.KeyValue, revision int64) {
+	key := fmt.Sprintf("s/%02d", r.IntN(24))
+	switch n := r.IntN(40); {
+	case n == 0:
+		clear(keys)
+		fallthrough
+	case n == 1:
+		tab.replace(slices.Collect(maps.Values(keys)))
+	case n < 16:
+		delete(keys, key)
+		tab.remove(key)
+	default:
+		kv := putValue(key, fmt.Sprintf("10.0.0.%d:80 %d", r.IntN(12), 1+r.IntN(3)), revision)
+		kv.Version = int64(r.IntN(1 << 30))
+		keys[key] = kv
+		tab.put(kv)
+	}
+}
