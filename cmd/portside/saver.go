@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,9 +60,6 @@ func (v *saver) run(ctx context.Context) {
 }
 
 func (v *saver) save() {
-	v.mu.Lock()
-	endpoints := v.endpoints
-	v.mu.Unlock()
 	s := v.service
 	s.mu.Lock()
 	file := s.file
@@ -69,6 +67,9 @@ func (v *saver) save() {
 	if file == snapshot.File("") {
 		return
 	}
+	v.mu.Lock()
+	endpoints := slices.Clone(v.endpoints) // which stand until the next update alone
+	v.mu.Unlock()
 	if err := file.Save(endpoints); err != nil {
 		s.log.Warn("cannot save the endpoints", "error", err)
 	}

@@ -109,7 +109,9 @@ func (s *service) follow(r *registry, stateDir string) {
 	if stateDir != "" {
 		file = snapshot.In(stateDir, s.name)
 	}
-	s.followSource(r.Source(cfg.Prefix, decode(decoder, s.log)), file)
+	source := r.Source(cfg.Prefix, decode(decoder, s.log))
+	source.Reuse = true // the pool keeps no slice, and the saver the last alone
+	s.followSource(source, file)
 }
 
 func (s *service) followSource(source discovery.Source, file snapshot.File) {
