@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // looks is how often the idle clock looks within its limit, and so how late it
 // may be: one part in looks.
@@ -19,17 +22,29 @@ type clock struct {
 }
 
 func (r *relay) startClock() {
-	if r.cfg.Idle <= 0 {
+	if r.cfg.Idle <= 0 && r.cfg.Rest <= 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clock = &clock{relay: r, since: time.Now()}
-	r.clock.timer = time.AfterFunc(r.clock.interval(), r.clock.look)
+	first := r.clock.interval()
+	if r.rested != nil {
+		r.clock.since = r.rested.since
+		if r.cfg.Idle > 0 {
+			first = min(first, time.Until(r.rested.Until()))
+		}
+	}
+	r.clock.timer = time.AfterFunc(first, r.clock.look)
 }
 
 func (c *clock) interval() time.Duration {
-	interval := max(c.relay.cfg.Idle/looks, 1)
+	interval := time.Duration(math.MaxInt64)
+	for _, limit := range [...]time.Duration{c.relay.cfg.Idle / looks, c.relay.cfg.Rest} {
+		if limit > 0 {
+			interval = min(interval, limit)
+		}
+	}
 	if c.relay.up.brisk.Load() || c.relay.down.brisk.Load() {
 		return min(interval, pause)
 	}
@@ -51,11 +66,22 @@ func (c *clock) look() {
 			d.seen, c.since = moved, now
 		}
 	}
-	if now.Sub(c.since) >= r.cfg.Idle {
+	quiet := now.Sub(c.since)
+	if r.cfg.Idle > 0 && quiet >= r.cfg.Idle {
 		r.stopLocked(Idle, nil)
 		return
 	}
+	if r.cfg.Rest > 0 && quiet >= r.cfg.Rest && r.mayRest() && r.layDown() {
+		return
+	}
 	c.timer.Reset(c.interval())
+}
+
+// again makes a clock look again that has laid its relay down. Its caller holds mu.
+func (c *clock) again() {
+	if !c.stopped {
+		c.timer.Reset(c.interval())
+	}
 }
 
 // hasten makes the clock look soon, and as often as a brisk dialogue needs;

@@ -64,5 +64,5 @@ func (d *direction) asked() bool {
 	}
 	d.src.SetReadDeadline(time.Time{})
 	// Whoever woke it for more than that did so before, or does it again.
-	return !d.relay.stopped.Load() && !d.src.gone.Load() && !d.dst.gone.Load()
+	return !d.relay.stopped.Load() && !d.src.gone.Load() && !d.dst.gone.Load() && !d.doze.Load()
 }

@@ -28,6 +28,10 @@ type direction struct {
 	brisk, ask atomic.Bool
 	seen       int64 // moved, when the clock last looked
 
+	// See rest.go; mu guards left.
+	busy, doze atomic.Bool
+	left       bool
+
 	readErr, writeErr error        // set by the callbacks
 	writing           atomic.Int32 // calls under way or failed; the other direction asks
 
@@ -44,7 +48,7 @@ func (d *direction) between(r *relay, src, dst *side) {
 // run moves bytes until the direction has ended, and passes its end on. What
 // stays pending then could not be delivered.
 func (d *direction) run() {
-	for d.deliver() && d.read() {
+	for !d.ended.Load() && d.deliver() && d.read() {
 	}
 }
 
@@ -63,6 +67,7 @@ func (d *direction) deliver() bool {
 	if d.waiting() == 0 {
 		return true
 	}
+	d.working()
 	if !d.admitted {
 		d.admitted = d.admit()
 	}
@@ -76,6 +81,7 @@ func (d *direction) deliver() bool {
 		return false
 	}
 	d.drop()
+	d.busy.Store(false)
 	return true
 }
 

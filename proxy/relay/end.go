@@ -20,10 +20,11 @@ const (
 	Idle                        // no byte moved for too long
 	Early                       // the backend ended before anybody got a byte; see [Config]
 	Closed                      // cancelled: somebody else closed a conn or set a deadline
+	Resting                     // it has not: it rests; see [Config]
 )
 
 func (e End) String() string {
-	names := [...]string{"running", "done", "client reset", "backend reset", "idle", "early", "closed"}
+	names := [...]string{"running", "done", "client reset", "backend reset", "idle", "early", "closed", "resting"}
 	if e < 0 || int(e) >= len(names) {
 		return "unknown"
 	}
@@ -61,6 +62,9 @@ func (d *direction) woken(err error) (goOn bool) {
 	r := d.relay
 	if d.asked() {
 		return true
+	}
+	if woken, leaves := d.dozes(); woken {
+		return !leaves
 	}
 	switch {
 	case r.stopped.Load(), d.dst.gone.Load():
@@ -141,6 +145,7 @@ func (r *relay) lose(s *side, err error) {
 	if r.end == 0 {
 		r.end, r.err = end, err
 	}
+	r.rouse()
 	r.mu.Unlock()
 	s.gone.Store(true)
 	s.SetDeadline(past)
@@ -162,6 +167,7 @@ func (r *relay) stopLocked(end End, err error) {
 	if r.end == 0 {
 		r.end, r.err = end, err
 	}
+	r.rouse()
 	r.stopped.Store(true)
 	r.client.SetDeadline(past)
 	r.backend.SetDeadline(past)

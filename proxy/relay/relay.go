@@ -33,6 +33,10 @@ type Config struct {
 	// Idle ends a relay in which no byte moved in either direction for this
 	// long, half-closed ones included. It may be late by a tenth. Zero: never.
 	Idle time.Duration
+	// Rest lets a relay of two sockets rest in which no byte moved for this
+	// long: Run returns with [Resting]. It takes up to twice as long, and longer
+	// while an early end may still come. Zero: it never does.
+	Rest time.Duration
 	// Early is how long after the start a backend that ends without having
 	// sent a byte is reported as [Early], provided no byte of the client's had
 	// been delivered to it and the client has not ended either. Zero: never.
@@ -70,12 +74,14 @@ type Result struct {
 	// Unsent is, after [Early], what had been read from the client and not
 	// delivered: the Head of the next attempt.
 	Unsent []byte
+	// Rested is, after [Resting], the relay to go on with.
+	Rested *Rested
 }
 
 // Run relays until both directions have ended, and returns when nothing of it
 // runs any more. It works on the calling goroutine and exactly one other. Both
 // conns are closed on return, except that after [Early] the client is open and
-// as it was. To cancel, close both conns from outside: Run then returns at once
+// as it was, and after [Resting] both are. To cancel, close both conns from outside: Run then returns at once
 // with [Closed].
 func Run(client, backend Conn, cfg Config) Result {
 	return newRelay(client, backend, &cfg).run()
@@ -87,6 +93,9 @@ func (r *relay) run() Result {
 	r.down.run()
 	r.other.Wait()
 	r.stopClock()
+	if r.rests() {
+		return Result{End: Resting, Rested: r.keep()}
+	}
 	return r.finish()
 }
 
@@ -99,6 +108,8 @@ type relay struct {
 	other           sync.WaitGroup
 
 	stopped atomic.Bool // idle or cancelled: both directions leave
+	resting atomic.Bool // both directions leave for now; see rest.go
+	rested  *Rested     // it has rested before
 
 	backendFirst bool // see Result; the down direction's
 

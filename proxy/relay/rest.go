@@ -1,0 +1,170 @@
+package relay
+
+import (
+	"syscall"
+	"time"
+)
+
+// A relay in which nothing moves costs two goroutines with their stacks, and all
+// that moving bytes needs. It can rest instead: both directions leave, and what is
+// kept is what to go on with. The clock begins that, by waking the readers; each
+// leaves with nothing in hand. As long as one has not left, it can call it off,
+// and does so before it waits for anything but its source: then the other is
+// started again.
+
+// Rested is a relay at rest: its conns are open, and it can go on. Nothing runs.
+type Rested struct {
+	client, backend Conn
+	idle, rest      time.Duration
+	firstByte       func()
+	counters        *Counters
+	since           time.Time // no byte moved, since then
+	toBackend       kept
+	toClient        kept
+	backendFirst    bool
+}
+
+// kept is what is kept of a direction.
+type kept struct {
+	moved           int64
+	admitted, ended bool
+}
+
+// Sources are the conns whose bytes, or ends, the relay cannot go on without: it
+// is to be resumed when there is something to read from one. Nil where a stream
+// has ended before.
+func (q *Rested) Sources() (client, backend syscall.RawConn) {
+	if !q.toBackend.ended {
+		client = rawOf(q.client)
+	}
+	if !q.toClient.ended {
+		backend = rawOf(q.backend)
+	}
+	return client, backend
+}
+
+// Until is when Config.Idle ends the relay, which has to be resumed for it; zero:
+// never.
+func (q *Rested) Until() time.Time {
+	if q.idle <= 0 {
+		return time.Time{}
+	}
+	return q.since.Add(q.idle)
+}
+
+// Resume goes on as [Run] does, once. It may rest again, unless it is told to stay
+// awake.
+func (q *Rested) Resume(awake bool) Result {
+	cfg := Config{Idle: q.idle, Rest: q.rest, FirstByte: q.firstByte, Counters: q.counters}
+	if awake {
+		cfg.Rest = 0
+	}
+	r := newRelay(q.client, q.backend, &cfg) // an early end is out of the question
+	r.backendFirst = q.backendFirst
+	r.up.resume(q.toBackend)
+	r.down.resume(q.toClient)
+	r.rested = q
+	return r.run()
+}
+
+func (d *direction) resume(k kept) {
+	d.seen = k.moved
+	d.moved.Store(k.moved)
+	d.admitted, d.clean = k.admitted, k.ended
+	d.ended.Store(k.ended)
+}
+
+// mayRest reports whether to rest: both sides are sockets, nothing has been lost,
+// and an early end cannot come any more. Its caller holds mu.
+func (r *relay) mayRest() bool {
+	return r.client.raw != nil && r.backend.raw != nil && r.end == 0 &&
+		(r.moved && r.down.moved.Load() > 0 || r.cfg.Early <= 0 || time.Since(r.start) > r.cfg.Early)
+}
+
+// layDown asks both directions to leave. It reports false if one is at work. Its
+// caller holds mu.
+func (r *relay) layDown() bool {
+	r.resting.Store(true)
+	if r.up.busy.Load() || r.down.busy.Load() {
+		r.resting.Store(false)
+		return false
+	}
+	for _, d := range [...]*direction{&r.up, &r.down} {
+		if !d.ended.Load() {
+			d.doze.Store(true)
+			d.src.SetReadDeadline(past)
+		}
+	}
+	return true
+}
+
+// dozes reports whether a reader was woken to rest, and if so, whether it leaves.
+func (d *direction) dozes() (woken, leaves bool) {
+	if !d.doze.Swap(false) {
+		return false, false
+	}
+	d.relay.mu.Lock()
+	defer d.relay.mu.Unlock()
+	d.left = d.relay.resting.Load()
+	return true, d.left
+}
+
+// working notes that d has something to deliver, for which it may have to wait:
+// the relay does not rest.
+func (d *direction) working() {
+	d.busy.Store(true)
+	if d.relay.resting.Load() {
+		d.relay.mu.Lock()
+		d.relay.rouse()
+		d.relay.mu.Unlock()
+	}
+}
+
+// rouse calls the rest off. Its caller holds mu, and is a direction.
+func (r *relay) rouse() {
+	if !r.resting.Swap(false) {
+		return
+	}
+	for _, d := range [...]*direction{&r.up, &r.down} {
+		if !d.ask.Load() {
+			d.src.SetReadDeadline(time.Time{})
+		}
+		if d.left {
+			d.left = false
+			r.other.Go(d.run)
+		}
+	}
+	r.clock.again()
+}
+
+// rests reports whether the relay is at rest, now that both directions have left.
+func (r *relay) rests() bool {
+	return r.resting.Load() && !(r.up.ended.Load() && r.down.ended.Load())
+}
+
+// keep makes of r what is kept while it rests.
+func (r *relay) keep() *Rested {
+	since := r.clock.since
+	if r.up.moved.Load() != r.up.seen || r.down.moved.Load() != r.down.seen {
+		since = time.Now()
+	}
+	r.client.SetReadDeadline(time.Time{})
+	r.backend.SetReadDeadline(time.Time{})
+	q := r.rested
+	if q == nil {
+		c := &r.cfg
+		q = &Rested{client: r.client.Conn, backend: r.backend.Conn, idle: c.Idle, rest: c.Rest, firstByte: c.FirstByte, counters: c.Counters}
+	}
+	q.since, q.backendFirst, q.toBackend, q.toClient = since, r.backendFirst, r.up.kept(), r.down.kept()
+	return q
+}
+
+func (d *direction) kept() kept { return kept{d.moved.Load(), d.admitted, d.ended.Load()} }
+
+func rawOf(c Conn) syscall.RawConn {
+	if sc, ok := c.(syscall.Conn); ok {
+		raw, _ := sc.SyscallConn()
+		return raw
+	}
+	return nil
+}
