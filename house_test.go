@@ -53,6 +53,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"portside/proxy", "portside/discovery", "a proxy knows its pool alone"},
 		{"portside/proxy/relay", "portside/pool", "the copy loop knows bytes alone"},
 		{"portside/proxy/socket", "portside/", "a socket knows system calls alone"},
+		{"portside/proxy/parking", "portside/", "who watches over connections knows nothing of them"},
 		{"portside/proxy/http1", "portside/pool", "messages know no policy"},
 		{"portside/discovery/record", "portside/discovery/etcd", "records are text, wherever they were found"},
 		{"portside/bench", "portside/", "bench measures from outside, through sockets"},

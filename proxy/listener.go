@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/parking"
 )
 
 // server is what the protocols share: the accept loop, the sessions, and what
@@ -18,6 +19,7 @@ type server struct {
 	stats    Stats
 	sessions sessions
 	hints    hints
+	lot      parking.Lot
 
 	mu      sync.Mutex
 	cfg     *Config
@@ -76,6 +78,12 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	ctx, stop := context.WithCancel(ctx)
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx, until the drain is over
 	own.Go(func() { s.cutLeavers(work) })
+	parked, leave := context.WithCancel(context.WithoutCancel(ctx)) // until nobody is parked any more
+	own.Go(func() {
+		if err := s.lot.Run(parked); err != nil {
+			s.config().Log.Warn("idle connections are not parked, and take more memory", "error", err)
+		}
+	})
 	own.Go(func() {
 		<-ctx.Done()
 		_ = ln.Close() // wakes accept
@@ -84,6 +92,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	stop()
 	cut = s.sessions.finish(s.config().DrainTimeout, abandon)
 	abandon()
+	leave()
 	own.Wait()
 	return cut, err
 }

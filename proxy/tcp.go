@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/parking"
 	"portside/proxy/relay"
 	"portside/proxy/socket"
 )
@@ -40,6 +41,7 @@ const (
 
 // tcpSession is one client and the connection made for it.
 type tcpSession struct {
+	tcp    *TCP
 	client socket.Stream
 	lease  pool.Lease
 	judged atomic.Bool
@@ -48,16 +50,27 @@ type tcpSession struct {
 	conn socket.Stream // to the backend
 	to   *pool.Backend
 	over bool // cut
+
+	// See tcprest.go.
+	rested *relay.Rested // nil until the session rests for the first time
+	spot   parking.Spot  // where it is parked, or was; mu guards it
 }
 
 func (t *TCP) handle(ctx context.Context, client *net.TCPConn) {
-	s := &tcpSession{client: client}
+	s := &tcpSession{tcp: t, client: client}
 	if !t.sessions.add(s) {
 		_ = client.Close()
 		return
 	}
+	err := t.join(ctx, s)
+	if s.rested != nil {
+		// Whoever started this goroutine takes its end for the client's.
+		t.stats.Active.Add(1)
+		s.rest()
+		return
+	}
 	defer t.sessions.remove(s)
-	if err := t.join(ctx, s); err != nil {
+	if err != nil {
 		t.stats.Failed.Add(1)
 		t.config().Log.Debug("client not served", "client", client.RemoteAddr(), "error", err)
 		_ = client.Close()
@@ -83,6 +96,9 @@ func (t *TCP) join(ctx context.Context, s *tcpSession) error {
 		n++
 		s.begin(lease)
 		head, last = t.attempt(ctx, s, head, cfg)
+		if s.rested != nil {
+			return nil
+		}
 		s.end()
 		if last == nil || ctx.Err() != nil || errors.Is(last, context.Canceled) {
 			return last
@@ -152,14 +168,21 @@ func (t *TCP) attempt(ctx context.Context, s *tcpSession, head []byte, cfg *Conf
 	}
 	r := relay.Run(s.client, conn, relay.Config{
 		Idle:      cfg.Timeouts.Idle,
+		Rest:      tcpRestAfter,
 		Early:     early,
 		FirstByte: s.succeeded,
 		Head:      head,
 		Counters:  &t.stats.Bytes,
 	})
-	if r.End == relay.Early {
+	switch r.End {
+	case relay.Early:
 		s.report(endOutcome(r.Err))
 		return r.Unsent, r.Err
+	case relay.Resting:
+		// It has answered, or has not ended for so long.
+		s.succeeded()
+		s.rested = r.Rested
+		return nil, nil
 	}
 	s.judge(r, time.Since(start))
 	return nil, nil
@@ -245,9 +268,13 @@ func (s *tcpSession) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
+	parked := s.tcp.lot.Take(s.spot)
 	_ = s.client.Close()
 	if s.conn != nil {
 		_ = s.conn.Close()
+	}
+	if parked {
+		go s.goOn(true) // to its end
 	}
 }
 

@@ -77,7 +77,7 @@ func (l *Lot) Size() int {
 	return l.parked
 }
 
-// Park watches a and, unless nil, b for s, until then at the latest: it may be
+// Park watches a and b, unless nil, for s, until then at the latest: it may be
 // late by a twentieth of a second, and the zero time never comes. From then on
 // either s.Wake is called, once, or [Lot.Take] answers true, once; Wake maybe even
 // before Park has returned. False: the lot is closed or the system refuses, and
