@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"portside/pool"
+	"portside/proxy/parking"
 	"portside/proxy/socket"
 )
 
@@ -101,8 +102,10 @@ type httpSession struct {
 	address    []byte    // of the client, once asked for
 	requests   int       // it has sent
 	linger     bool      // the client may still be sending: let it read our answer first
-	renewed    bool      // it goes on on a fresh goroutine; see rest.go
+	renewed    bool      // it gives its goroutine up; see rest.go
 	moved      bool      // it has done so before
+	parking    sync.Mutex
+	spot       parking.Spot // where it is parked, or was; parking guards it
 	onReadable func(fd uintptr) bool
 	readErr    error
 }
@@ -116,7 +119,7 @@ func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
 // kernel's hands, is told to go with its response.
 func (s *httpSession) drain() {
 	p, since := s.watch.load()
-	if p != phaseIdle && p != phaseResting {
+	if !p.idle() {
 		return
 	}
 	if bytes, err := s.client.Alive(); bytes && err == nil {

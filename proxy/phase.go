@@ -13,11 +13,15 @@ import (
 // nanoseconds for all its limits together.
 type phase uint64
 
+// idle reports whether p waits for a request, undisturbed.
+func (p phase) idle() bool { return p == phaseIdle || p == phaseParked || p == phaseResting }
+
 const (
 	phaseIdle     phase = iota + 1 // for a request to begin
 	phaseRenewing                  // likewise, while the warden wakes it to go on elsewhere; see rest.go
 	phaseRenewed                   // likewise, woken
-	phaseResting                   // likewise, on a fresh goroutine
+	phaseParked                    // likewise, without a goroutine
+	phaseResting                   // likewise, on a fresh goroutine, where nobody can be parked
 	phaseHead                      // for the rest of its head
 	phaseBusy                      // for ourselves, and what has limits of its own
 	phaseConnect                   // for a backend, which has a limit of its own; the client may leave
@@ -84,7 +88,7 @@ type limits struct{ idle, head, response uint64 }
 func (l limits) overdue(p phase, since, moved, now uint64, fed bool) error {
 	over := func(limit, since uint64) bool { return limit > 0 && now > since+limit }
 	switch p {
-	case phaseIdle, phaseResting:
+	case phaseIdle, phaseParked, phaseResting:
 		if over(l.idle, since) {
 			return errIdle
 		}

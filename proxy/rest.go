@@ -9,15 +9,17 @@ import (
 )
 
 // A goroutine's stack that has grown to serve a request stays that large while it
-// waits for the next: the runtime halves stacks, but keeps a reserve that the
-// smallest can never have. So a client that has been idle for a while goes on on
-// a fresh goroutine, whose stack has the smallest size. The warden wakes the old
-// one by a deadline, in two steps, so that the deadline is never left behind.
+// waits for the next. So a client that has been idle for a while gives its
+// goroutine up: it is parked, and goes on on a fresh one when it sends something or
+// is ended. The warden wakes the old one by a deadline, in two steps, so that the
+// deadline is never left behind. Where nobody can be parked, the client goes on on
+// a fresh goroutine at once, whose stack has the smallest size.
 
-// restAfter is how long a client is idle before it rests, in ticks.
-const restAfter = 2000
+// restAfter is how long a client is idle before it rests, in ticks. Since they are
+// read off a clock that steps, it is between a step less and a step more.
+const restAfter = 300
 
-// run serves the client until it ends, or goes on on another goroutine.
+// run serves the client until it ends, or rests.
 func (s *httpSession) run() {
 	for s.serveOne() {
 	}
@@ -34,7 +36,35 @@ func (s *httpSession) run() {
 		s.moved = true
 		s.h.stats.Active.Add(1)
 	}
-	go s.rest()
+	if !s.park() {
+		go s.rest()
+	}
+}
+
+// park reports false if the session is to go on on its own.
+func (s *httpSession) park() (ok bool) {
+	s.parking.Lock()
+	defer s.parking.Unlock()
+	_, since := s.watch.load()
+	if !s.watch.turn(phaseRenewed, phaseParked, since) {
+		return false
+	}
+	if s.spot, ok = s.h.lot.Park(s, time.Time{}, s.client.Raw(), nil); !ok {
+		s.watch.turn(phaseParked, phaseResting, since)
+	}
+	return ok
+}
+
+// Wake goes on with a parked session.
+func (s *httpSession) Wake() { go s.rest() }
+
+// unpark goes on with a session that has been ended, if it is parked.
+func (s *httpSession) unpark() {
+	s.parking.Lock()
+	defer s.parking.Unlock()
+	if s.h.lot.Take(s.spot) {
+		go s.rest()
+	}
 }
 
 // renew wakes a session that has been idle since then. Only the warden calls it.
@@ -49,8 +79,10 @@ func (s *httpSession) renew(since uint64) {
 // rest goes on with a session on a fresh goroutine. Serve waits for sessions, not
 // for goroutines.
 func (s *httpSession) rest() {
+	s.parking.Lock() // whoever parked it has gone
 	_, since := s.watch.load()
-	s.watch.turn(phaseRenewed, phaseResting, since)
+	s.watch.turn(phaseParked, phaseIdle, since)
+	s.parking.Unlock()
 	s.run()
 }
 
@@ -58,9 +90,10 @@ func (s *httpSession) rest() {
 // those before it that have not. It reports false if none will come, or if the
 // session has to go on on a fresh goroutine: then renewed is set.
 func (s *httpSession) awaitRequest() bool {
-	if s.renewed {
-		s.renewed = false
-	} else if !s.enter(phaseIdle) {
+	if !s.renewed && !s.enter(phaseIdle) {
+		return false
+	}
+	if s.renewed = false; s.ended() {
 		return false
 	}
 	err := s.client.ReadRaw(s.onReadable)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"sync"
@@ -22,11 +23,14 @@ func TestHTTPRestedClientsAreServed(t *testing.T) {
 	t.Parallel()
 	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
 	s := startHTTP(t, pool.Config{}, Config{DrainTimeout: 5 * time.Second}, address)
-	var wg sync.WaitGroup
+	var wg, asking sync.WaitGroup
 	for i := range 200 {
+		asking.Add(1)
 		conn := s.raw(t)
 		wg.Go(func() {
 			in := bufio.NewReader(conn)
+			answered := sync.OnceFunc(asking.Done)
+			defer answered()
 			for round := range 3 {
 				fmt.Fprintf(conn, "GET /%d/%d HTTP/1.1\r\nHost: x\r\n\r\n", i, round)
 				resp, err := http.ReadResponse(in, nil)
@@ -40,12 +44,13 @@ func TestHTTPRestedClientsAreServed(t *testing.T) {
 				// Some of them just when they are about to rest.
 				time.Sleep(restAfter*time.Millisecond + time.Duration(i*5)*time.Millisecond)
 			}
+			answered()
 			if _, err := in.ReadByte(); err != io.EOF {
 				t.Errorf("client %d reads %v while draining, want the end", i, err)
 			}
 		})
 	}
-	time.Sleep(4*restAfter*time.Millisecond + 2*time.Second)
+	asking.Wait()
 	if n := s.Stats().Active.Load(); n != 200 {
 		t.Errorf("%d clients active, want 200", n)
 	}
@@ -80,4 +85,129 @@ func TestHTTPIdleClientsAreSmall(t *testing.T) {
 		}
 	}
 	eventually(t, "idle clients keep large stacks", func() bool { return stacks() < before+n*2500 })
+}
+
+// kept returns a client that has been answered once and keeps its connection.
+func (s *httpService) kept(t *testing.T) (*net.TCPConn, *bufio.Reader) {
+	t.Helper()
+	conn := s.raw(t)
+	in := bufio.NewReader(conn)
+	get(t, conn, in, "/")
+	return conn, in
+}
+
+func TestHTTPParkedClientIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	s := startHTTP(t, pool.Config{}, Config{}, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	conn, in := s.kept(t)
+	for range 3 {
+		s.waitParked(t, 1)
+		if n := s.Stats().Active.Load(); n != 1 {
+			t.Errorf("%d clients active, want the parked one", n)
+		}
+		start := time.Now()
+		if got := get(t, conn, in, "/again"); got != "/again" || time.Since(start) > time.Second {
+			t.Errorf("answered %q after %v, want an answer at once", got, time.Since(start))
+		}
+	}
+	s.waitParked(t, 1)
+	// A request that comes in pieces.
+	fmt.Fprint(conn, "GET /pieces HT")
+	s.waitParked(t, 0)
+	time.Sleep(10 * time.Millisecond)
+	fmt.Fprint(conn, "TP/1.1\r\nHost: x\r\n\r\n")
+	if got := body(t, in); got != "/pieces" {
+		t.Errorf("answered %q", got)
+	}
+	s.waitParked(t, 1)
+	_ = conn.Close()
+	start := time.Now()
+	eventually(t, "a client that left is still there", func() bool { return s.Stats().Active.Load() == 0 })
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("noticed after %v that a parked client had left", took)
+	}
+}
+
+func TestHTTPIdleLimitEndsTheParked(t *testing.T) {
+	t.Parallel()
+	const limit = 1500 * time.Millisecond
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: limit}}, serveHTTP(t, func(http.ResponseWriter, *http.Request) {}))
+	_, in := s.kept(t)
+	start := time.Now()
+	s.waitParked(t, 1)
+	_, err := in.ReadByte()
+	if took := time.Since(start); err != io.EOF || took < limit-200*time.Millisecond || took > limit+limit/2 {
+		t.Errorf("read %v after %v, want an end after %v", err, took, limit)
+	}
+	eventually(t, "the client is still there", func() bool { return s.Stats().Active.Load() == 0 && s.lot.Size() == 0 })
+}
+
+func TestHTTPParkedClientsAreDrained(t *testing.T) {
+	t.Parallel()
+	s := startHTTP(t, pool.Config{}, Config{DrainTimeout: 10 * time.Second}, serveHTTP(t, func(http.ResponseWriter, *http.Request) {}))
+	var ins []*bufio.Reader
+	for range 20 {
+		_, in := s.kept(t)
+		ins = append(ins, in)
+	}
+	s.waitParked(t, len(ins))
+	start := time.Now()
+	if cut := s.stop(); cut != 0 || time.Since(start) > 2*time.Second {
+		t.Errorf("%d cut after %v, want parked clients to be idle ones", cut, time.Since(start))
+	}
+	for _, in := range ins {
+		if _, err := in.ReadByte(); err != io.EOF {
+			t.Errorf("read %v, want the end", err)
+		}
+	}
+	if n := s.Stats().Active.Load(); n != 0 {
+		t.Errorf("%d clients active at the end", n)
+	}
+}
+
+// A parked client has no backend: that one leaves is nothing to it.
+func TestHTTPParkedClientOutlivesABackend(t *testing.T) {
+	t.Parallel()
+	a := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "a") })
+	b := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "b") })
+	s := startHTTP(t, pool.Config{}, Config{CloseOnRemove: true}, a)
+	conn, in := s.kept(t)
+	s.waitParked(t, 1)
+	s.pool.Update(endpointsOf(b))
+	if got := get(t, conn, in, "/"); got != "b" {
+		t.Errorf("answered %q, want the other backend's answer", got)
+	}
+}
+
+func TestHTTPManyParkedAndWoken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	const n = 2000
+	s := startHTTP(t, pool.Config{}, Config{}, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	before := runtime.NumGoroutine()
+	conns := make([]*net.TCPConn, n)
+	ins := make([]*bufio.Reader, n)
+	for i := range conns {
+		conns[i], ins[i] = s.kept(t)
+	}
+	for range 2 {
+		s.waitParked(t, n)
+		if more := runtime.NumGoroutine() - before; more > n/2 {
+			t.Errorf("%d goroutines more, want hardly any for %d parked clients", more, n)
+		}
+		var wg sync.WaitGroup
+		for i, c := range conns {
+			wg.Go(func() {
+				if got := get(t, c, ins[i], fmt.Sprint("/", i)); got != fmt.Sprint("/", i) {
+					t.Errorf("client %d was answered %q", i, got)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	eventually(t, "clients that left are still there", func() bool { return s.Stats().Active.Load() == 0 })
 }

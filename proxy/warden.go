@@ -65,7 +65,7 @@ func (s *httpSession) check(before, now uint64) {
 		return
 	}
 	switch {
-	case p != phaseIdle && p != phaseResting:
+	case !p.idle():
 	case s.h.draining.Load():
 		s.drain()
 	case p == phaseIdle && now > since+restAfter:
@@ -108,4 +108,5 @@ func (s *httpSession) wake(why error) {
 	if c := s.conn.Load(); c != nil {
 		_ = c.SetDeadline(past)
 	}
+	s.unpark()
 }

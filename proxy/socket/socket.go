@@ -68,6 +68,9 @@ func (c *Conn) Read(buf []byte) (int, error) {
 	return c.in.n, c.in.err
 }
 
+// Raw is the connection's descriptor, as SyscallConn gives it.
+func (c *Conn) Raw() syscall.RawConn { return c.raw }
+
 // ReadRaw calls back with the descriptor, and again whenever it has become
 // readable, until the callback answers true: for callers who want no buffer in
 // hand while they wait. See [Recv].
