@@ -87,7 +87,7 @@ func TestQuietRelayRests(t *testing.T) {
 		expect(t, r.client, "pong")
 	}
 	q := r.rested()
-	r.client.(Conn).CloseWrite()
+	r.client.CloseWrite()
 	r.resume(q)
 	expectEOF(t, r.backend)
 	// Half-closed it rests as well, and is woken by the one who may still speak.
