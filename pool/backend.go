@@ -83,11 +83,11 @@ func (b *Backend) InFlight() int64 {
 // counted where its policy found it cheapest, on its way in and on its way out,
 // which may differ; only the sums mean something.
 func (b *Backend) work() (leases, inFlight int64) {
-	b.ladder.lock()
+	b.ladder.mu.Lock()
 	defer b.ladder.mu.Unlock()
 	if at := b.place.Load(); at > 0 {
 		n := &b.ladder.nodes[at-1]
-		leases, inFlight = int64(n.leases), int64(n.inFlight)
+		leases, inFlight = n.leases, int64(n.inFlight)
 	}
 	started, ended := b.elsewhere()
 	return leases + started, inFlight + started - ended

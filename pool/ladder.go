@@ -12,7 +12,7 @@ func (l *leastConn) set(ready []*Backend, weights []float64) {
 	if i == len(old) && i == len(ready) {
 		return
 	}
-	l.lock()
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	var gone []*Backend
 	j := i
@@ -43,13 +43,13 @@ func (l *leastConn) join(b *Backend, weight float64) {
 	if n := len(l.free); n > 0 {
 		i, l.free = l.free[n-1], l.free[:n-1]
 	} else {
-		l.nodes, l.weight, l.owner = append(l.nodes, node{}), append(l.weight, 0), append(l.owner, nil)
+		l.nodes, l.owner = append(l.nodes, node{}), append(l.owner, nil)
 	}
-	l.weight[i], l.owner[i] = weight, b
+	l.nodes[i], l.owner[i] = node{weight: weight}, b
 	// First: who counts past the ladder from now on says so.
 	b.place.Store(i + 1)
 	l.absorb(b, i)
-	l.stand(i, l.load(i), &l.floor)
+	l.stand(i, l.nodes[i].load(), &l.floor)
 }
 
 // leave takes b off the ladder and its counts with it.
@@ -58,8 +58,8 @@ func (l *leastConn) leave(b *Backend) {
 	n := &l.nodes[i]
 	l.drop(i)
 	l.sweep(n.rung)
-	l.unload(i)
-	b.ended.Add(-int64(n.inFlight))
+	b.started.Add(n.leases)
+	b.ended.Add(n.leases - int64(n.inFlight))
 	b.place.Store(0)
 	*n, l.owner[i] = node{}, nil
 	l.free = append(l.free, i)
@@ -67,13 +67,14 @@ func (l *leastConn) leave(b *Backend) {
 
 // weigh gives node i another weight.
 func (l *leastConn) weigh(i uint32, weight float64) {
-	l.weight[i] = weight
+	l.nodes[i].weight = weight
 	l.move(i)
 }
 
 // move puts node i where its load belongs, looking from where it stood.
 func (l *leastConn) move(i uint32) {
-	from, load := l.nodes[i].rung, l.load(i)
+	n := &l.nodes[i]
+	from, load := n.rung, n.load()
 	l.drop(i)
 	at := from
 	for at.load > load {
@@ -92,7 +93,20 @@ func (l *leastConn) stand(i uint32, load float64, at *rung) {
 	if at.load != load {
 		at = l.insert(at, load)
 	}
-	l.add(at, i)
+	n := &l.nodes[i]
+	n.rung, n.at = at, uint32(len(at.members))
+	at.members = append(at.members, i)
+}
+
+// drop takes node i off its rung; the last member fills its place.
+func (l *leastConn) drop(i uint32) {
+	n := &l.nodes[i]
+	r := n.rung
+	last := len(r.members) - 1
+	moved := r.members[last]
+	r.members[n.at] = moved
+	l.nodes[moved].at = n.at
+	r.members = r.members[:last]
 }
 
 // insert adds a rung for load just above at.
@@ -111,19 +125,11 @@ func (l *leastConn) insert(at *rung, load float64) *rung {
 	return r
 }
 
-// sweep removes r if nobody stands on it, but not before another is empty: often
-// somebody comes back at once.
+// sweep removes r if nobody stands on it.
 func (l *leastConn) sweep(r *rung) {
-	if r.count > 0 || r == l.empty {
+	if len(r.members) > 0 {
 		return
 	}
-	if l.empty != nil && l.empty.count == 0 {
-		l.remove(l.empty)
-	}
-	l.empty = r
-}
-
-func (l *leastConn) remove(r *rung) {
 	r.below.above = r.above
 	if r.above != nil {
 		r.above.below = r.below

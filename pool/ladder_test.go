@@ -7,16 +7,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// members is the nodes on r, one by one.
-func (r *rung) members() (all []uint32) {
-	for i := range uint32(len(r.leaves) << 9) {
-		if r.has(i) {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
 // fault says what is wrong with the ladder, if it should hold just ready.
 func (l *leastConn) fault(ready []*Backend) error {
 	l.mu.Lock()
@@ -25,32 +15,28 @@ func (l *leastConn) fault(ready []*Backend) error {
 	for _, b := range ready {
 		wanted[b] = true
 	}
-	if l.floor.count > 0 {
+	if len(l.floor.members) > 0 {
 		return fmt.Errorf("somebody stands on the floor")
 	}
 	below := &l.floor
 	for r := l.floor.above; r != nil; below, r = r, r.above {
-		if r.below != below || r.load <= below.load || r.count == 0 && r != l.empty {
-			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, r.count, below.load)
+		if r.below != below || r.load <= below.load || len(r.members) == 0 {
+			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, len(r.members), below.load)
 		}
-		members := r.members()
-		if len(members) != int(r.count) {
-			return fmt.Errorf("%d stand on the rung of load %v, which counts %d", len(members), r.load, r.count)
-		}
-		for _, m := range members {
+		for i, m := range r.members {
 			n, b := &l.nodes[m], l.owner[m]
 			started, ended := b.elsewhere()
 			switch {
 			case !wanted[b]:
 				return fmt.Errorf("%s stands on the ladder twice, or is not ready", b.address)
-			case n.rung != r || b.place.Load() != m+1:
+			case n.rung != r || n.at != uint32(i) || b.place.Load() != m+1:
 				return fmt.Errorf("%s does not know its place", b.address)
-			case l.load(m) != r.load:
-				return fmt.Errorf("%s has load %v and stands at %v", b.address, l.load(m), r.load)
+			case n.load() != r.load:
+				return fmt.Errorf("%s has load %v and stands at %v", b.address, n.load(), r.load)
 			case started != ended:
 				return fmt.Errorf("%s has %d in flight that the ladder does not count", b.address, started-ended)
-			case l.weight[m] != b.weight:
-				return fmt.Errorf("%s stands by weight %v, has %v", b.address, l.weight[m], b.weight)
+			case n.weight != b.weight:
+				return fmt.Errorf("%s stands by weight %v, has %v", b.address, n.weight, b.weight)
 			}
 			delete(wanted, b)
 		}
@@ -59,8 +45,8 @@ func (l *leastConn) fault(ready []*Backend) error {
 		return fmt.Errorf("%d of %d ready ones are not on the ladder", len(wanted), len(ready))
 	}
 	for r := l.spare; r != nil; r = r.above {
-		if len(r.members()) > 0 || r.count != 0 {
-			return fmt.Errorf("a spare rung has %d members", r.count)
+		if len(r.members) > 0 {
+			return fmt.Errorf("a spare rung has %d members", len(r.members))
 		}
 	}
 	return nil
