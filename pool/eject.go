@@ -50,7 +50,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 		if limit < 0 || int(streak) < limit {
 			return
 		}
-		reason := fmt.Sprintf("%d failures in a row, the last: %s", streak, o)
+		reason := fmt.Sprintf("%s, the last: %s", inARow(streak), o)
 		if p.tooManyOut() {
 			p.keep(b, reason)
 			return
@@ -58,6 +58,13 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 		b.level = 0
 		p.setAside(b, o, reason, now)
 	}
+}
+
+func inARow(failures int32) string {
+	if failures == 1 {
+		return "1 failure"
+	}
+	return fmt.Sprintf("%d failures in a row", failures)
 }
 
 // keep leaves a failing b in rotation, and says so.

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"fmt"
 	"maps"
 	"time"
 )
@@ -74,7 +73,7 @@ func (b *Backend) status() BackendStatus {
 		s.Until = b.until
 	}
 	if n := b.streak.Load(); n > 0 && b.state == Active && s.Reason == "" {
-		s.Reason = fmt.Sprintf("%d failures in a row", n)
+		s.Reason = inARow(n)
 	}
 	return s
 }
