@@ -16,21 +16,29 @@ import (
 // get asks for path on a kept connection and returns the body.
 func get(t *testing.T, c net.Conn, in *bufio.Reader, path string) string {
 	t.Helper()
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+	request(c, path)
 	return body(t, in)
 }
 
+func request(c net.Conn, path string) { fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path) }
+
 func body(t *testing.T, in *bufio.Reader) string {
 	t.Helper()
+	b, err := answer(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// answer is the next response's body.
+func answer(in *bufio.Reader) (string, error) {
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return string(b), err
 }
 
 // A client that has long been asking ends its stream together with its last
@@ -44,7 +52,7 @@ func TestHTTPClientThatEndsWithItsLastRequest(t *testing.T) {
 		for i := range before {
 			get(t, conn, in, fmt.Sprint("/", i))
 		}
-		fmt.Fprintf(conn, "GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+		request(conn, "/last")
 		_ = conn.CloseWrite()
 		if got := body(t, in); got != "/last" {
 			t.Fatalf("the last request was answered %q", got)
@@ -73,7 +81,7 @@ func TestHTTPRequestsThatComeMeanwhile(t *testing.T) {
 	start := time.Now()
 	go func() {
 		for i := range n {
-			fmt.Fprintf(conn, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+			request(conn, fmt.Sprint("/", i))
 			time.Sleep(5 * time.Millisecond)
 		}
 	}()

@@ -199,8 +199,9 @@ func TestHTTPManyParkedAndWoken(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, c := range conns {
 			wg.Go(func() {
-				if got := get(t, c, ins[i], fmt.Sprint("/", i)); got != fmt.Sprint("/", i) {
-					t.Errorf("client %d was answered %q", i, got)
+				request(c, fmt.Sprint("/", i))
+				if got, err := answer(ins[i]); got != fmt.Sprint("/", i) || err != nil {
+					t.Errorf("client %d was answered %q, %v", i, got, err)
 				}
 			})
 		}

@@ -81,8 +81,8 @@ type Result struct {
 // Run relays until both directions have ended, and returns when nothing of it
 // runs any more. It works on the calling goroutine and exactly one other. Both
 // conns are closed on return, except that after [Early] the client is open and
-// as it was, and after [Resting] both are. To cancel, close both conns from outside: Run then returns at once
-// with [Closed].
+// as it was, and after [Resting] both are. To cancel, close both conns from
+// outside: Run then returns at once with [Closed].
 func Run(client, backend Conn, cfg Config) Result {
 	return newRelay(client, backend, &cfg).run()
 }
