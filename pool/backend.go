@@ -23,24 +23,25 @@ const (
 // As long as the address stays, the *Backend does. Its methods are safe for
 // concurrent use.
 type Backend struct {
-	// One cache line, and all that work on a backend reads and writes. With
+	// One cache line, and all that least_conn and round_robin read and write. With
 	// thousands of them side by side it is misses that a pick's time goes to.
-	started atomic.Int64 // leases, ever; see work
-	ended   atomic.Int64 // of those
-	tally   atomic.Pointer[tally]
-	column  uint32        // of the tally
-	place   atomic.Uint32 // on the ladder, from 1; written under its lock
-	streak  atomic.Int32  // failures since the last success
-	proven  atomic.Bool   // has answered since it was last in doubt
-	latency average
+	node   node
+	ladder atomic.Pointer[ladder] // where it stands; changes under the lock of that
+	streak atomic.Int32           // failures since the last success
+	proven atomic.Bool            // has answered since it was last in doubt
+	column uint32                 // of the tally
+	tally  atomic.Pointer[tally]
 	*record
+
+	started atomic.Int64 // leases counted here, ever; see work
+	ended   atomic.Int64 // of those
+	latency average
 }
 
 // record is what the pool knows of a backend's life. Where nothing else is said
 // pool.mu guards it.
 type record struct {
 	address  string      // never changes
-	ladder   *leastConn  // the pool's; never changes
 	left     atomic.Bool // gone for good: a new *Backend takes over should the address return
 	trial    atomic.Bool // an ejected backend's one trial is under way
 	failures atomic.Uint64
@@ -66,8 +67,8 @@ type record struct {
 	checks  int       // health checks in a row: passed > 0, failed < 0
 }
 
-func newBackend(address string, weight float64, ladder *leastConn) *Backend {
-	return &Backend{record: &record{address: address, weight: weight, ladder: ladder}}
+func newBackend(address string, weight float64) *Backend {
+	return &Backend{record: &record{address: address, weight: weight}}
 }
 
 // Address is host:port, to be dialled.
@@ -83,14 +84,17 @@ func (b *Backend) InFlight() int64 {
 // counted where its policy found it cheapest, on its way in and on its way out,
 // which may differ; only the sums mean something.
 func (b *Backend) work() (leases, inFlight int64) {
-	b.ladder.mu.Lock()
-	defer b.ladder.mu.Unlock()
-	if at := b.place.Load(); at > 0 {
-		n := &b.ladder.nodes[at-1]
-		leases, inFlight = n.leases, int64(n.inFlight)
+	for {
+		d := b.hold()
+		started, ended := b.elsewhere()
+		if d != nil {
+			leases, inFlight = b.node.leases, int64(b.node.inFlight)
+			d.mu.Unlock()
+		} else if b.ladder.Load() != nil {
+			continue // some of it went there meanwhile
+		}
+		return leases + started, inFlight + started - ended
 	}
-	started, ended := b.elsewhere()
-	return leases + started, inFlight + started - ended
 }
 
 // elsewhere is the work that is not counted on the ladder.

@@ -1,121 +1,145 @@
 package pool
 
-// set makes ready, of these weights and in order of address, the backends to
-// choose among. It looks at those alone that are others than before.
-func (l *leastConn) set(ready []*Backend, weights []float64) {
-	old, was := l.ready, l.weights
-	l.ready, l.weights = ready, weights
-	i := 0
-	for i < len(old) && i < len(ready) && old[i] == ready[i] && was[i] == weights[i] {
-		i++
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// ladder holds backends in order of load, a rung for each distinct one,
+// ascending. To take one of the lowest, to move one up and to move one down cost
+// a few steps however many there are.
+//
+// It fills whole cache lines, so that who works on one is alone with it.
+type ladder struct {
+	mu    sync.Mutex
+	low   uint64         // load of the lowest rung, in bits that compare as it does
+	shown *atomic.Uint64 // low, for those without the lock
+	size  int            // backends on it; guarded by pool.mu
+	spare *rung          // emptied rungs, kept for their memory
+	_     [24]byte
+	floor rung // below the lowest, always empty
+}
+
+// node is a backend's place on its ladder, and its work since it came to stand
+// there. The ladder's lock guards it.
+type node struct {
+	rung     *rung
+	weight   float64
+	leases   int64
+	inFlight int32 // of before too
+	at       uint32
+}
+
+// rung holds the backends that are equally loaded.
+type rung struct {
+	load         float64
+	members      []*Backend
+	above, below *rung
+	_            [16]byte // to a cache line
+}
+
+// nobody is the low of a ladder without backends.
+const nobody = math.MaxUint64
+
+// load is what one more would make of n: (in flight + 1) ÷ weight.
+func (n *node) load() float64 {
+	load := float64(n.inFlight + 1)
+	if n.weight == 1 {
+		return load
 	}
-	if i == len(old) && i == len(ready) {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var gone []*Backend
-	j := i
-	for i < len(old) || j < len(ready) {
-		switch {
-		case i < len(old) && j < len(ready) && old[i] == ready[j]:
-			if was[i] != weights[j] {
-				l.weigh(ready[j].place.Load()-1, weights[j])
-			}
-			i, j = i+1, j+1
-		case j == len(ready) || i < len(old) && old[i].address <= ready[j].address:
-			gone = append(gone, old[i])
-			i++
-		default:
-			l.join(ready[j], weights[j])
-			j++
+	return load / n.weight
+}
+
+// hold locks the ladder b stands on. It is nil if b stands on none.
+func (b *Backend) hold() *ladder {
+	for {
+		d := b.ladder.Load()
+		if d == nil {
+			return nil
 		}
+		d.mu.Lock()
+		if b.ladder.Load() == d {
+			return d
+		}
+		d.mu.Unlock()
 	}
-	// Last: whoever picks meanwhile must find somebody.
-	for _, b := range gone {
-		l.leave(b)
+}
+
+func (d *ladder) unlock() {
+	low := uint64(nobody)
+	if r := d.floor.above; r != nil {
+		low = math.Float64bits(r.load)
 	}
-}
-
-// join puts b on the ladder.
-func (l *leastConn) join(b *Backend, weight float64) {
-	i := uint32(len(l.nodes))
-	if n := len(l.free); n > 0 {
-		i, l.free = l.free[n-1], l.free[:n-1]
-	} else {
-		l.nodes, l.owner = append(l.nodes, node{}), append(l.owner, nil)
+	if low != d.low {
+		d.low = low
+		d.shown.Store(low)
 	}
-	l.nodes[i], l.owner[i] = node{weight: weight}, b
-	// First: who counts past the ladder from now on says so.
-	b.place.Store(i + 1)
-	l.absorb(b, i)
-	l.stand(i, l.nodes[i].load(), &l.floor)
+	d.mu.Unlock()
 }
 
-// leave takes b off the ladder and its counts with it.
-func (l *leastConn) leave(b *Backend) {
-	i := b.place.Load() - 1
-	n := &l.nodes[i]
-	l.drop(i)
-	l.sweep(n.rung)
-	b.started.Add(n.leases)
-	b.ended.Add(n.leases - int64(n.inFlight))
-	b.place.Store(0)
-	*n, l.owner[i] = node{}, nil
-	l.free = append(l.free, i)
+// count makes b's leases in flight n more.
+func (d *ladder) count(b *Backend, n int32) {
+	if n > 0 {
+		b.node.leases += int64(n)
+	}
+	b.node.inFlight += n
+	d.move(b)
 }
 
-// weigh gives node i another weight.
-func (l *leastConn) weigh(i uint32, weight float64) {
-	l.nodes[i].weight = weight
-	l.move(i)
+// absorb counts here what of b is in flight and counted elsewhere.
+func (b *Backend) absorb() {
+	started, ended := b.elsewhere()
+	b.ended.Add(started - ended)
+	b.node.inFlight += int32(started - ended)
 }
 
-// move puts node i where its load belongs, looking from where it stood.
-func (l *leastConn) move(i uint32) {
-	n := &l.nodes[i]
-	from, load := n.rung, n.load()
-	l.drop(i)
+// move puts b where its load belongs, looking from where it stood.
+func (d *ladder) move(b *Backend) {
+	from, load := b.node.rung, b.node.load()
+	d.drop(b)
 	at := from
 	for at.load > load {
 		at = at.below
 	}
-	l.stand(i, load, at)
-	l.sweep(from)
+	d.stand(b, load, at)
+	d.sweep(from)
 }
 
-// stand puts node i on the rung of load, looking upward from at, which must not
-// be above it.
-func (l *leastConn) stand(i uint32, load float64, at *rung) {
+// stand puts b on the rung of load, looking upward from at, which must not be
+// above it.
+func (d *ladder) stand(b *Backend, load float64, at *rung) {
 	for at.above != nil && at.above.load <= load {
 		at = at.above
 	}
 	if at.load != load {
-		at = l.insert(at, load)
+		at = d.insert(at, load)
 	}
-	n := &l.nodes[i]
-	n.rung, n.at = at, uint32(len(at.members))
-	at.members = append(at.members, i)
+	b.node.rung, b.node.at = at, uint32(len(at.members))
+	at.members = append(at.members, b)
 }
 
-// drop takes node i off its rung; the last member fills its place.
-func (l *leastConn) drop(i uint32) {
-	n := &l.nodes[i]
-	r := n.rung
+// drop takes b off its rung; the last member fills its place.
+func (d *ladder) drop(b *Backend) {
+	r := b.node.rung
 	last := len(r.members) - 1
 	moved := r.members[last]
-	r.members[n.at] = moved
-	l.nodes[moved].at = n.at
+	r.members[last] = nil
+	if moved != b {
+		r.members[b.node.at] = moved
+		moved.node.at = b.node.at
+	}
 	r.members = r.members[:last]
 }
 
 // insert adds a rung for load just above at.
-func (l *leastConn) insert(at *rung, load float64) *rung {
-	r := l.spare
+func (d *ladder) insert(at *rung, load float64) *rung {
+	r := d.spare
 	if r == nil {
 		r = &rung{}
 	} else {
-		l.spare = r.above
+		d.spare = r.above
 	}
 	r.load, r.below, r.above = load, at, at.above
 	if at.above != nil {
@@ -126,7 +150,7 @@ func (l *leastConn) insert(at *rung, load float64) *rung {
 }
 
 // sweep removes r if nobody stands on it.
-func (l *leastConn) sweep(r *rung) {
+func (d *ladder) sweep(r *rung) {
 	if len(r.members) > 0 {
 		return
 	}
@@ -134,6 +158,20 @@ func (l *leastConn) sweep(r *rung) {
 	if r.above != nil {
 		r.above.below = r.below
 	}
-	r.below, r.above = nil, l.spare
-	l.spare = r
+	r.below, r.above = nil, d.spare
+	d.spare = r
+}
+
+// untried is one of r that is not in tried, looking from at; nil if there is
+// none.
+func (r *rung) untried(at int, tried []*Backend) *Backend {
+	for range r.members {
+		if b := r.members[at]; !slices.Contains(tried, b) {
+			return b
+		}
+		if at++; at == len(r.members) {
+			at = 0
+		}
+	}
+	return nil
 }

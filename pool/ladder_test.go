@@ -2,34 +2,57 @@ package pool
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// fault says what is wrong with the ladder, if it should hold just ready.
+// fault says what is wrong with the ladders, if they should hold just ready.
 func (l *leastConn) fault(ready []*Backend) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	wanted := map[*Backend]bool{}
 	for _, b := range ready {
 		wanted[b] = true
 	}
-	if len(l.floor.members) > 0 {
+	for i := range l.ladders {
+		d := &l.ladders[i]
+		if err := d.fault(wanted); err != nil {
+			return fmt.Errorf("ladder %d: %w", i, err)
+		}
+		low := uint64(nobody)
+		if d.floor.above != nil {
+			low = math.Float64bits(d.floor.above.load)
+		}
+		if shown := l.lows[i].Load(); shown != low {
+			return fmt.Errorf("ladder %d shows a load of %v, has %v", i, math.Float64frombits(shown), math.Float64frombits(low))
+		}
+	}
+	if len(wanted) > 0 {
+		return fmt.Errorf("%d of %d ready ones are on no ladder", len(wanted), len(ready))
+	}
+	return nil
+}
+
+// fault says what is wrong with d, if only those in wanted may be on it, and takes
+// those that are out of wanted.
+func (d *ladder) fault(wanted map[*Backend]bool) error {
+	if len(d.floor.members) > 0 {
 		return fmt.Errorf("somebody stands on the floor")
 	}
-	below := &l.floor
-	for r := l.floor.above; r != nil; below, r = r, r.above {
+	below, size := &d.floor, 0
+	for r := d.floor.above; r != nil; below, r = r, r.above {
 		if r.below != below || r.load <= below.load || len(r.members) == 0 {
 			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, len(r.members), below.load)
 		}
-		for i, m := range r.members {
-			n, b := &l.nodes[m], l.owner[m]
+		for i, b := range r.members {
+			n := &b.node
 			started, ended := b.elsewhere()
 			switch {
 			case !wanted[b]:
-				return fmt.Errorf("%s stands on the ladder twice, or is not ready", b.address)
-			case n.rung != r || n.at != uint32(i) || b.place.Load() != m+1:
+				return fmt.Errorf("%s stands there twice, or is not ready", b.address)
+			case n.rung != r || n.at != uint32(i) || b.ladder.Load() != d:
 				return fmt.Errorf("%s does not know its place", b.address)
 			case n.load() != r.load:
 				return fmt.Errorf("%s has load %v and stands at %v", b.address, n.load(), r.load)
@@ -39,12 +62,13 @@ func (l *leastConn) fault(ready []*Backend) error {
 				return fmt.Errorf("%s stands by weight %v, has %v", b.address, n.weight, b.weight)
 			}
 			delete(wanted, b)
+			size++
 		}
 	}
-	if len(wanted) > 0 {
-		return fmt.Errorf("%d of %d ready ones are not on the ladder", len(wanted), len(ready))
+	if d.size != size {
+		return fmt.Errorf("%d stand there, not %d", size, d.size)
 	}
-	for r := l.spare; r != nil; r = r.above {
+	for r := d.spare; r != nil; r = r.above {
 		if len(r.members) > 0 {
 			return fmt.Errorf("a spare rung has %d members", len(r.members))
 		}

@@ -3,147 +3,196 @@ package pool
 import (
 	"math/bits"
 	"math/rand/v2"
-	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // leastConn picks the backend with the fewest in flight for its weight, exactly,
 // and a random one among equals.
 //
-// Backends stand on a ladder, a rung for each distinct load, ascending. A pick
-// takes a random backend of the lowest rung and moves it up; a release moves it
-// down. Both cost a few steps however many backends there are.
-//
 // Law 1 asks that picking take no lock. An exact minimum that is counted in the
-// same step is one fact shared by all cores, and this lock is how they share it.
-// What it guards is dense and apart from the backends, since most of a pick's
-// time goes to fetching what another core has written.
+// same step is one fact shared by all cores, and most of a pick's time goes to
+// fetching what another core has written. So many backends are spread over
+// several ladders, each with its lock, and a core stays at one of them for a
+// while, as long as there is no lower load elsewhere.
 type leastConn struct {
-	mu    sync.Mutex
-	seed  uint64 // of ties
-	floor rung   // below the lowest, always empty
-	spare *rung  // emptied rungs, kept for their memory
-	nodes []node
-	owner []*Backend // of each node
-	free  []uint32   // nodes of nobody
+	ladders []ladder
+	lows    []atomic.Uint64 // what each shows
+	seats   sync.Pool       // of *seat: what a core puts back it mostly gets again
 
-	ready   []*Backend // as set last told; guarded by pool.mu
+	// Guarded by pool.mu.
+	ready   []*Backend // as set last told
 	weights []float64  // of ready
+	spread  bool       // over all ladders, not all on the first
 }
 
-// node is a backend's place on the ladder, and its work since it came to stand
-// there.
-type node struct {
-	rung     *rung
-	weight   float64
-	leases   int64
-	inFlight int32 // of before too
-	at       uint32
+// seat is where one who picks last found the lowest load. It fills a cache line.
+type seat struct {
+	at   int    // which ladder
+	left int    // picks there, before another is as good
+	seed uint64 // of ties
+	_    [40]byte
 }
 
-// rung holds the nodes that are equally loaded.
-type rung struct {
-	load         float64
-	members      []uint32
-	above, below *rung
-}
+const (
+	// laddersPerCore are enough for a core to find one where no other is.
+	laddersPerCore = 4
+	maxLadders     = 16
+	// crowd is how many backends a ladder is for, if there are several.
+	crowd = 64
+	// sitting is the number of picks for each of the equals on a ladder before
+	// another's have their turn.
+	sitting = 4
+	// patience is how often a pick looks for the lowest load before it stops all
+	// others to find it.
+	patience = 4
+)
 
-// newLeastConn's floor lies below every load.
-func newLeastConn() *leastConn { return &leastConn{floor: rung{load: -1}, seed: rand.Uint64()} }
+// newLeastConn is for so many cores that pick at once.
+func newLeastConn(cores int) *leastConn {
+	n := 1
+	if cores > 1 {
+		n = min(cores*laddersPerCore, maxLadders)
+	}
+	l := &leastConn{ladders: make([]ladder, n), lows: make([]atomic.Uint64, n)}
+	l.seats.New = func() any { return &seat{seed: rand.Uint64()} }
+	for i := range l.ladders {
+		d := &l.ladders[i]
+		d.floor.load = -1 // below every load
+		d.low, d.shown = nobody, &l.lows[i]
+		d.shown.Store(nobody)
+	}
+	return l
+}
 
 func (l *leastConn) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
-	l.mu.Lock()
-	for r := l.floor.above; r != nil; r = r.above {
-		i, ok := l.any(r, tried)
-		if !ok {
+	if len(tried) > 0 {
+		return l.pickOther(tried), nil
+	}
+	s := l.seats.Get().(*seat)
+	b := l.pickAt(s)
+	l.seats.Put(s)
+	if b == nil {
+		b = l.pickOther(nil)
+	}
+	return b, nil
+}
+
+// pickAt picks from the ladder at s, or from where s finds a lower load. It is
+// nil if there was none, or others were always faster.
+func (l *leastConn) pickAt(s *seat) *Backend {
+	for tries := range patience {
+		if s.left == 0 {
+			s.at = l.lowest(s)
+		}
+		d := &l.ladders[s.at]
+		if !d.mu.TryLock() {
+			if tries < patience/2 {
+				s.left = 0
+				continue
+			}
+			d.mu.Lock()
+		}
+		if d.low == nobody || l.lower(d.low) {
+			d.unlock()
+			s.left = 0
 			continue
 		}
-		n := &l.nodes[i]
-		n.leases++
-		n.inFlight++
-		l.move(i)
-		b := l.owner[i]
-		l.mu.Unlock()
-		return b, nil
+		equals := d.floor.above.members
+		if s.left == 0 {
+			s.left = sitting * len(equals)
+		}
+		s.left--
+		b := equals[s.random(len(equals))]
+		d.count(b, 1)
+		d.unlock()
+		return b
 	}
-	l.mu.Unlock()
-	return nil, nil
+	return nil
+}
+
+// lower reports whether a ladder shows a load below low.
+func (l *leastConn) lower(low uint64) bool {
+	for i := range l.lows {
+		if l.lows[i].Load() < low {
+			return true
+		}
+	}
+	return false
+}
+
+// lowest is one of the ladders that show the lowest load, at random.
+func (l *leastConn) lowest(s *seat) int {
+	from := s.random(len(l.lows))
+	best := from
+	for i := range l.lows {
+		if i += from; i >= len(l.lows) {
+			i -= len(l.lows)
+		}
+		if l.lows[i].Load() < l.lows[best].Load() {
+			best = i
+		}
+	}
+	return best
+}
+
+// pickOther picks the least loaded that is not in tried, with everybody else
+// stopped.
+func (l *leastConn) pickOther(tried []*Backend) *Backend {
+	s := seat{seed: rand.Uint64()}
+	l.lock()
+	defer l.unlock()
+	var best *Backend
+	var from *ladder
+	start := s.random(len(l.ladders))
+	for i := range l.ladders {
+		d := &l.ladders[(start+i)%len(l.ladders)]
+		for r := d.floor.above; r != nil && (best == nil || r.load < best.node.rung.load); r = r.above {
+			if b := r.untried(s.random(len(r.members)), tried); b != nil {
+				best, from = b, d
+			}
+		}
+	}
+	if best != nil {
+		from.count(best, 1)
+	}
+	return best
+}
+
+// lock locks every ladder.
+func (l *leastConn) lock() {
+	for i := range l.ladders {
+		l.ladders[i].mu.Lock()
+	}
+}
+
+func (l *leastConn) unlock() {
+	for i := range l.ladders {
+		l.ladders[i].unlock()
+	}
 }
 
 func (l *leastConn) take(b *Backend) {
-	l.mu.Lock()
-	if at := b.place.Load(); at > 0 {
-		n := &l.nodes[at-1]
-		n.leases++
-		n.inFlight++
-		l.move(at - 1)
-	} else {
-		b.started.Add(1)
+	if d := b.hold(); d != nil {
+		d.count(b, 1)
+		d.unlock()
+		return
 	}
-	l.mu.Unlock()
+	counting{}.take(b)
 }
 
-func (l *leastConn) release(b *Backend, _ *cell) {
-	l.mu.Lock()
-	if at := b.place.Load(); at > 0 {
-		l.nodes[at-1].inFlight--
-		l.move(at - 1)
-	} else {
-		b.ended.Add(1)
+func (l *leastConn) release(b *Backend, c *cell) {
+	if d := b.hold(); d != nil {
+		d.count(b, -1)
+		d.unlock()
+		return
 	}
-	l.mu.Unlock()
-}
-
-// settle takes over what of b was counted past the ladder.
-func (l *leastConn) settle(b *Backend) {
-	l.mu.Lock()
-	if at := b.place.Load(); at > 0 {
-		l.absorb(b, at-1)
-		l.move(at - 1)
-	}
-	l.mu.Unlock()
-}
-
-// absorb counts on node i what of b is in flight and counted elsewhere.
-func (l *leastConn) absorb(b *Backend, i uint32) {
-	started, ended := b.elsewhere()
-	b.ended.Add(started - ended)
-	l.nodes[i].inFlight += int32(started - ended)
-}
-
-// load is what one more would make of n: (in flight + 1) ÷ weight.
-func (n *node) load() float64 {
-	load := float64(n.inFlight + 1)
-	if n.weight == 1 {
-		return load
-	}
-	return load / n.weight
-}
-
-// any is a random node of r whose backend is not in tried.
-func (l *leastConn) any(r *rung, tried []*Backend) (i uint32, ok bool) {
-	n := len(r.members)
-	at := 0
-	if n > 1 {
-		at = l.random(n)
-	}
-	if len(tried) == 0 {
-		return r.members[at], true
-	}
-	for range n {
-		if i := r.members[at]; !slices.Contains(tried, l.owner[i]) {
-			return i, true
-		}
-		if at++; at == n {
-			at = 0
-		}
-	}
-	return 0, false
+	counting{}.release(b, nil)
 }
 
 // random is uniform below n (SplitMix64, and Lemire's reduction).
-func (l *leastConn) random(n int) int {
-	l.seed += 0x9e3779b97f4a7c15
-	x, _ := bits.Mul64(mix(l.seed), uint64(n))
+func (s *seat) random(n int) int {
+	s.seed += 0x9e3779b97f4a7c15
+	x, _ := bits.Mul64(mix(s.seed), uint64(n))
 	return int(x)
 }

@@ -24,12 +24,12 @@ var ErrNotFound = errors.New("pool: no such backend")
 // Pool keeps the backends of one service. Its methods are safe for concurrent
 // use.
 type Pool struct {
-	view    atomic.Pointer[view]
-	latency average // of all backends, for policies that need a guess
-	ladder  *leastConn
-	cores   int // that pick at once, at the most
-	synced  chan struct{}
-	wake    chan struct{} // something became due earlier than Run thought
+	view      atomic.Pointer[view]
+	latency   average // of all backends, for policies that need a guess
+	leastConn *leastConn
+	cores     int // that pick at once, at the most
+	synced    chan struct{}
+	wake      chan struct{} // something became due earlier than Run thought
 
 	mu        sync.Mutex
 	cfg       *Config
@@ -49,9 +49,10 @@ type Pool struct {
 // New returns a pool that knows no backends yet. Trials, probes and health checks
 // need [Pool.Run].
 func New(cfg Config) *Pool {
+	cores := min(runtime.GOMAXPROCS(0), maxStripes)
 	p := &Pool{
-		ladder:    newLeastConn(),
-		cores:     min(runtime.GOMAXPROCS(0), maxStripes),
+		leastConn: newLeastConn(cores),
+		cores:     cores,
 		cfg:       cfg.withDefaults(),
 		synced:    make(chan struct{}),
 		wake:      make(chan struct{}, 1),
@@ -183,7 +184,7 @@ func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Ti
 // holder of the address had done.
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return d.backend.address == e.Address })
-	b := newBackend(e.Address, weight(e), p.ladder)
+	b := newBackend(e.Address, weight(e))
 	p.count(b)
 	b.endpoint = e
 	state, reason := Active, ""

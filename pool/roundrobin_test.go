@@ -20,7 +20,7 @@ func rounds(p picker, n int) map[*Backend]int {
 
 func weighted(ws []float64) (ready []*Backend, top, sum float64) {
 	for i, w := range ws {
-		ready = append(ready, newBackend(modelAddress(i), w, nil))
+		ready = append(ready, newBackend(modelAddress(i), w))
 		top, sum = max(top, w), sum+w
 	}
 	return ready, top, sum

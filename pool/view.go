@@ -37,8 +37,8 @@ func (p *Pool) newPicker(old picker, v *view) picker {
 	case LeastConn:
 		// The count of each backend and its place in the order change under one
 		// lock, so this picker lives as long as the pool and is told of the new set.
-		p.ladder.set(v.ready, v.weights)
-		return p.ladder
+		p.leastConn.set(v.ready, v.weights)
+		return p.leastConn
 	case EWMA:
 		return &twoChoices{ready: v.ready, weights: v.weights, mean: &p.latency}
 	case Random:
@@ -79,9 +79,9 @@ func (p *Pool) publish() {
 		v.picker = p.newPicker(old.picker, v)
 	}
 	p.view.Store(v)
-	if old.picker == p.ladder && v.picker != p.ladder {
+	if old.picker == p.leastConn && v.picker != p.leastConn {
 		// Only now: who still holds the old view would find nobody.
-		p.ladder.set(nil, nil)
+		p.leastConn.set(nil, nil)
 	}
 }
 
@@ -137,10 +137,12 @@ func (counting) release(b *Backend, c *cell) {
 	b.settle()
 }
 
-// settle tells the ladder of what was counted past it, by one who still holds the
+// settle tells its ladder of what was counted past it, by one who still holds the
 // view from before least_conn.
 func (b *Backend) settle() {
-	if b.place.Load() > 0 {
-		b.ladder.settle(b)
+	if d := b.hold(); d != nil {
+		b.absorb()
+		d.move(b)
+		d.unlock()
 	}
 }
