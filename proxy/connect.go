@@ -59,14 +59,13 @@ func (s *httpSession) finish() {
 // acquire leases a backend that was not tried; while no list is in, it waits.
 func (s *httpSession) acquire() (pool.Lease, error) {
 	x := s.x
-	key := clientKey(s.client.Stream)
-	lease, err := s.h.pool.Acquire(key, x.tried[:x.nTry])
+	lease, err := s.h.pool.Acquire(s.key, x.tried[:x.nTry])
 	if err == nil || !errors.Is(err, pool.ErrSyncing) {
 		return lease, err
 	}
 	ctx, end := s.waiting()
 	defer end()
-	return s.h.acquire(ctx, key, x.tried[:x.nTry])
+	return s.h.acquire(ctx, s.key, x.tried[:x.nTry])
 }
 
 // dial makes a new connection to b.

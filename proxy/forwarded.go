@@ -1,9 +1,8 @@
 package proxy
 
 import (
-	"net"
-
 	"portside/proxy/http1"
+	"portside/proxy/socket"
 )
 
 // mend keeps back those of the client's fields that we say anew.
@@ -53,11 +52,11 @@ func (s *httpSession) appendForwarded(dst []byte, how Forwarded) []byte {
 // clientAddress is the client's IP address, as text.
 func (s *httpSession) clientAddress() []byte {
 	if s.address == nil {
-		a, _ := s.client.RemoteAddr().(*net.TCPAddr)
-		if a == nil {
+		a := socket.Peer(s.client.Stream).Addr()
+		if !a.IsValid() {
 			return []byte("unknown")
 		}
-		s.address = a.AddrPort().Addr().Unmap().AppendTo(nil)
+		s.address = a.AppendTo(nil)
 	}
 	return s.address
 }

@@ -86,7 +86,7 @@ func (s *httpSession) serveHTTP2() {
 	s.release()
 	c := &h2cClient{
 		Conn: &s.client, early: early, sent: &s.h.stats.Bytes.ToClient,
-		address: string(s.clientAddress()), key: clientKey(s.client.Stream),
+		address: string(s.clientAddress()), key: s.key,
 		ready: make(chan struct{}), closed: make(chan struct{}),
 	}
 	q := s.h.h2c

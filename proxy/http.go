@@ -26,7 +26,8 @@ type HTTP struct {
 
 // NewHTTP returns an HTTP service that draws on p.
 func NewHTTP(p *pool.Pool, cfg Config) *HTTP {
-	h := &HTTP{server: newServer(p, cfg)}
+	h := &HTTP{}
+	h.init(p, cfg)
 	h.h2c = newH2C(h)
 	h.warden.set(h.config().Timeouts)
 	return h
@@ -73,13 +74,14 @@ func (h *HTTP) BackendLeft(b *pool.Backend) {
 }
 
 // handle serves one client's connection.
-func (h *HTTP) handle(ctx context.Context, conn *net.TCPConn) {
+func (h *HTTP) handle(ctx context.Context, conn socket.Stream) {
 	s := &httpSession{h: h, ctx: ctx}
 	if err := s.client.Init(conn); err != nil {
 		_ = conn.Close()
 		return
 	}
 	s.onReadable = s.readable
+	s.key = clientKey(conn)
 	s.watch.enter(phaseIdle, h.warden.tick.Load())
 	if !h.sessions.add(s) {
 		_ = conn.Close()
@@ -99,6 +101,7 @@ type httpSession struct {
 	giveUp     atomic.Pointer[context.CancelFunc] // ends the wait for a backend
 	lease      pool.Lease
 	x          *exchange // nil while idle
+	key        uint64    // of the client; see clientKey
 	address    []byte    // of the client, once asked for
 	requests   int       // it has sent
 	linger     bool      // the client may still be sending: let it read our answer first

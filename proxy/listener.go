@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"portside/pool"
 	"portside/proxy/parking"
+	"portside/proxy/socket"
 )
 
 // server is what the protocols share: the accept loop, the sessions, and what
@@ -21,8 +23,8 @@ type server struct {
 	hints    hints
 	lot      parking.Lot
 
+	cfg     atomic.Pointer[Config]
 	mu      sync.Mutex
-	cfg     *Config
 	leaving []leaver
 	wake    chan struct{}
 }
@@ -33,34 +35,28 @@ type leaver struct {
 	at      time.Time
 }
 
-func newServer(p *pool.Pool, cfg Config) server {
-	return server{pool: p, cfg: cfg.withDefaults(), wake: make(chan struct{}, 1)}
+// init sets what a server is made of.
+func (s *server) init(p *pool.Pool, cfg Config) {
+	s.pool, s.wake = p, make(chan struct{}, 1)
+	s.Reconfigure(cfg)
 }
 
 // Stats are the service's counters.
 func (s *server) Stats() *Stats { return &s.stats }
 
 // Reconfigure replaces the configuration for what begins from now on.
-func (s *server) Reconfigure(cfg Config) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cfg = cfg.withDefaults()
-}
+func (s *server) Reconfigure(cfg Config) { s.cfg.Store(cfg.withDefaults()) }
 
-func (s *server) config() *Config {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cfg
-}
+func (s *server) config() *Config { return s.cfg.Load() }
 
 // BackendLeft tells that b has left the pool: its connections are cut, now or
 // when they have had time to finish. It does not block.
 func (s *server) BackendLeft(b *pool.Backend) {
-	s.mu.Lock()
 	at := time.Now()
-	if !s.cfg.CloseOnRemove {
-		at = at.Add(s.cfg.RemoveTimeout)
+	if cfg := s.config(); !cfg.CloseOnRemove {
+		at = at.Add(cfg.RemoveTimeout)
 	}
+	s.mu.Lock()
 	s.leaving = append(s.leaving, leaver{b, at})
 	s.mu.Unlock()
 	select {
@@ -73,22 +69,23 @@ func (s *server) BackendLeft(b *pool.Backend) {
 // by handle, on a goroutine of its own. It closes ln, and returns when all that
 // it started has ended: the number of sessions that had to be cut, and an error
 // only if ln failed for good.
-func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context.Context, *net.TCPConn)) (cut int64, err error) {
+func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context.Context, socket.Stream)) (cut int64, err error) {
 	var own sync.WaitGroup
 	ctx, stop := context.WithCancel(ctx)
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx, until the drain is over
 	own.Go(func() { s.cutLeavers(work) })
 	parked, leave := context.WithCancel(context.WithoutCancel(ctx)) // until nobody is parked any more
-	own.Go(func() {
-		if err := s.lot.Run(parked); err != nil {
-			s.config().Log.Warn("idle connections are not parked, and take more memory", "error", err)
-		}
-	})
+	if err := s.lot.Start(); err != nil {
+		s.config().Log.Warn("idle connections are not parked, and take more memory", "error", err)
+	} else {
+		own.Go(func() { s.lot.Run(parked) })
+	}
+	accepts := socket.NewListener(ln)
 	own.Go(func() {
 		<-ctx.Done()
-		_ = ln.Close() // wakes accept
+		_ = accepts.Close() // wakes accept
 	})
-	err = s.accept(ctx, ln, &own, func(c *net.TCPConn) { handle(work, c) })
+	err = s.accept(ctx, accepts, &own, func(c socket.Stream) { handle(work, c) })
 	stop()
 	cut = s.sessions.finish(s.config().DrainTimeout, abandon)
 	abandon()
@@ -99,7 +96,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 
 // accept is the accept loop. Errors that pass, such as file descriptors running
 // out, are waited out.
-func (s *server) accept(ctx context.Context, ln net.Listener, own *sync.WaitGroup, handle func(*net.TCPConn)) error {
+func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.WaitGroup, handle func(socket.Stream)) error {
 	var wait time.Duration
 	for {
 		conn, err := ln.Accept()
@@ -110,7 +107,7 @@ func (s *server) accept(ctx context.Context, ln net.Listener, own *sync.WaitGrou
 			s.stats.Active.Add(1)
 			own.Go(func() {
 				defer s.stats.Active.Add(-1)
-				handle(conn.(*net.TCPConn))
+				handle(conn)
 			})
 		case ctx.Err() != nil:
 			return nil

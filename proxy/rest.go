@@ -14,6 +14,9 @@ import (
 // is ended. The warden wakes the old one by a deadline, in two steps, so that the
 // deadline is never left behind. Where nobody can be parked, the client goes on on
 // a fresh goroutine at once, whose stack has the smallest size.
+//
+// A client that has connected and not sent anything yet is parked as well: to have
+// the runtime's poller watch it, which may be for one request, costs more.
 
 // restAfter is how long a client is idle before it rests, in ticks. Since they are
 // read off a clock that steps, it is between a step less and a step more.
@@ -96,15 +99,34 @@ func (s *httpSession) awaitRequest() bool {
 	if s.renewed = false; s.ended() {
 		return false
 	}
+	if s.requests == 0 && !s.moved {
+		switch done, tried := s.client.Try(s.onReadable); {
+		case done:
+			return s.mayRead()
+		case tried && s.requests == 0 && s.leave():
+			return false
+		}
+	}
 	err := s.client.ReadRaw(s.onReadable)
 	if err == nil {
-		return s.readErr == nil && s.x != nil && !s.ended()
+		return s.mayRead()
 	}
 	if p, _ := s.watch.load(); p == phaseRenewing || p == phaseRenewed {
 		s.renewed = true
 		s.undisturbed()
 	}
 	return false
+}
+
+// mayRead reports whether a request has begun that has to be read.
+func (s *httpSession) mayRead() bool { return s.readErr == nil && s.x != nil && !s.ended() }
+
+// leave gives the goroutine up at once: the client has connected and sent nothing
+// yet. It reports false if the session has been ended.
+func (s *httpSession) leave() bool {
+	_, since := s.watch.load()
+	s.renewed = s.watch.turn(phaseIdle, phaseRenewed, since)
+	return s.renewed
 }
 
 // rouse begins a head.

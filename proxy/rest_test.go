@@ -128,6 +128,34 @@ func TestHTTPParkedClientIsAnsweredAtOnce(t *testing.T) {
 	}
 }
 
+// A client that connects ahead of its first request is parked at once, and served,
+// or ended, like one that has been idle for long.
+func TestHTTPClientsThatSayNothingYetAreParked(t *testing.T) {
+	t.Parallel()
+	const limit = 1500 * time.Millisecond
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: limit}}, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	conn := s.raw(t)
+	start := time.Now()
+	s.waitParked(t, 1)
+	if took := time.Since(start); runtime.GOOS == "linux" && took > restAfter*time.Millisecond/2 {
+		t.Errorf("parked after %v, want it at once", took)
+	}
+	in := bufio.NewReader(conn)
+	if got := get(t, conn, in, "/first"); got != "/first" {
+		t.Errorf("answered %q", got)
+	}
+	silent := s.raw(t)
+	start = time.Now()
+	if _, err := silent.Read(make([]byte, 1)); err != io.EOF || time.Since(start) < limit-200*time.Millisecond {
+		t.Errorf("a client that says nothing read %v after %v, want an end after %v", err, time.Since(start), limit)
+	}
+	_ = conn.Close()
+	left := s.raw(t)
+	s.waitParked(t, 1)
+	_ = left.Close()
+	eventually(t, "clients that left are still there", func() bool { return s.Stats().Active.Load() == 0 && s.lot.Size() == 0 })
+}
+
 func TestHTTPIdleLimitEndsTheParked(t *testing.T) {
 	t.Parallel()
 	const limit = 1500 * time.Millisecond

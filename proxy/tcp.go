@@ -19,7 +19,11 @@ import (
 type TCP struct{ server }
 
 // NewTCP returns a TCP service that draws on p.
-func NewTCP(p *pool.Pool, cfg Config) *TCP { return &TCP{newServer(p, cfg)} }
+func NewTCP(p *pool.Pool, cfg Config) *TCP {
+	t := &TCP{}
+	t.init(p, cfg)
+	return t
+}
 
 // Serve accepts clients from ln, which must listen on TCP, until ctx ends; then
 // it closes ln and lets its clients finish for Config.DrainTimeout. It returns
@@ -56,7 +60,7 @@ type tcpSession struct {
 	spot   parking.Spot  // where it is parked, or was; mu guards it
 }
 
-func (t *TCP) handle(ctx context.Context, client *net.TCPConn) {
+func (t *TCP) handle(ctx context.Context, client socket.Stream) {
 	s := &tcpSession{tcp: t, client: client}
 	if !t.sessions.add(s) {
 		_ = client.Close()
@@ -280,12 +284,12 @@ func (s *tcpSession) cut() {
 
 // clientKey is equal for connections of one client host.
 func clientKey(c net.Conn) uint64 {
-	a, _ := c.RemoteAddr().(*net.TCPAddr)
-	if a == nil {
+	a := socket.Peer(c).Addr()
+	if !a.IsValid() {
 		return 0
 	}
 	key := uint64(14695981039346656037) // FNV-1a
-	for _, x := range a.IP.To16() {
+	for _, x := range a.As16() {
 		key = (key ^ uint64(x)) * 1099511628211
 	}
 	return key

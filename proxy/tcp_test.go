@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/socket"
 )
 
 func TestTCPSpreadsOverAllBackends(t *testing.T) {
@@ -335,7 +336,8 @@ func descriptors(t *testing.T) int {
 
 // Running out of descriptors must neither end the accept loop nor have it spin.
 func TestAcceptSurvivesWantOfDescriptors(t *testing.T) {
-	s := newServer(pool.New(pool.Config{}), Config{})
+	s := &server{}
+	s.init(pool.New(pool.Config{}), Config{})
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -345,7 +347,7 @@ func TestAcceptSurvivesWantOfDescriptors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_, _ = s.serve(ctx, ln, func(_ context.Context, c *net.TCPConn) {
+		_, _ = s.serve(ctx, ln, func(_ context.Context, c socket.Stream) {
 			_ = c.Close()
 			close(served)
 		})

@@ -3,6 +3,7 @@
 // else that belongs to an idle connection.
 //
 //	var lot parking.Lot
+//	err := lot.Start()
 //	go lot.Run(ctx)
 //	...
 //	spot, ok := lot.Park(session, until, raw, nil) // and the goroutine ends
@@ -30,7 +31,7 @@ type Sleeper interface {
 // Spot is where somebody is parked. The zero Spot is nowhere.
 type Spot struct{ number, turn uint32 }
 
-// Lot is where connections are parked. The zero Lot is closed: [Lot.Run] opens it.
+// Lot is where connections are parked. The zero Lot is closed: [Lot.Start] opens it.
 // Its methods may be called by many at once.
 type Lot struct {
 	poller poller
@@ -62,13 +63,6 @@ const (
 	// glance is the shortest time between two looks whose time is up.
 	glance = int64(50 * time.Millisecond)
 )
-
-// Open reports whether the lot is open. When it is not, nobody is parked.
-func (l *Lot) Open() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.open
-}
 
 // Size is how many are parked.
 func (l *Lot) Size() int {

@@ -27,19 +27,26 @@ func opened(t *testing.T) *Lot {
 	t.Helper()
 	l := &Lot{}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- l.Run(ctx) }()
+	done := start(ctx, t, l)
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run = %v", err)
-		}
+		<-done
 		if n := l.Size(); n != 0 {
 			t.Errorf("%d are parked in a closed lot", n)
 		}
 	})
-	eventually(t, "the lot does not open", l.Open)
 	return l
+}
+
+// start opens l and runs it until ctx ends.
+func start(ctx context.Context, t *testing.T, l *Lot) (done chan struct{}) {
+	t.Helper()
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done = make(chan struct{})
+	go func() { l.Run(ctx); close(done) }()
+	return done
 }
 
 func eventually(t *testing.T, why string, ok func() bool) {
@@ -331,20 +338,16 @@ func TestCloseWakes(t *testing.T) {
 		t.Fatal("parked before the lot was open")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- l.Run(ctx) }()
-	eventually(t, "the lot does not open", l.Open)
+	done := start(ctx, t, l)
 	if _, ok := l.Park(s, time.Now().Add(time.Hour), raw(t, ours), nil); !ok {
 		t.Fatal("not parked")
 	}
 	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	<-done
 	if s.woken.Load() != 1 {
 		t.Error("not woken by the close")
 	}
-	if _, ok := l.Park(s, time.Time{}, raw(t, ours), nil); ok || l.Open() || l.Size() != 0 {
+	if _, ok := l.Park(s, time.Time{}, raw(t, ours), nil); ok || l.Size() != 0 {
 		t.Error("the lot is not closed")
 	}
 	if after := descriptors(t); after != before+2 {

@@ -2,10 +2,10 @@ package parking
 
 import (
 	"context"
-	"errors"
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +24,20 @@ type poller struct {
 	events [64]unix.EpollEvent
 }
 
-// Run opens the lot and watches it until ctx ends. When it returns the lot is
-// closed, and who was still parked has been woken. The error is of opening.
-func (l *Lot) Run(ctx context.Context) error {
+// Start opens the lot, which [Lot.Run] then has to watch.
+func (l *Lot) Start() error {
 	if err := l.poller.start(); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	l.open, l.began, l.due = true, time.Now(), never
 	l.mu.Unlock()
+	return nil
+}
+
+// Run watches a lot that was started, until ctx ends. When it returns the lot is
+// closed, and who was still parked has been woken.
+func (l *Lot) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, l.shut)()
 	var woken []Sleeper
 	for open := true; open; {
@@ -44,7 +49,6 @@ func (l *Lot) Run(ctx context.Context) error {
 		woken = wake(woken)
 	}
 	_ = l.poller.file.Close()
-	return nil
 }
 
 // shut closes the lot: nobody is let in, and Run leaves.
@@ -58,11 +62,12 @@ func (l *Lot) shut() {
 // readable wakes those for whom there is something. Some is an empty list to use.
 func (l *Lot) readable(some []Sleeper) []Sleeper {
 	for {
-		n, err := unix.EpollWait(l.poller.fd, l.poller.events[:], 0)
-		if errors.Is(err, unix.EINTR) {
+		// Which does not wait: told to the scheduler as computation.
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller.fd), uintptr(unsafe.Pointer(&l.poller.events[0])), uintptr(len(l.poller.events)), 0, 0, 0)
+		if errno == unix.EINTR {
 			continue
 		}
-		if err != nil || n == 0 {
+		if errno != 0 || n == 0 {
 			return some
 		}
 		l.mu.Lock()

@@ -31,12 +31,12 @@ func wakes(t *testing.T, q *Rested) bool {
 	var lot parking.Lot
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = lot.Run(ctx) })
+	if err := lot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Go(func() { lot.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	for !lot.Open() {
-		time.Sleep(time.Millisecond)
-	}
 	woken := make(chan bool, 1)
 	client, backend := q.Sources()
 	if client == nil {

@@ -57,10 +57,12 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) 
 	case syscall.EALREADY:
 		return d.wait(ctx, newFile(fd, to), p)
 	default:
-		_ = unix.Close(fd)
+		_ = closeRaw(uintptr(fd))
 		return nil, os.NewSyscallError("connect", errno)
 	}
-	return newFile(fd, to), nil
+	c := newFile(fd, to)
+	_ = c.poll() // it is the backend's turn, or the client's: there is waiting to be done
+	return c, nil
 }
 
 // peer is an address in the kernel's form.
@@ -123,7 +125,7 @@ func (d *Dialer) wait(ctx context.Context, c *file, p *peer) (*file, error) {
 
 // set sets the options. None is worth not connecting for.
 func (d *Dialer) set(fd int) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	noDelay(uintptr(fd))
 	d.setUserTimeout(fd)
 	if k := d.KeepAlive; k.Enable {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)

@@ -78,6 +78,18 @@ func (c *Conn) ReadRaw(callback func(fd uintptr) (done bool)) error {
 	return c.raw.Read(callback)
 }
 
+// Try is ReadRaw that does not wait, for a connection that nobody has waited for
+// yet: that makes it dearer. Of others, tried is false, and nothing was done.
+func (c *Conn) Try(callback func(fd uintptr) (done bool)) (done, tried bool) {
+	f, ok := c.Stream.(interface {
+		Try(func(fd uintptr) (done bool)) (done, tried bool)
+	})
+	if !ok {
+		return false, false
+	}
+	return f.Try(callback)
+}
+
 func (c *Conn) recv(fd uintptr) bool {
 	n, errno := Recv(fd, c.in.buf)
 	switch {

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"net/netip"
+	"os"
 	"syscall"
 	"unsafe"
 
@@ -25,6 +27,40 @@ func Send(fd uintptr, p []byte) (int, syscall.Errno) {
 			return int(n), errno
 		}
 	}
+}
+
+// noDelay sets TCP_NODELAY.
+func noDelay(fd uintptr) {
+	on := int32(1)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_SETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
+}
+
+// localAddr is getsockname(2), of a TCP socket. It is invalid if that fails.
+func localAddr(fd uintptr) netip.AddrPort {
+	var sa unix.RawSockaddrInet6
+	n := uint32(unsafe.Sizeof(sa))
+	if _, _, errno := syscall.RawSyscall(unix.SYS_GETSOCKNAME, fd, uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return netip.AddrPort{}
+	}
+	return addrPort(&sa)
+}
+
+// addrPort is an address in the kernel's form, of IPv4 or IPv6.
+func addrPort(sa *unix.RawSockaddrInet6) netip.AddrPort {
+	port := sa.Port<<8 | sa.Port>>8 // which is in the byte order of the network
+	if sa.Family == unix.AF_INET {
+		return netip.AddrPortFrom(netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(sa)).Addr), port)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), port)
+}
+
+// closeRaw is close(2). It may send an end, which on a connection within the host
+// takes some ten microseconds.
+func closeRaw(fd uintptr) error {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0); errno != 0 {
+		return os.NewSyscallError("close", errno)
+	}
+	return nil
 }
 
 func recvfrom(fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {

@@ -1,0 +1,85 @@
+package socket
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ownAccept accepts by accept4(2) on a second descriptor of the listening socket:
+// net's own can be waited for by net alone.
+type ownAccept struct {
+	f    *os.File
+	raw  syscall.RawConn
+	call func(fd uintptr) (done bool)
+
+	conn  *file
+	errno syscall.Errno
+	from  unix.RawSockaddrInet6
+	len   uint32
+}
+
+// start may fail: then net accepts.
+func (a *ownAccept) start(ln net.Listener) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	f, err := tcp.File()
+	if err != nil {
+		return
+	}
+	raw, err := f.SyscallConn()
+	if err != nil || f.SetReadDeadline(time.Time{}) != nil || raw.Control(inherit) != nil {
+		_ = f.Close()
+		return
+	}
+	a.f, a.raw, a.call = f, raw, a.next
+}
+
+// inherit sets what each connection is to have of the socket that listens
+// (accept(2) leaves it to the system; Linux copies it).
+func inherit(fd uintptr) { noDelay(fd) }
+
+func (a *ownAccept) ready() bool { return a.f != nil }
+
+func (a *ownAccept) accept() (Stream, error) {
+	a.conn, a.errno = nil, 0
+	err := a.raw.Read(a.call)
+	switch {
+	case err != nil:
+		return nil, net.ErrClosed
+	case a.errno != 0:
+		return nil, os.NewSyscallError("accept4", a.errno)
+	}
+	return a.conn, nil
+}
+
+// next takes the next client, if there is one.
+func (a *ownAccept) next(fd uintptr) (done bool) {
+	for {
+		a.len = uint32(unsafe.Sizeof(a.from))
+		conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, fd, uintptr(unsafe.Pointer(&a.from)), uintptr(unsafe.Pointer(&a.len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			a.conn = newFile(int(conn), addrPort(&a.from))
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			a.errno = errno
+			return true
+		}
+	}
+}
+
+func (a *ownAccept) close() {
+	if a.f != nil {
+		_ = a.f.Close()
+	}
+}

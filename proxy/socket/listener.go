@@ -1,0 +1,36 @@
+package socket
+
+import "net"
+
+// Listener accepts from a listener of net's, by fewer system calls than that. Of
+// several goroutines only one may accept at a time.
+type Listener struct {
+	ln  net.Listener
+	own ownAccept
+}
+
+// NewListener accepts from ln, which must listen on TCP, and closes it in the end.
+func NewListener(ln net.Listener) *Listener {
+	l := &Listener{ln: ln}
+	l.own.start(ln)
+	return l
+}
+
+// Accept waits for a client. Its errors are those of net's, or are to be told by
+// their number like those.
+func (l *Listener) Accept() (Stream, error) {
+	if l.own.ready() {
+		return l.own.accept()
+	}
+	conn, err := l.ln.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+// Close wakes who accepts. It may be called at any time.
+func (l *Listener) Close() error {
+	l.own.close()
+	return l.ln.Close()
+}
