@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 
 	"portside/cmd/portside/config"
@@ -22,17 +21,9 @@ func main() {
 		// and what lies beside every application should be small.
 		debug.SetGCPercent(50)
 	}
-	if os.Getenv("GOMAXPROCS") == "" {
-		// The cores are the application's as well. When the system gives one to
-		// that, what the scheduler has queued for it is done by another thread if
-		// there is one to spare, and waits milliseconds if not.
-		runtime.GOMAXPROCS(max(leastThreads, runtime.GOMAXPROCS(0)))
-	}
+	go spareThreads(context.Background())
 	os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
-
-// leastThreads is the number of threads that work at once, at the least.
-const leastThreads = 4
 
 // stdio is where a command reads and writes.
 type stdio struct {

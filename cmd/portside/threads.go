@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// The cores are the application's as well. When the system gives one to that, what
+// the scheduler has queued for it is done by another thread if there is one to
+// spare, and waits milliseconds if not. When there is little to do, a spare one is
+// only in the way: it is woken for what the others would have done.
+
+const (
+	// busyThreads is how many threads work at once when there is much to do, at
+	// the least.
+	busyThreads = 4
+	threadsTick = 100 * time.Millisecond
+	// Over so many cores' worth of CPU time it is much, and it is again little
+	// when it has been under so many for a while.
+	muchWork, littleWork = 0.45, 0.3
+	calmTicks            = 20
+)
+
+// threads says how many there are to be.
+type threads struct {
+	cores int
+	busy  bool
+	calm  int // ticks on end with little to do
+}
+
+// next takes in how many cores' worth was used since it was last asked.
+func (t *threads) next(used float64) int {
+	switch {
+	case used > muchWork:
+		t.busy, t.calm = true, 0
+	case used > littleWork:
+		t.calm = 0
+	default:
+		if t.calm++; t.calm >= calmTicks {
+			t.busy = false
+		}
+	}
+	if t.busy {
+		return busyThreads
+	}
+	return t.cores
+}
+
+// spareThreads has threads to spare while there is much to do, until ctx ends.
+// Where there are cores enough, or GOMAXPROCS is set, it does nothing.
+func spareThreads(ctx context.Context) {
+	t := threads{cores: runtime.GOMAXPROCS(0)}
+	if os.Getenv("GOMAXPROCS") != "" || t.cores >= busyThreads {
+		return
+	}
+	ticker := time.NewTicker(threadsTick)
+	defer ticker.Stop()
+	now := t.cores
+	last, since := cpuTime(), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		used, at := cpuTime(), time.Now()
+		n := t.next(float64(used-last) / float64(max(at.Sub(since), 1)))
+		if last, since = used, at; n != now {
+			runtime.GOMAXPROCS(n)
+			now = n
+		}
+	}
+}
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
