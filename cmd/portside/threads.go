@@ -16,7 +16,7 @@ import (
 const (
 	// busyThreads is how many threads work at once when there is much to do, at
 	// the least.
-	busyThreads = 4
+	busyThreads = 3
 	threadsTick = 100 * time.Millisecond
 	// Over so many cores' worth of CPU time it is much, and it is again little
 	// when it has been under so many for a while.
