@@ -187,7 +187,7 @@ func (l *leastConn) release(b *Backend, c *cell) {
 		d.unlock()
 		return
 	}
-	counting{}.release(b, nil)
+	counting{}.release(b, c)
 }
 
 // random is uniform below n (SplitMix64, and Lemire's reduction).

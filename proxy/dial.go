@@ -23,10 +23,9 @@ const userTimeout = 30 * time.Second
 
 // dial connects to b and says what that taught about it.
 func dial(ctx context.Context, b *pool.Backend, timeout time.Duration) (socket.Stream, pool.Outcome, error) {
-	d := socket.Dialer{Timeout: timeout}
-	if host, _, err := net.SplitHostPort(b.Address()); err != nil || !loopback(host) {
-		// Of a local peer the kernel itself sees the end; five options less to set.
-		d.KeepAlive, d.UserTimeout = keepAlive, userTimeout
+	d := socket.Dialer{Timeout: timeout, KeepAlive: keepAliveFor(b.Address())}
+	if d.KeepAlive.Enable {
+		d.UserTimeout = userTimeout
 	}
 	conn, err := d.Dial(ctx, b.Address())
 	if err != nil {
@@ -56,14 +55,22 @@ func dialOutcome(err error) pool.Outcome {
 // Listen opens a service's listening socket. An address without a host is
 // loopback; the backlog is the system's.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
-	if host, _, err := net.SplitHostPort(address); err == nil && loopback(host) {
-		// The kernel itself sees a local client end; probing it is waste.
-		lc.KeepAliveConfig = net.KeepAliveConfig{}
+	k := keepAliveFor(address)
+	lc := net.ListenConfig{KeepAliveConfig: k}
+	if !k.Enable {
 		lc.KeepAlive = -1
 	}
 	lc.SetMultipathTCP(false)
 	return lc.Listen(ctx, "tcp", address)
+}
+
+// keepAliveFor is how peers at address, ours or theirs, are probed. The kernel
+// itself sees a local one end: probing it is waste.
+func keepAliveFor(address string) net.KeepAliveConfig {
+	if host, _, err := net.SplitHostPort(address); err == nil && loopback(host) {
+		return net.KeepAliveConfig{}
+	}
+	return keepAlive
 }
 
 func loopback(host string) bool {

@@ -80,7 +80,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	} else {
 		own.Go(func() { s.lot.Run(parked) })
 	}
-	accepts := socket.NewListener(ln)
+	accepts := socket.NewListener(ln, keepAliveFor(ln.Addr().String()))
 	own.Go(func() {
 		<-ctx.Done()
 		_ = accepts.Close() // wakes accept

@@ -21,7 +21,7 @@ func main() {
 		// and what lies beside every application should be small.
 		debug.SetGCPercent(50)
 	}
-	go spareThreads(context.Background())
+	go spareThreads()
 	os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"runtime"
 	"syscall"
@@ -49,23 +48,16 @@ func (t *threads) next(used float64) int {
 	return t.cores
 }
 
-// spareThreads has threads to spare while there is much to do, until ctx ends.
-// Where there are cores enough, or GOMAXPROCS is set, it does nothing.
-func spareThreads(ctx context.Context) {
+// spareThreads has threads to spare while there is much to do, for ever. Where
+// there are cores enough, or GOMAXPROCS is set, it does nothing.
+func spareThreads() {
 	t := threads{cores: runtime.GOMAXPROCS(0)}
 	if os.Getenv("GOMAXPROCS") != "" || t.cores >= busyThreads {
 		return
 	}
-	ticker := time.NewTicker(threadsTick)
-	defer ticker.Stop()
 	now := t.cores
 	last, since := cpuTime(), time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for range time.Tick(threadsTick) {
 		used, at := cpuTime(), time.Now()
 		n := t.next(float64(used-last) / float64(max(at.Sub(since), 1)))
 		if last, since = used, at; n != now {

@@ -24,7 +24,7 @@ type ownAccept struct {
 }
 
 // start may fail: then net accepts.
-func (a *ownAccept) start(ln net.Listener) {
+func (a *ownAccept) start(ln net.Listener, keepAlive net.KeepAliveConfig) {
 	tcp, ok := ln.(*net.TCPListener)
 	if !ok {
 		return
@@ -34,16 +34,18 @@ func (a *ownAccept) start(ln net.Listener) {
 		return
 	}
 	raw, err := f.SyscallConn()
+	// What each connection is to have is set once: accept(2) leaves it to the
+	// system, and Linux copies it from the socket that listens.
+	inherit := func(fd uintptr) {
+		noDelay(fd)
+		setKeepAlive(int(fd), keepAlive)
+	}
 	if err != nil || f.SetReadDeadline(time.Time{}) != nil || raw.Control(inherit) != nil {
 		_ = f.Close()
 		return
 	}
 	a.f, a.raw, a.call = f, raw, a.next
 }
-
-// inherit sets what each connection is to have of the socket that listens
-// (accept(2) leaves it to the system; Linux copies it).
-func inherit(fd uintptr) { noDelay(fd) }
 
 func (a *ownAccept) ready() bool { return a.f != nil }
 

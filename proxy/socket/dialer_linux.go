@@ -127,7 +127,11 @@ func (d *Dialer) wait(ctx context.Context, c *file, p *peer) (*file, error) {
 func (d *Dialer) set(fd int) {
 	noDelay(uintptr(fd))
 	d.setUserTimeout(fd)
-	if k := d.KeepAlive; k.Enable {
+	setKeepAlive(fd, d.KeepAlive)
+}
+
+func setKeepAlive(fd int, k net.KeepAliveConfig) {
+	if k.Enable {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(k.Idle/time.Second))
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(k.Interval/time.Second))

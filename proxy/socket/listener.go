@@ -10,9 +10,10 @@ type Listener struct {
 }
 
 // NewListener accepts from ln, which must listen on TCP, and closes it in the end.
-func NewListener(ln net.Listener) *Listener {
+// Clients are probed by keepAlive; elsewhere than on Linux, as ln has it.
+func NewListener(ln net.Listener, keepAlive net.KeepAliveConfig) *Listener {
 	l := &Listener{ln: ln}
-	l.own.start(ln)
+	l.own.start(ln, keepAlive)
 	return l
 }
 

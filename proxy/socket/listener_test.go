@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var probed = net.KeepAliveConfig{Enable: true, Idle: 17 * time.Second, Interval: 3 * time.Second, Count: 4}
+
 // accepted is a connection that a Listener accepted, and its peer.
 func accepted(t *testing.T, host string) (Stream, *net.TCPConn) {
 	t.Helper()
@@ -21,7 +23,7 @@ func accepted(t *testing.T, host string) (Stream, *net.TCPConn) {
 	if err != nil {
 		t.Skip("no such address on this machine: ", err)
 	}
-	l := NewListener(ln)
+	l := NewListener(ln, probed)
 	defer l.Close()
 	peer, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
@@ -49,6 +51,17 @@ func TestListenerAccepts(t *testing.T) {
 			if noDelay == 0 {
 				t.Error("small writes wait for what was written before (TCP_NODELAY is not set)")
 			}
+			for name, o := range map[string]struct{ level, option, want int }{
+				"SO_KEEPALIVE":  {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+				"TCP_KEEPINTVL": {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 3},
+				"TCP_KEEPCNT":   {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+			} {
+				got := -1
+				_ = raw.Control(func(fd uintptr) { got, _ = unix.GetsockoptInt(int(fd), o.level, o.option) })
+				if runtime.GOOS == "linux" && got != o.want {
+					t.Errorf("%s is %d, want %d: a client that lost its power would be kept for ever", name, got, o.want)
+				}
+			}
 			conversation(t, c, peer)
 		})
 	}
@@ -59,7 +72,7 @@ func TestListenerCloses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := NewListener(ln)
+	l := NewListener(ln, probed)
 	time.AfterFunc(20*time.Millisecond, func() { _ = l.Close() })
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept of a closed listener = %v, want net.ErrClosed", err)
@@ -185,7 +198,7 @@ func TestAcceptErrorsHaveNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := NewListener(ln)
+	l := NewListener(ln, probed)
 	defer l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
