@@ -72,7 +72,7 @@ func (s *httpSession) acquire() (pool.Lease, error) {
 func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration) (*backendConn, error) {
 	ctx, end := s.waiting()
 	defer end()
-	conn, outcome, err := dial(ctx, b, timeout)
+	conn, outcome, err := dial(ctx, b, timeout, false)
 	if err != nil {
 		s.lease.Report(outcome)
 		return nil, err

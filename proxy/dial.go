@@ -21,9 +21,9 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interv
 // that lost its power while we were sending is noticed after some 15 minutes.
 const userTimeout = 30 * time.Second
 
-// dial connects to b and says what that taught about it.
-func dial(ctx context.Context, b *pool.Backend, timeout time.Duration) (socket.Stream, pool.Outcome, error) {
-	d := socket.Dialer{Timeout: timeout, KeepAlive: keepAliveFor(b.Address())}
+// dial connects to b and says what that taught about it. Lazy is the dialer's.
+func dial(ctx context.Context, b *pool.Backend, timeout time.Duration, lazy bool) (socket.Stream, pool.Outcome, error) {
+	d := socket.Dialer{Timeout: timeout, KeepAlive: keepAliveFor(b.Address()), Lazy: lazy}
 	if d.KeepAlive.Enable {
 		d.UserTimeout = userTimeout
 	}

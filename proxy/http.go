@@ -83,7 +83,7 @@ func (h *HTTP) handle(ctx context.Context, conn socket.Stream) {
 	s.onReadable = s.readable
 	s.key = clientKey(conn)
 	s.watch.enter(phaseIdle, h.warden.tick.Load())
-	if !h.sessions.add(s) {
+	if !h.enter(s) {
 		_ = conn.Close()
 		return
 	}

@@ -94,6 +94,21 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	return cut, err
 }
 
+// enter takes in a client's session, and reports whether it may go on: not when
+// the service is draining. Who entered exits.
+func (s *server) enter(x session) bool {
+	if !s.sessions.add(x) {
+		return false
+	}
+	s.stats.Active.Add(1)
+	return true
+}
+
+func (s *server) exit(x session) {
+	s.stats.Active.Add(-1)
+	s.sessions.remove(x)
+}
+
 // accept is the accept loop. Errors that pass, such as file descriptors running
 // out, are waited out.
 func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.WaitGroup, handle func(socket.Stream)) error {
@@ -104,11 +119,7 @@ func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.Wait
 		case err == nil:
 			wait = 0
 			s.stats.Connections.Add(1)
-			s.stats.Active.Add(1)
-			own.Go(func() {
-				defer s.stats.Active.Add(-1)
-				handle(conn)
-			})
+			own.Go(func() { handle(conn) })
 		case ctx.Err() != nil:
 			return nil
 		case !passing(err):

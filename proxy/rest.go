@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"portside/proxy/parking"
 	"portside/proxy/socket"
 )
 
@@ -28,17 +29,10 @@ func (s *httpSession) run() {
 	}
 	if !s.renewed {
 		s.close()
-		if s.moved {
-			s.h.stats.Active.Add(-1)
-		}
-		s.h.sessions.remove(s)
+		s.h.exit(s)
 		return
 	}
-	if !s.moved {
-		// Whoever started the first goroutine takes its end for the client's.
-		s.moved = true
-		s.h.stats.Active.Add(1)
-	}
+	s.moved = true
 	if !s.park() {
 		go s.rest()
 	}
@@ -52,14 +46,18 @@ func (s *httpSession) park() (ok bool) {
 	if !s.watch.turn(phaseRenewed, phaseParked, since) {
 		return false
 	}
-	if s.spot, ok = s.h.lot.Park(s, time.Time{}, s.client.Raw(), nil); !ok {
-		s.watch.turn(phaseParked, phaseResting, since)
+	if s.spot, ok = s.h.lot.Join(s, s.client.Raw(), nil); ok {
+		if _, ok = s.h.lot.Sleep(s.spot, time.Time{}); ok {
+			return true
+		}
+		s.h.lot.Leave(s.spot, false)
 	}
-	return ok
+	s.watch.turn(phaseParked, phaseResting, since)
+	return false
 }
 
 // Wake goes on with a parked session.
-func (s *httpSession) Wake() { go s.rest() }
+func (s *httpSession) Wake(parking.News) { go s.rest() }
 
 // unpark goes on with a session that has been ended, if it is parked.
 func (s *httpSession) unpark() {
@@ -83,6 +81,7 @@ func (s *httpSession) renew(since uint64) {
 // for goroutines.
 func (s *httpSession) rest() {
 	s.parking.Lock() // whoever parked it has gone
+	s.h.lot.Leave(s.spot, false)
 	_, since := s.watch.load()
 	s.watch.turn(phaseParked, phaseIdle, since)
 	s.parking.Unlock()

@@ -46,69 +46,73 @@ const (
 // tcpSession is one client and the connection made for it.
 type tcpSession struct {
 	tcp    *TCP
+	ctx    context.Context // ends when the service's drain is over
 	client socket.Stream
+	tried  [8]*pool.Backend
+	nTried int
 	lease  pool.Lease
+	start  time.Time // of the attempt
 	judged atomic.Bool
+	relay  *relay.Rested // at rest, or woken up
 
 	mu   sync.Mutex
 	conn socket.Stream // to the backend
 	to   *pool.Backend
-	over bool // cut
-
-	// See tcprest.go.
-	rested *relay.Rested // nil until the session rests for the first time
-	spot   parking.Spot  // where it is parked, or was; mu guards it
+	over bool         // cut
+	spot parking.Spot // where it is parked; see tcprest.go
 }
 
 func (t *TCP) handle(ctx context.Context, client socket.Stream) {
-	s := &tcpSession{tcp: t, client: client}
-	if !t.sessions.add(s) {
+	s := &tcpSession{tcp: t, ctx: ctx, client: client}
+	if !t.enter(s) {
 		_ = client.Close()
 		return
 	}
-	err := t.join(ctx, s)
-	if s.rested != nil {
-		// Whoever started this goroutine takes its end for the client's.
-		t.stats.Active.Add(1)
-		s.rest()
-		return
-	}
-	defer t.sessions.remove(s)
+	r, err := s.join(nil, nil)
 	if err != nil {
-		t.stats.Failed.Add(1)
-		t.config().Log.Debug("client not served", "client", client.RemoteAddr(), "error", err)
-		_ = client.Close()
+		s.fail(err)
+		return
 	}
+	s.goOn(r)
 }
 
-// join tries one backend after another until one has served the client.
-func (t *TCP) join(ctx context.Context, s *tcpSession) error {
-	cfg := t.config()
-	var tried [8]*pool.Backend
-	n := 0
-	var head []byte
-	var last error
-	for mayTry(tried[:], n, cfg) {
-		lease, err := t.acquire(ctx, clientKey(s.client), tried[:n])
-		if err != nil {
-			return errors.Join(err, last)
+// join leases one backend after another until one is connected to, and returns
+// what the relay has come to. Head is what was read from the client before, last
+// why the attempt before failed, if there was one.
+func (s *tcpSession) join(head []byte, last error) (relay.Result, error) {
+	t, cfg := s.tcp, s.tcp.config()
+	for mayTry(s.tried[:], s.nTried, cfg) {
+		if err := s.ctx.Err(); err != nil {
+			return relay.Result{}, errors.Join(err, last)
 		}
-		if n > 0 {
+		lease, err := t.acquire(s.ctx, clientKey(s.client), s.tried[:s.nTried])
+		if err != nil {
+			return relay.Result{}, errors.Join(err, last)
+		}
+		if s.nTried > 0 {
 			t.stats.Retries.Add(1)
 		}
-		tried[n] = lease.Backend()
-		n++
+		s.tried[s.nTried] = lease.Backend()
+		s.nTried++
 		s.begin(lease)
-		head, last = t.attempt(ctx, s, head, cfg)
-		if s.rested != nil {
-			return nil
+		r, err := s.attempt(head, cfg)
+		if err == nil {
+			return r, nil
 		}
 		s.end()
-		if last == nil || ctx.Err() != nil || errors.Is(last, context.Canceled) {
-			return last
+		if last = err; errors.Is(err, context.Canceled) {
+			break
 		}
 	}
-	return last
+	return relay.Result{}, last
+}
+
+// fail ends a session that no backend could serve.
+func (s *tcpSession) fail(err error) {
+	s.tcp.stats.Failed.Add(1)
+	s.tcp.config().Log.Debug("client not served", "client", s.client.RemoteAddr(), "error", err)
+	_ = s.client.Close()
+	s.tcp.exit(s)
 }
 
 // mayTry reports whether one more backend may be tried after the first n of
@@ -141,55 +145,44 @@ func (s *server) acquire(ctx context.Context, key uint64, tried []*pool.Backend)
 	return s.pool.Acquire(key, tried)
 }
 
-// attempt serves the client with the leased backend, starting with head. An
-// error means that the client is untouched and another backend may be tried,
-// with the head returned.
-func (t *TCP) attempt(ctx context.Context, s *tcpSession, head []byte, cfg *Config) ([]byte, error) {
+// attempt joins the client and the leased backend, and returns what their relay has
+// come to. An error means that the client is untouched, and head still to be sent.
+func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err error) {
 	b := s.lease.Backend()
-	start := time.Now()
-	conn, outcome, err := dial(ctx, b, cfg.Timeouts.Connect)
+	proven := b.Proven()
+	s.start = time.Now()
+	conn, outcome, err := dial(s.ctx, b, cfg.Timeouts.Connect, proven)
 	if err != nil {
 		s.report(outcome)
-		return head, err
+		return r, err
 	}
-	s.lease.Latency(time.Since(start), start)
-	if !b.Proven() {
+	s.lease.Latency(time.Since(s.start), s.start)
+	if !proven {
 		if err := hold(conn, b); err != nil {
 			s.report(endOutcome(err))
 			_ = conn.Close()
-			return head, err
+			return r, err
 		}
 	}
 	if !s.attach(conn, b) {
 		_ = conn.Close()
-		return nil, context.Canceled
+		return r, context.Canceled
 	}
-	t.hint(s.client)
+	s.tcp.hint(s.client)
 	if s.lease.Trial() {
 		// A backend that waits for the client to speak passes by staying.
 		timer := time.AfterFunc(early, s.succeeded)
 		defer timer.Stop()
 	}
-	r := relay.Run(s.client, conn, relay.Config{
+	return relay.Run(s.client, conn, relay.Config{
 		Idle:      cfg.Timeouts.Idle,
 		Rest:      tcpRestAfter,
+		Brief:     proven && !s.lease.Trial(),
 		Early:     early,
 		FirstByte: s.succeeded,
 		Head:      head,
-		Counters:  &t.stats.Bytes,
-	})
-	switch r.End {
-	case relay.Early:
-		s.report(endOutcome(r.Err))
-		return r.Unsent, r.Err
-	case relay.Resting:
-		// It has answered, or has not ended for so long.
-		s.succeeded()
-		s.rested = r.Rested
-		return nil, nil
-	}
-	s.judge(r, time.Since(start))
-	return nil, nil
+		Counters:  &s.tcp.stats.Bytes,
+	}), nil
 }
 
 // hold waits a moment for c, to a backend that is not proven, to show that it
@@ -278,7 +271,7 @@ func (s *tcpSession) cut() {
 		_ = s.conn.Close()
 	}
 	if parked {
-		go s.goOn(true) // to its end
+		s.Wake(parking.News{}) // to its end
 	}
 }
 

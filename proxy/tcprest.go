@@ -3,47 +3,82 @@ package proxy
 import (
 	"time"
 
+	"portside/proxy/parking"
 	"portside/proxy/relay"
 )
 
 // A client on whose connections nothing moves has no goroutine: its relay rests,
-// and the service's lot watches both connections. It goes on, on a fresh
-// goroutine, when there is something to read, when its time is up, or when it is
-// cut, whichever comes first.
+// and the service's lot watches both connections. What comes is moved on a fresh
+// goroutine, in a step, after which the relay rests on, for as long as that is
+// enough: most short sessions never need more.
 
 // tcpRestAfter is how long nothing has moved before a relay rests. To rest and to
-// go on costs some ten microseconds, about as much as to relay a message does.
+// wake up costs some ten microseconds, about as much as to relay a message does.
 const tcpRestAfter = 200 * time.Millisecond
 
-// rest parks the session, whose relay rests.
-func (s *tcpSession) rest() {
-	if !s.park() {
-		go s.goOn(true)
+// Wake goes on with the session, whose relay rests.
+func (s *tcpSession) Wake(news parking.News) { go s.woken(news) }
+
+func (s *tcpSession) woken(news parking.News) { s.goOn(s.relay.Step(news)) }
+
+// goOn goes on with the session, whose relay has come to r, until it sleeps or ends.
+func (s *tcpSession) goOn(r relay.Result) {
+	awake := false
+	for {
+		switch r.End {
+		case relay.Resting:
+			s.relay = r.Rested
+			if !s.judged.Load() && time.Since(s.start) >= early {
+				s.succeeded() // it has not ended for so long
+			}
+			news, asleep := s.sleep()
+			if asleep {
+				return
+			}
+			awake = news == parking.News{} // there is nobody to wake it
+			r = s.relay.Step(news)
+		case 0:
+			s.leave(false)
+			r = s.relay.Resume(awake)
+		case relay.Early:
+			s.leave(false)
+			s.report(endOutcome(r.Err))
+			s.end()
+			var err error
+			if r, err = s.join(r.Unsent, r.Err); err != nil {
+				s.fail(err)
+				return
+			}
+		default:
+			s.leave(true)
+			s.judge(r, time.Since(s.start))
+			s.end()
+			s.tcp.exit(s)
+			return
+		}
 	}
 }
 
-// park reports false if there is nobody to wake the session.
-func (s *tcpSession) park() (ok bool) {
-	client, backend := s.rested.Sources()
+// sleep parks the session, unless something has come that is to be done, or it is
+// over, or the lot is closed.
+func (s *tcpSession) sleep() (news parking.News, asleep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		return false
+		return news, false
 	}
-	s.spot, ok = s.tcp.lot.Park(s, s.rested.Until(), client, backend)
-	return ok
+	lot := &s.tcp.lot
+	if s.spot == (parking.Spot{}) {
+		client, backend := s.relay.Sources()
+		s.spot, _ = lot.Join(s, client, backend)
+	}
+	return lot.Sleep(s.spot, s.relay.Until())
 }
 
-// Wake goes on with the session.
-func (s *tcpSession) Wake() { go s.goOn(false) }
-
-// goOn goes on with a session that has rested, until it ends or rests again.
-func (s *tcpSession) goOn(awake bool) {
-	if r := s.rested.Resume(awake); r.End == relay.Resting {
-		s.rest()
-		return
-	}
-	s.end()
-	s.tcp.stats.Active.Add(-1)
-	s.tcp.sessions.remove(s)
+// leave gives its spot up.
+func (s *tcpSession) leave(closing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tcp.lot.Leave(s.spot, closing)
+	s.spot = parking.Spot{}
 }

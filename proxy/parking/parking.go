@@ -6,11 +6,13 @@
 //	err := lot.Start()
 //	go lot.Run(ctx)
 //	...
-//	spot, ok := lot.Park(session, until, raw, nil) // and the goroutine ends
+//	spot, ok := lot.Join(session, raw, nil)
+//	news, asleep := lot.Sleep(spot, until) // and the goroutine ends
 //
 // Then session.Wake is called when there is something to read, or until has come,
-// unless lot.Take(spot) was quicker. Nothing is read, written or closed. On Linux
-// alone; elsewhere nobody is ever parked.
+// unless lot.Take(spot) was quicker. Awake, the session keeps its spot, and sleeps
+// again or leaves. Nothing is read, written or closed. On Linux alone; elsewhere
+// nobody is ever let in.
 package parking
 
 import (
@@ -22,11 +24,25 @@ import (
 
 // Sleeper is who parks its connections.
 type Sleeper interface {
-	// Wake says that a connection can be read from, that the stream of one or
-	// the connection itself has ended, or that the time is up. It must not
-	// block: what there is to do, it does on another goroutine.
-	Wake()
+	// Wake says what has happened. It must not block: what there is to do, it does
+	// on another goroutine.
+	Wake(News)
 }
+
+// News is what has happened on the two connections of a spot. Nothing: the time is
+// up, or the lot closes.
+type News [2]Event
+
+// Event is what has happened on a connection since it was last told of: bits.
+type Event uint8
+
+const (
+	// Readable says that there is something to read, be it an end or an error.
+	Readable Event = 1 << iota
+	// Ended says that the stream of the connection's peer has ended, or that the
+	// connection has: that is found behind the last bytes.
+	Ended
+)
 
 // Spot is where somebody is parked. The zero Spot is nowhere.
 type Spot struct{ number, turn uint32 }
@@ -39,7 +55,7 @@ type Lot struct {
 	mu     sync.Mutex // held for no longer than the system calls take that wait for nothing
 	open   bool
 	began  time.Time
-	parked int
+	asleep int
 	pages  []*page
 	free   uint32 // the number of the first free spot; zero: none
 	due    int64  // when to look next whose time is up, since began
@@ -53,6 +69,8 @@ type place struct {
 	until   int64  // since began
 	turn    uint32 // of the sleepers; an event for an earlier one is none
 	next    uint32 // the next free spot's number
+	asleep  bool
+	news    News // that came while it was awake
 }
 
 // page is how many spots are made at a time. They stay where they are.
@@ -60,54 +78,102 @@ type page [64]place
 
 const (
 	never = math.MaxInt64
+	// maxTurn is the last turn before the first again.
+	maxTurn = math.MaxInt32
 	// glance is the shortest time between two looks whose time is up.
 	glance = int64(50 * time.Millisecond)
 )
 
-// Size is how many are parked.
+// Size is how many are asleep.
 func (l *Lot) Size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.parked
+	return l.asleep
 }
 
-// Park watches a and b, unless nil, for s, until then at the latest: it may be
-// late by a twentieth of a second, and the zero time never comes. From then on
-// either s.Wake is called, once, or [Lot.Take] answers true, once; Wake maybe even
-// before Park has returned. False: the lot is closed or the system refuses, and
-// nothing has been done.
+// Join takes a spot for s, who is awake, and begins to watch a and b, unless nil.
+// What is there already is news as well. False: the lot is closed or the system
+// refuses, and nothing has been done.
 //
-// Both stay the caller's. Who closes them takes them back as well: a closed
+// Both stay the caller's, and must not be closed behind a sleeper's back: a closed
 // connection tells nobody anything.
-func (l *Lot) Park(s Sleeper, until time.Time, a, b syscall.RawConn) (Spot, bool) {
+func (l *Lot) Join(s Sleeper, a, b syscall.RawConn) (Spot, bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if !l.open {
+		l.mu.Unlock()
 		return Spot{}, false
 	}
 	spot, p := l.take()
-	p.sleeper, p.conns, p.until = s, [2]syscall.RawConn{a, b}, l.since(until)
-	for _, c := range p.conns {
-		if c != nil && !l.poller.watch(c, spot) {
-			l.leave(spot.number)
+	p.sleeper, p.conns = s, [2]syscall.RawConn{a, b}
+	l.mu.Unlock()
+	for which, c := range [2]syscall.RawConn{a, b} {
+		if c != nil && !l.poller.watch(c, spot, which) {
+			l.Leave(spot, false)
 			return Spot{}, false
 		}
 	}
-	l.expect(p.until)
 	return spot, true
 }
 
-// Take takes back who was parked at spot. False: Wake has been called, or is about
-// to be, or somebody else has taken it back.
-func (l *Lot) Take(spot Spot) bool {
+// Sleep puts who is at spot to sleep until then at the latest: it may be late by a
+// twentieth of a second, and the zero time never comes. If something has happened
+// meanwhile it stays awake, and that is returned; with no news the lot is closed.
+//
+// From then on either Wake is called, once, or [Lot.Take] answers true, once; Wake
+// maybe even before Sleep has returned.
+func (l *Lot) Sleep(spot Spot, until time.Time) (news News, asleep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.at(spot)
 	if p == nil {
+		return news, false
+	}
+	news, p.news = p.news, News{}
+	if news != (News{}) || !l.open {
+		return news, false
+	}
+	p.asleep, p.until = true, l.since(until)
+	l.asleep++
+	l.expect(p.until)
+	return news, true
+}
+
+// Take wakes who is at spot in Wake's place. False: it is not asleep.
+func (l *Lot) Take(spot Spot) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.at(spot)
+	if p == nil || !p.asleep {
 		return false
 	}
-	l.leave(spot.number)
+	l.rouse(p)
 	return true
+}
+
+// Leave gives spot up, whose connections are no longer watched. Those of one that
+// is closing need not be asked not to be: they are about to be closed.
+func (l *Lot) Leave(spot Spot, closing bool) {
+	l.mu.Lock()
+	p := l.at(spot)
+	if p == nil {
+		l.mu.Unlock()
+		return
+	}
+	if p.asleep {
+		l.rouse(p)
+	}
+	conns := p.conns
+	*p = place{turn: (p.turn + 1) & maxTurn, next: l.free}
+	l.free = spot.number
+	l.mu.Unlock()
+	if closing {
+		return
+	}
+	for _, c := range conns {
+		if c != nil {
+			l.poller.forget(c)
+		}
+	}
 }
 
 // What follows is called with mu held.
@@ -135,7 +201,6 @@ func (l *Lot) take() (Spot, *place) {
 	spot := Spot{number: l.free}
 	p := l.place(spot.number)
 	spot.turn, l.free = p.turn, p.next
-	l.parked++
 	return spot, p
 }
 
@@ -143,7 +208,7 @@ func (l *Lot) place(number uint32) *place {
 	return &l.pages[(number-1)/uint32(len(page{}))][(number-1)%uint32(len(page{}))]
 }
 
-// at is where spot's owner is parked; nil if it no longer is.
+// at is what is known of spot; nil if its owner has left.
 func (l *Lot) at(spot Spot) *place {
 	if spot.number == 0 || spot.number > uint32(len(l.pages)*len(page{})) {
 		return nil
@@ -154,19 +219,32 @@ func (l *Lot) at(spot Spot) *place {
 	return nil
 }
 
-// leave frees a spot, and returns who was there.
-func (l *Lot) leave(number uint32) Sleeper {
-	p := l.place(number)
-	s := p.sleeper
-	for _, c := range p.conns {
-		if c != nil {
-			l.poller.forget(c)
-		}
+// rouse notes that p's owner is awake.
+func (l *Lot) rouse(p *place) Sleeper {
+	p.asleep = false
+	l.asleep--
+	return p.sleeper
+}
+
+// happened takes an event in, and appends who is to be woken by it to some.
+func (l *Lot) happened(spot Spot, which int, e Event, some []woken) []woken {
+	p := l.at(spot)
+	if p == nil {
+		return some
 	}
-	*p = place{turn: p.turn + 1, next: l.free}
-	l.free = number
-	l.parked--
-	return s
+	if !p.asleep {
+		p.news[which] |= e
+		return some
+	}
+	w := woken{sleeper: l.rouse(p)}
+	w.news[which] = e
+	return append(some, w)
+}
+
+// woken is who is to be woken.
+type woken struct {
+	sleeper Sleeper
+	news    News
 }
 
 // expect sees to it that somebody looks when until has come.
@@ -177,17 +255,16 @@ func (l *Lot) expect(until int64) {
 	}
 }
 
-// overdue frees the spots of those whose time is up, or of all, and appends them
-// to some.
-func (l *Lot) overdue(some []Sleeper, all bool) []Sleeper {
+// overdue appends to some those whose time is up, or all.
+func (l *Lot) overdue(some []woken, all bool) []woken {
 	l.looked = int64(time.Since(l.began))
 	next := int64(never)
-	for i, page := range l.pages {
+	for _, page := range l.pages {
 		for j := range page {
 			switch p := &page[j]; {
-			case p.sleeper == nil:
+			case !p.asleep:
 			case all || p.until <= l.looked:
-				some = append(some, l.leave(uint32(i*len(page)+j)+1))
+				some = append(some, woken{sleeper: l.rouse(p)})
 			default:
 				next = min(next, p.until)
 			}

@@ -19,9 +19,28 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sleeper counts how often it is woken.
-type sleeper struct{ woken atomic.Int64 }
+type sleeper struct {
+	woken atomic.Int64
+	news  atomic.Value
+}
 
-func (s *sleeper) Wake() { s.woken.Add(1) }
+func (s *sleeper) Wake(news News) {
+	s.news.Store(news)
+	s.woken.Add(1)
+}
+
+// park lets s in and puts it to sleep. What has happened before wakes it as well.
+func park(l *Lot, s Sleeper, until time.Time, a, b syscall.RawConn) (Spot, bool) {
+	spot, ok := l.Join(s, a, b)
+	if !ok {
+		return spot, false
+	}
+	news, asleep := l.Sleep(spot, until)
+	if !asleep {
+		s.Wake(news)
+	}
+	return spot, true
+}
 
 func opened(t *testing.T) *Lot {
 	t.Helper()
@@ -133,7 +152,7 @@ func TestEachThingThatHappensWakes(t *testing.T) {
 						time.Sleep(time.Millisecond)
 					}
 					s := &sleeper{}
-					spot, ok := l.Park(s, time.Time{}, raw(t, ends[0]), raw(t, ends[1]))
+					spot, ok := park(l, s, time.Time{}, raw(t, ends[0]), raw(t, ends[1]))
 					if !ok {
 						t.Fatal("not parked")
 					}
@@ -142,6 +161,10 @@ func TestEachThingThatHappensWakes(t *testing.T) {
 						happens(t, peers[which])
 					}
 					isWoken(t, s)
+					news, _ := s.news.Load().(News)
+					if want := Readable | Ended; news[1-which] != 0 || news[which]&^want != 0 || news[which] == 0 || name != "bytes" && name != "bytes and an end" && news[which] != want {
+						t.Errorf("the news are %v, of connection %d", news, which)
+					}
 					if l.Take(spot) {
 						t.Error("taken back after it was woken")
 					}
@@ -154,14 +177,20 @@ func TestEachThingThatHappensWakes(t *testing.T) {
 	}
 }
 
+// What happens while somebody is awake, it is told when it would sleep.
 func TestTakenBackIsNotWoken(t *testing.T) {
 	l := opened(t)
 	ours, peer := pair(t)
-	r := raw(t, ours)
+	s := &sleeper{}
+	spot, ok := l.Join(s, nil, raw(t, ours))
+	if !ok {
+		t.Fatal("not let in")
+	}
 	for range 3 {
-		s := &sleeper{}
-		spot, ok := l.Park(s, time.Time{}, r, nil)
-		if !ok || !l.Take(spot) {
+		if news, asleep := l.Sleep(spot, time.Time{}); !asleep {
+			t.Fatal("not asleep, by the news", news)
+		}
+		if !l.Take(spot) {
 			t.Fatal("not taken back")
 		}
 		if l.Take(spot) {
@@ -169,39 +198,51 @@ func TestTakenBackIsNotWoken(t *testing.T) {
 		}
 		say(t, peer)
 		isAsleep(t, s)
+		if news, asleep := l.Sleep(spot, time.Time{}); asleep || news != (News{0, Readable}) {
+			t.Fatalf("asleep: %v, news: %v; want to hear what has happened meanwhile", asleep, news)
+		}
 		if _, err := ours.Read(make([]byte, 8)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if l.Take(Spot{}) {
+	l.Leave(spot, false)
+	if _, asleep := l.Sleep(spot, time.Time{}); asleep {
+		t.Error("asleep at a spot that it has left")
+	}
+	if l.Take(spot) || l.Take(Spot{}) {
 		t.Error("somebody was taken back from nowhere")
 	}
+	say(t, peer)
+	isAsleep(t, s)
 }
 
-// Somebody takes back just when bytes come: one of the two happens.
+// Somebody takes back just when bytes come: one of the two happens. No byte goes
+// unnoticed.
 func TestTakingAgainstWaking(t *testing.T) {
 	l := opened(t)
 	ours, peer := pair(t)
-	r := raw(t, ours)
-	taken := 0
+	s := &sleeper{}
+	spot, ok := l.Join(s, raw(t, ours), nil)
+	if !ok {
+		t.Fatal("not let in")
+	}
+	taken, woken := 0, int64(0)
 	for range 2000 {
-		s := &sleeper{}
-		spot, ok := l.Park(s, time.Time{}, r, nil)
-		if !ok {
-			t.Fatal("not parked")
-		}
+		eventually(t, "never asleep", func() bool { _, asleep := l.Sleep(spot, time.Time{}); return asleep })
 		say(t, peer)
 		for range rand.IntN(200) {
 			_ = time.Now()
 		}
 		if l.Take(spot) {
 			taken++
-			if s.woken.Load() != 0 {
-				t.Fatal("woken and taken back")
-			}
+			eventually(t, "there is no news", func() bool {
+				news, asleep := l.Sleep(spot, time.Time{})
+				return !asleep && news[0] == Readable || asleep && !l.Take(spot)
+			})
 		} else {
-			eventually(t, "neither woken nor taken back", func() bool { return s.woken.Load() == 1 })
+			eventually(t, "neither woken nor taken back", func() bool { return s.woken.Load() > woken })
 		}
+		woken = s.woken.Load()
 		if _, err := ours.Read(make([]byte, 8)); err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +257,7 @@ func TestClosedWhileParked(t *testing.T) {
 	for range 200 {
 		ours, peer := pair(t)
 		s := &sleeper{}
-		spot, ok := l.Park(s, time.Time{}, raw(t, ours), nil)
+		spot, ok := park(l, s, time.Time{}, raw(t, ours), nil)
 		if !ok {
 			t.Fatal("not parked")
 		}
@@ -227,7 +268,7 @@ func TestClosedWhileParked(t *testing.T) {
 		next, nextPeer := pair(t)
 		peer.Close()
 		other := &sleeper{}
-		if _, ok := l.Park(other, time.Time{}, raw(t, next), nil); !ok {
+		if _, ok := park(l, other, time.Time{}, raw(t, next), nil); !ok {
 			t.Fatal("the next of that number is not parked")
 		}
 		say(t, nextPeer)
@@ -242,7 +283,7 @@ func TestClosedWhileParked(t *testing.T) {
 	ours, _ := pair(t)
 	r := raw(t, ours)
 	ours.Close()
-	if _, ok := l.Park(&sleeper{}, time.Time{}, r, nil); ok {
+	if _, ok := park(l, &sleeper{}, time.Time{}, r, nil); ok {
 		t.Error("a closed connection was parked")
 	}
 	if n := l.Size(); n != 0 {
@@ -258,12 +299,12 @@ func TestParkingIsWholeOrNot(t *testing.T) {
 	r := raw(t, closed)
 	closed.Close()
 	s := &sleeper{}
-	if _, ok := l.Park(s, time.Time{}, raw(t, ours), r); ok {
+	if _, ok := park(l, s, time.Time{}, raw(t, ours), r); ok {
 		t.Fatal("parked with a closed connection")
 	}
 	say(t, peer)
 	isAsleep(t, s)
-	if _, ok := l.Park(s, time.Time{}, raw(t, ours), nil); !ok {
+	if _, ok := park(l, s, time.Time{}, raw(t, ours), nil); !ok {
 		t.Fatal("the first is still watched for nobody")
 	}
 	isWoken(t, s)
@@ -280,7 +321,7 @@ func TestTimeUpWakes(t *testing.T) {
 		if d != 0 {
 			until = start.Add(d)
 		}
-		if _, ok := l.Park(&sleepers[i], until, raw(t, ours), nil); !ok {
+		if _, ok := park(l, &sleepers[i], until, raw(t, ours), nil); !ok {
 			t.Fatal("not parked")
 		}
 	}
@@ -308,7 +349,7 @@ func TestThousandsAtOnce(t *testing.T) {
 		peers[i] = peer
 		r := raw(t, ours)
 		wg.Go(func() {
-			if _, ok := l.Park(&sleepers[i], time.Time{}, r, nil); !ok {
+			if _, ok := park(l, &sleepers[i], time.Time{}, r, nil); !ok {
 				t.Error("not parked")
 			}
 		})
@@ -334,12 +375,12 @@ func TestCloseWakes(t *testing.T) {
 	l := &Lot{}
 	ours, _ := pair(t)
 	s := &sleeper{}
-	if _, ok := l.Park(s, time.Time{}, raw(t, ours), nil); ok {
+	if _, ok := park(l, s, time.Time{}, raw(t, ours), nil); ok {
 		t.Fatal("parked before the lot was open")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := start(ctx, t, l)
-	if _, ok := l.Park(s, time.Now().Add(time.Hour), raw(t, ours), nil); !ok {
+	if _, ok := park(l, s, time.Now().Add(time.Hour), raw(t, ours), nil); !ok {
 		t.Fatal("not parked")
 	}
 	cancel()
@@ -347,7 +388,7 @@ func TestCloseWakes(t *testing.T) {
 	if s.woken.Load() != 1 {
 		t.Error("not woken by the close")
 	}
-	if _, ok := l.Park(s, time.Time{}, raw(t, ours), nil); ok || l.Size() != 0 {
+	if _, ok := park(l, s, time.Time{}, raw(t, ours), nil); ok || l.Size() != 0 {
 		t.Error("the lot is not closed")
 	}
 	if after := descriptors(t); after != before+2 {

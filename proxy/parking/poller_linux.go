@@ -11,12 +11,11 @@ import (
 )
 
 // poller is an epoll instance of our own (epoll(7)) beside the runtime's, which
-// tells of edges to those who wait already. Ours tells of what is there, so that
-// nothing that came before is missed. The runtime's poller watches ours: no thread
-// waits in it.
+// does not say what has happened, and forgets what nobody waits for. The runtime's
+// watches ours: no thread waits in it.
 //
-// What has been told of is told once (EPOLLONESHOT). A connection that is being
-// closed may be there without anybody being able to take it out of the instance.
+// It tells of edges (EPOLLET), and first of what was there before: to sleep again
+// takes no system call. The kernel takes out whatever is closed.
 type poller struct {
 	fd     int
 	file   *os.File
@@ -39,14 +38,14 @@ func (l *Lot) Start() error {
 // closed, and who was still parked has been woken.
 func (l *Lot) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, l.shut)()
-	var woken []Sleeper
+	var some []woken
 	for open := true; open; {
-		_ = l.poller.raw.Read(func(uintptr) bool { woken = l.readable(woken); return false }) // until the alarm
+		_ = l.poller.raw.Read(func(uintptr) bool { some = l.readable(some); return false }) // until the alarm
 		l.mu.Lock()
 		open = l.open
-		woken = l.overdue(woken, !open)
+		some = l.overdue(some, !open)
 		l.mu.Unlock()
-		woken = wake(woken)
+		some = wake(some)
 	}
 	_ = l.poller.file.Close()
 }
@@ -60,7 +59,7 @@ func (l *Lot) shut() {
 }
 
 // readable wakes those for whom there is something. Some is an empty list to use.
-func (l *Lot) readable(some []Sleeper) []Sleeper {
+func (l *Lot) readable(some []woken) []woken {
 	for {
 		// Which does not wait: told to the scheduler as computation.
 		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller.fd), uintptr(unsafe.Pointer(&l.poller.events[0])), uintptr(len(l.poller.events)), 0, 0, 0)
@@ -72,22 +71,21 @@ func (l *Lot) readable(some []Sleeper) []Sleeper {
 		}
 		l.mu.Lock()
 		for _, e := range l.poller.events[:n] {
-			if spot := spotOf(e); l.at(spot) != nil {
-				some = append(some, l.leave(spot.number))
-			}
+			spot, which := of(e)
+			some = l.happened(spot, which, event(e), some)
 		}
 		l.mu.Unlock()
 		some = wake(some)
 	}
 }
 
-// wake wakes all of woken, and returns the list empty.
-func wake(woken []Sleeper) []Sleeper {
-	for _, s := range woken {
-		s.Wake()
+// wake wakes all of some, and returns the list empty.
+func wake(some []woken) []woken {
+	for _, w := range some {
+		w.sleeper.Wake(w.news)
 	}
-	clear(woken)
-	return woken[:0]
+	clear(some)
+	return some[:0]
 }
 
 func (p *poller) start() error {
@@ -109,21 +107,37 @@ func (p *poller) start() error {
 	return err
 }
 
-// watch begins to watch c, for who is at spot.
-func (p *poller) watch(c syscall.RawConn, spot Spot) (ok bool) {
-	err := c.Control(func(fd uintptr) {
-		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(spot.number), Pad: int32(spot.turn)}
-		err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(fd), &e)
-		ok = err == nil
-	})
-	return err == nil && ok
+// watch begins to watch c, of the two connections at spot that one.
+func (p *poller) watch(c syscall.RawConn, spot Spot, which int) (ok bool) {
+	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(spot.number), Pad: int32(spot.turn<<1 | uint32(which))}
+	return p.control(unix.EPOLL_CTL_ADD, c, &e)
 }
 
-func spotOf(e unix.EpollEvent) Spot { return Spot{number: uint32(e.Fd), turn: uint32(e.Pad)} }
+// of says whom an event is for. A turn has 31 bits there.
+func of(e unix.EpollEvent) (spot Spot, which int) {
+	return Spot{number: uint32(e.Fd), turn: uint32(e.Pad) >> 1}, int(e.Pad & 1)
+}
+
+// event is what an event says.
+func event(e unix.EpollEvent) Event {
+	if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		return Readable | Ended
+	}
+	return Readable
+}
 
 // forget no longer watches c. A closed one it never does.
-func (p *poller) forget(c syscall.RawConn) {
-	_ = c.Control(func(fd uintptr) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil) })
+func (p *poller) forget(c syscall.RawConn) { p.control(unix.EPOLL_CTL_DEL, c, nil) }
+
+// control is epoll_ctl(2); false if it fails, or one of the two is closed.
+func (p *poller) control(what int, c syscall.RawConn, e *unix.EpollEvent) (ok bool) {
+	_ = p.raw.Control(func(own uintptr) {
+		_ = c.Control(func(fd uintptr) {
+			_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, own, uintptr(what), fd, uintptr(unsafe.Pointer(e)), 0, 0)
+			ok = errno == 0
+		})
+	})
+	return ok
 }
 
 // alarm ends the wait at t.

@@ -17,6 +17,6 @@ func (l *Lot) Start() error { return nil }
 // Run waits for ctx to end.
 func (l *Lot) Run(ctx context.Context) { <-ctx.Done() }
 
-func (poller) watch(syscall.RawConn, Spot) (ok bool) { return false }
-func (poller) forget(syscall.RawConn)                {}
-func (poller) alarm(time.Time)                       {}
+func (poller) watch(syscall.RawConn, Spot, int) (ok bool) { return false }
+func (poller) forget(syscall.RawConn)                     {}
+func (poller) alarm(time.Time)                            {}

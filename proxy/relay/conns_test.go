@@ -17,6 +17,7 @@ var kinds = []struct {
 	pair   func(testing.TB) (Conn, Conn)
 }{
 	{"tcp", true, tcpPair},
+	{"tcp in steps", true, stepPair},
 	{"unix", true, unixPair},
 	{"duplex", false, func(testing.TB) (Conn, Conn) { return newDuplex() }},
 }
@@ -103,10 +104,14 @@ func startWith(t testing.TB, pair func(testing.TB) (Conn, Conn), cfg Config, cha
 	r := &running{t: t, done: make(chan Result, 1)}
 	r.client, r.innerClient = pair(t)
 	r.backend, r.innerBackend = pair(t)
+	t.Cleanup(func() { r.client.Close(); r.backend.Close() })
+	if c, ok := r.innerClient.(*stepped); ok {
+		go func() { r.done <- inSteps(t, c, r.innerBackend.(*stepped), cfg) }()
+		return r
+	}
 	inner := newRelay(r.innerClient, r.innerBackend, &cfg)
 	change(inner)
 	go func() { r.done <- inner.run() }()
-	t.Cleanup(func() { r.client.Close(); r.backend.Close() })
 	return r
 }
 

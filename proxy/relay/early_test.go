@@ -46,9 +46,11 @@ func TestBackendThatEndsUnnoticedIsEarly(t *testing.T) {
 }
 
 func TestBackendThatResetsUnnoticedIsEarly(t *testing.T) {
-	r := start(t, tcpPair, Config{Early: time.Minute})
-	reset(t, r.backend)
-	early(t, r, "")
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		r := start(t, pair, Config{Early: time.Minute})
+		reset(t, r.backend)
+		early(t, r, "")
+	})
 }
 
 func TestBytesTheBackendRefusedAreHandedBack(t *testing.T) {
@@ -179,32 +181,36 @@ func TestEarlyIsOver(t *testing.T) {
 }
 
 func TestBytesBeforeAResetAreNotEarly(t *testing.T) {
-	r := start(t, tcpPair, Config{Early: time.Minute})
-	write(t, r.backend, "sorry")
-	waitUntil(t, "the relay has it", func() bool { return unsentBytes(t, r.backend) == 0 })
-	reset(t, r.backend)
-	expect(t, r.client, "sorry")
-	expectReset(t, r.client)
-	if res := r.result(); res.End != BackendReset || res.ToClient != 5 {
-		t.Errorf("ended %v with %d bytes to the client; want backend reset and 5", res.End, res.ToClient)
-	}
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		r := start(t, pair, Config{Early: time.Minute})
+		write(t, r.backend, "sorry")
+		waitUntil(t, "the relay has it", func() bool { return unsentBytes(t, r.backend) == 0 })
+		reset(t, r.backend)
+		expect(t, r.client, "sorry")
+		expectReset(t, r.client)
+		if res := r.result(); res.End != BackendReset || res.ToClient != 5 {
+			t.Errorf("ended %v with %d bytes to the client; want backend reset and 5", res.End, res.ToClient)
+		}
+	})
 }
 
 func TestFirstByteIsToldOnce(t *testing.T) {
 	for _, head := range []string{"", "head "} {
-		told := 0
-		r := start(t, tcpPair, Config{Early: time.Minute, FirstByte: func() { told++ }, BackendHead: []byte(head)})
-		write(t, r.client, "x")
-		expect(t, r.backend, "x")
-		write(t, r.backend, "one")
-		expect(t, r.client, head+"one")
-		write(t, r.backend, "two")
-		expect(t, r.client, "two")
-		r.backend.Close()
-		r.client.Close()
-		if r.result(); told != 1 {
-			t.Errorf("FirstByte was called %d times; want once", told)
-		}
+		eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+			told := 0
+			r := start(t, pair, Config{Early: time.Minute, FirstByte: func() { told++ }, BackendHead: []byte(head)})
+			write(t, r.client, "x")
+			expect(t, r.backend, "x")
+			write(t, r.backend, "one")
+			expect(t, r.client, head+"one")
+			write(t, r.backend, "two")
+			expect(t, r.client, "two")
+			r.backend.Close()
+			r.client.Close()
+			if r.result(); told != 1 {
+				t.Errorf("FirstByte was called %d times; want once", told)
+			}
+		})
 	}
 }
 

@@ -13,33 +13,35 @@ import (
 )
 
 func TestResetIsPassedOnAfterTheBytesBeforeIt(t *testing.T) {
-	// The bytes fit the kernel's buffers, so that the reset is behind all of
-	// them before the relay has read the first.
-	sent := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
-	for _, from := range []string{"client", "backend"} {
-		t.Run(from, func(t *testing.T) {
-			r := start(t, tcpPair, Config{})
-			end, loser, other := ClientReset, r.client, r.backend
-			if from == "backend" {
-				end, loser, other = BackendReset, r.backend, r.client
-			}
-			if _, err := loser.Write(sent); err != nil {
-				t.Fatal(err)
-			}
-			waitUntil(t, "the relay's kernel has the bytes", func() bool { return unsentBytes(t, loser) == 0 })
-			reset(t, loser)
-			got, err := io.ReadAll(plain{other})
-			if !isReset(err) {
-				t.Errorf("after the bytes: %v; want a reset, for that is what the %s did", err, from)
-			}
-			if !bytes.Equal(got, sent) {
-				t.Errorf("%d bytes before the reset; want all %d", len(got), len(sent))
-			}
-			if res := r.result(); res.End != end || res.Err == nil {
-				t.Errorf("ended %v, %v; want %v and its error", res.End, res.Err, end)
-			}
-		})
-	}
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		// The bytes fit the kernel's buffers, so that the reset is behind all of
+		// them before the relay has read the first.
+		sent := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
+		for _, from := range []string{"client", "backend"} {
+			t.Run(from, func(t *testing.T) {
+				r := start(t, pair, Config{})
+				end, loser, other := ClientReset, r.client, r.backend
+				if from == "backend" {
+					end, loser, other = BackendReset, r.backend, r.client
+				}
+				if _, err := loser.Write(sent); err != nil {
+					t.Fatal(err)
+				}
+				waitUntil(t, "the relay's kernel has the bytes", func() bool { return unsentBytes(t, loser) == 0 })
+				reset(t, loser)
+				got, err := io.ReadAll(plain{other})
+				if !isReset(err) {
+					t.Errorf("after the bytes: %v; want a reset, for that is what the %s did", err, from)
+				}
+				if !bytes.Equal(got, sent) {
+					t.Errorf("%d bytes before the reset; want all %d", len(got), len(sent))
+				}
+				if res := r.result(); res.End != end || res.Err == nil {
+					t.Errorf("ended %v, %v; want %v and its error", res.End, res.Err, end)
+				}
+			})
+		}
+	})
 }
 
 // unsentBytes is what the peer's kernel has not got yet of what c wrote.
@@ -60,30 +62,32 @@ func waitUntil(t *testing.T, what string, ok func() bool) {
 }
 
 func TestResetOfAnEndedStreamDestroysNothing(t *testing.T) {
-	// envoy#45190: the backend answers, ends and is gone, while the client is
-	// still sending and has read nothing.
-	r := start(t, tcpPair, Config{})
-	r.client.(*net.TCPConn).SetReadBuffer(64 << 10)
-	answer := bytes.Repeat([]byte("a"), 600<<10)
-	write(t, r.client, "request")
-	expect(t, r.backend, "request")
-	if _, err := r.backend.Write(answer); err != nil {
-		t.Fatal(err)
-	}
-	waitUntil(t, "the relay has the answer", func() bool { return unsentBytes(t, r.backend) == 0 })
-	r.backend.Close()
-	// These meet a backend that is gone: its kernel answers with a reset.
-	for range 10 {
-		write(t, r.client, "more")
-		time.Sleep(time.Millisecond)
-	}
-	got, err := io.ReadAll(plain{r.client})
-	if !bytes.Equal(got, answer) {
-		t.Errorf("%d bytes of the answer arrived (%v); want all %d", len(got), err, len(answer))
-	}
-	if res := r.result(); res.End != BackendReset {
-		t.Errorf("ended %v, %v; want backend reset", res.End, res.Err)
-	}
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		// envoy#45190: the backend answers, ends and is gone, while the client is
+		// still sending and has read nothing.
+		r := start(t, pair, Config{})
+		r.client.(*net.TCPConn).SetReadBuffer(64 << 10)
+		answer := bytes.Repeat([]byte("a"), 600<<10)
+		write(t, r.client, "request")
+		expect(t, r.backend, "request")
+		if _, err := r.backend.Write(answer); err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, "the relay has the answer", func() bool { return unsentBytes(t, r.backend) == 0 })
+		r.backend.Close()
+		// These meet a backend that is gone: its kernel answers with a reset.
+		for range 10 {
+			write(t, r.client, "more")
+			time.Sleep(time.Millisecond)
+		}
+		got, err := io.ReadAll(plain{r.client})
+		if !bytes.Equal(got, answer) {
+			t.Errorf("%d bytes of the answer arrived (%v); want all %d", len(got), err, len(answer))
+		}
+		if res := r.result(); res.End != BackendReset {
+			t.Errorf("ended %v, %v; want backend reset", res.End, res.Err)
+		}
+	})
 }
 
 func TestLostReaderEndsTheRelay(t *testing.T) {
@@ -157,36 +161,40 @@ func TestIdleRelayEnds(t *testing.T) {
 }
 
 func TestIdleEndsSockets(t *testing.T) {
-	const idle = 300 * time.Millisecond
-	began := time.Now()
-	r := start(t, tcpPair, Config{Idle: idle})
-	r.client.CloseWrite()
-	expectEOF(t, r.backend)
-	if res := r.result(); res.End != Idle {
-		t.Errorf("ended %v, %v; want idle", res.End, res.Err)
-	}
-	if took := time.Since(began); took < idle {
-		t.Errorf("ended after %v; want no less than %v", took, idle)
-	}
-	expectEOF(t, r.client)
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		const idle = 300 * time.Millisecond
+		began := time.Now()
+		r := start(t, pair, Config{Idle: idle})
+		r.client.CloseWrite()
+		expectEOF(t, r.backend)
+		if res := r.result(); res.End != Idle {
+			t.Errorf("ended %v, %v; want idle", res.End, res.Err)
+		}
+		if took := time.Since(began); took < idle {
+			t.Errorf("ended after %v; want no less than %v", took, idle)
+		}
+		expectEOF(t, r.client)
+	})
 }
 
 func TestIdleResetsAStreamItCuts(t *testing.T) {
-	// A clean end after half an answer would look like a whole one.
-	r := start(t, tcpPair, Config{Idle: 300 * time.Millisecond})
-	go func() {
-		for b := make([]byte, 64<<10); ; {
-			if _, err := r.backend.Write(b); err != nil {
-				return
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		// A clean end after half an answer would look like a whole one.
+		r := start(t, pair, Config{Idle: 300 * time.Millisecond})
+		go func() {
+			for b := make([]byte, 64<<10); ; {
+				if _, err := r.backend.Write(b); err != nil {
+					return
+				}
 			}
+		}()
+		if res := r.result(); res.End != Idle {
+			t.Fatalf("ended %v, %v; want idle, because the client takes nothing", res.End, res.Err)
 		}
-	}()
-	if res := r.result(); res.End != Idle {
-		t.Fatalf("ended %v, %v; want idle, because the client takes nothing", res.End, res.Err)
-	}
-	if _, err := io.Copy(io.Discard, plain{r.client}); !isReset(err) {
-		t.Errorf("the client's stream ended with %v; want a reset, for it was cut", err)
-	}
+		if _, err := io.Copy(io.Discard, plain{r.client}); !isReset(err) {
+			t.Errorf("the client's stream ended with %v; want a reset, for it was cut", err)
+		}
+	})
 }
 
 func TestClosingBothSidesCancels(t *testing.T) {
@@ -231,27 +239,29 @@ func fill(c Conn) {
 }
 
 func TestSlowReaderCostsNoMemory(t *testing.T) {
-	const relays = 20
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for range relays {
-		r := start(t, tcpPair, Config{})
-		go func() {
-			for b := make([]byte, 64<<10); ; {
-				if _, err := r.backend.Write(b); err != nil {
-					return
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		const relays = 20
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range relays {
+			r := start(t, pair, Config{})
+			go func() {
+				for b := make([]byte, 64<<10); ; {
+					if _, err := r.backend.Write(b); err != nil {
+						return
+					}
 				}
-			}
-		}()
-	}
-	time.Sleep(300 * time.Millisecond)
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	// The writers of the test hold 64 KiB each.
-	if grew := int64(after.HeapInuse) - int64(before.HeapInuse); grew > relays*(64<<10+2*size)+2<<20 {
-		t.Errorf("%d relays with readers that read nothing hold %d KiB; want no more than their buffers", relays, grew>>10)
-	}
+			}()
+		}
+		time.Sleep(300 * time.Millisecond)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		// The writers of the test hold 64 KiB each.
+		if grew := int64(after.HeapInuse) - int64(before.HeapInuse); grew > relays*(64<<10+2*size)+2<<20 {
+			t.Errorf("%d relays with readers that read nothing hold %d KiB; want no more than their buffers", relays, grew>>10)
+		}
+	})
 }
 
 func TestRelaysLeaveNothingBehind(t *testing.T) {

@@ -37,6 +37,9 @@ type Config struct {
 	// long: Run returns with [Resting]. It takes up to twice as long, and longer
 	// while an early end may still come. Zero: it never does.
 	Rest time.Duration
+	// Brief lets a relay of two sockets rest at once: Run returns with [Resting]
+	// when what the client has sent already, if anything, is with the backend.
+	Brief bool
 	// Early is how long after the start a backend that ends without having
 	// sent a byte is reported as [Early], provided no byte of the client's had
 	// been delivered to it and the client has not ended either. Zero: never.
@@ -84,6 +87,9 @@ type Result struct {
 // as it was, and after [Resting] both are. To cancel, close both conns from
 // outside: Run then returns at once with [Closed].
 func Run(client, backend Conn, cfg Config) Result {
+	if cfg.Brief && len(cfg.Head)+len(cfg.BackendHead) == 0 {
+		return begin(client, backend, &cfg)
+	}
 	return newRelay(client, backend, &cfg).run()
 }
 

@@ -15,6 +15,12 @@ func each(t *testing.T, f func(t *testing.T, pair func(testing.TB) (Conn, Conn))
 	}
 }
 
+// eachTCP is each for what sockets alone can do.
+func eachTCP(t *testing.T, f func(t *testing.T, pair func(testing.TB) (Conn, Conn))) {
+	t.Run("tcp", func(t *testing.T) { f(t, tcpPair) })
+	t.Run("tcp in steps", func(t *testing.T) { f(t, stepPair) })
+}
+
 // volume is how much the heavy tests move.
 func volume() int64 {
 	if testing.Short() || raceEnabled {

@@ -14,7 +14,7 @@ import (
 
 // Rested is a relay at rest: its conns are open, and it can go on. Nothing runs.
 type Rested struct {
-	client, backend Conn
+	client, backend rest
 	idle, rest      time.Duration
 	firstByte       func()
 	counters        *Counters
@@ -22,12 +22,33 @@ type Rested struct {
 	toBackend       kept
 	toClient        kept
 	backendFirst    bool
+
+	// See step.go.
+	steps      int
+	counted    time.Time
+	earlyUntil time.Time
+	early      error // has come
+}
+
+// rest is what is kept of a side.
+type rest struct {
+	conn Conn
+	raw  syscall.RawConn // nil: no socket
+	lost error           // why it is gone, if it is
 }
 
 // kept is what is kept of a direction.
 type kept struct {
 	moved           int64
+	pending         []byte // read, and not delivered yet
 	admitted, ended bool
+}
+
+func newRested(client, backend Conn, c *Config) *Rested {
+	return &Rested{
+		client: rest{conn: client, raw: rawOf(client)}, backend: rest{conn: backend, raw: rawOf(backend)},
+		idle: c.Idle, rest: c.Rest, firstByte: c.FirstByte, counters: c.Counters,
+	}
 }
 
 // Sources are the conns whose bytes, or ends, the relay cannot go on without: it
@@ -35,10 +56,10 @@ type kept struct {
 // has ended before.
 func (q *Rested) Sources() (client, backend syscall.RawConn) {
 	if !q.toBackend.ended {
-		client = rawOf(q.client)
+		client = q.client.raw
 	}
 	if !q.toClient.ended {
-		backend = rawOf(q.backend)
+		backend = q.backend.raw
 	}
 	return client, backend
 }
@@ -59,18 +80,50 @@ func (q *Rested) Resume(awake bool) Result {
 	if awake {
 		cfg.Rest = 0
 	}
-	r := newRelay(q.client, q.backend, &cfg) // an early end is out of the question
-	r.backendFirst = q.backendFirst
-	r.up.resume(q.toBackend)
-	r.down.resume(q.toClient)
-	r.rested = q
-	return r.run()
+	if !q.moved() {
+		cfg.Early = max(time.Until(q.earlyUntil), 0)
+	}
+	return q.relay(&cfg).run()
 }
 
-func (d *direction) resume(k kept) {
+// relay is what q was before it rested.
+func (q *Rested) relay(cfg *Config) *relay {
+	r := newRelay(q.client.conn, q.backend.conn, cfg)
+	r.rested, r.backendFirst = q, q.backendFirst
+	r.up.resume(&q.toBackend)
+	r.down.resume(&q.toClient)
+	if err := q.client.lost; err != nil {
+		r.down.sinkFailed(err)
+	}
+	if err := q.backend.lost; err != nil {
+		r.up.sinkFailed(err)
+	}
+	return r
+}
+
+// of are the sides between which a direction's bytes move.
+func (q *Rested) of(k *kept) (src, dst *rest) {
+	if k == &q.toBackend {
+		return &q.client, &q.backend
+	}
+	return &q.backend, &q.client
+}
+
+func (q *Rested) count(k *kept, n int) {
+	k.moved += int64(n)
+	switch {
+	case q.counters == nil:
+	case k == &q.toBackend:
+		q.counters.ToBackend.Add(int64(n))
+	default:
+		q.counters.ToClient.Add(int64(n))
+	}
+}
+
+func (d *direction) resume(k *kept) {
 	d.seen = k.moved
 	d.moved.Store(k.moved)
-	d.admitted, d.clean = k.admitted, k.ended
+	d.pending, d.admitted, d.clean = k.pending, k.admitted, k.ended
 	d.ended.Store(k.ended)
 }
 
@@ -152,14 +205,15 @@ func (r *relay) keep() *Rested {
 	r.backend.SetReadDeadline(time.Time{})
 	q := r.rested
 	if q == nil {
-		c := &r.cfg
-		q = &Rested{client: r.client.Conn, backend: r.backend.Conn, idle: c.Idle, rest: c.Rest, firstByte: c.FirstByte, counters: c.Counters}
+		q = newRested(r.client.Conn, r.backend.Conn, &r.cfg)
 	}
 	q.since, q.backendFirst, q.toBackend, q.toClient = since, r.backendFirst, r.up.kept(), r.down.kept()
 	return q
 }
 
-func (d *direction) kept() kept { return kept{d.moved.Load(), d.admitted, d.ended.Load()} }
+func (d *direction) kept() kept {
+	return kept{moved: d.moved.Load(), admitted: d.admitted, ended: d.ended.Load()}
+}
 
 func rawOf(c Conn) syscall.RawConn {
 	if sc, ok := c.(syscall.Conn); ok {

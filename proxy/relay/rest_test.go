@@ -42,8 +42,13 @@ func wakes(t *testing.T, q *Rested) bool {
 	if client == nil {
 		client, backend = backend, nil
 	}
-	if _, ok := lot.Park(signal(woken), time.Time{}, client, backend); !ok {
+	spot, ok := lot.Join(signal(woken), client, backend)
+	if !ok {
 		t.Skip("nobody is parked on this system")
+	}
+	defer lot.Leave(spot, false)
+	if _, asleep := lot.Sleep(spot, time.Time{}); !asleep {
+		return true
 	}
 	select {
 	case <-woken:
@@ -55,7 +60,7 @@ func wakes(t *testing.T, q *Rested) bool {
 
 type signal chan bool
 
-func (s signal) Wake() { s <- true }
+func (s signal) Wake(parking.News) { s <- true }
 
 func TestQuietRelayRests(t *testing.T) {
 	var counters Counters

@@ -17,6 +17,10 @@ type Dialer struct {
 	// connection is given up (TCP_USER_TIMEOUT, Linux); zero: the system's limit,
 	// some 15 minutes (tcp(7)).
 	UserTimeout time.Duration
+	// Lazy leaves it to the first wait to have the runtime's poller watch the
+	// connection: it may end before that, or be watched by somebody else. It makes
+	// the first wait a little dearer.
+	Lazy bool
 }
 
 // Dial connects to address, host:port. An address that is a literal takes fewer

@@ -61,7 +61,9 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) 
 		return nil, os.NewSyscallError("connect", errno)
 	}
 	c := newFile(fd, to)
-	_ = c.poll() // it is the backend's turn, or the client's: there is waiting to be done
+	if !d.Lazy {
+		_ = c.poll() // there is waiting to be done
+	}
 	return c, nil
 }
 
