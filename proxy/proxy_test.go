@@ -118,7 +118,7 @@ type service struct {
 	stop    func() (cut int64)
 }
 
-func startTCP(t *testing.T, pc pool.Config, cfg Config, addresses ...string) *service {
+func startTCP(t testing.TB, pc pool.Config, cfg Config, addresses ...string) *service {
 	t.Helper()
 	s := &service{}
 	pc.OnEvent = func(e pool.Event) {

@@ -3,14 +3,16 @@ package main
 import (
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"syscall"
 	"time"
 )
 
 // The cores are the application's as well. When the system gives one to that, what
 // the scheduler has queued for it is done by another thread if there is one to
-// spare, and waits milliseconds if not. When there is little to do, a spare one is
-// only in the way: it is woken for what the others would have done.
+// spare, and waits milliseconds if not. When there is little to do, or the work is
+// many short pieces, a spare one is only in the way: it is woken for what the others
+// would have done, by each new goroutine.
 
 const (
 	// busyThreads is how many threads work at once when there is much to do, at
@@ -21,6 +23,8 @@ const (
 	// when it has been under so many for a while.
 	muchWork, littleWork = 0.45, 0.3
 	calmTicks            = 20
+	// Over so many new goroutines for a second of CPU time its pieces are short.
+	shortWork = 4000
 )
 
 // threads says how many there are to be.
@@ -30,12 +34,13 @@ type threads struct {
 	calm  int // ticks on end with little to do
 }
 
-// next takes in how many cores' worth was used since it was last asked.
-func (t *threads) next(used float64) int {
+// next takes in how many cores' worth was used since it was last asked, and how
+// many goroutines were made for a second of that.
+func (t *threads) next(used, made float64) int {
 	switch {
-	case used > muchWork:
+	case used > muchWork && made < shortWork:
 		t.busy, t.calm = true, 0
-	case used > littleWork:
+	case used > littleWork && made < shortWork:
 		t.calm = 0
 	default:
 		if t.calm++; t.calm >= calmTicks {
@@ -56,15 +61,26 @@ func spareThreads() {
 		return
 	}
 	now := t.cores
-	last, since := cpuTime(), time.Now()
+	cpu, made, since := cpuTime(), goroutinesMade(), time.Now()
 	for range time.Tick(threadsTick) {
-		used, at := cpuTime(), time.Now()
-		n := t.next(float64(used-last) / float64(max(at.Sub(since), 1)))
-		if last, since = used, at; n != now {
+		nowCPU, nowMade, at := cpuTime(), goroutinesMade(), time.Now()
+		used := float64(max(nowCPU-cpu, 1))
+		n := t.next(used/float64(max(at.Sub(since), 1)), float64(nowMade-made)/used*float64(time.Second))
+		if cpu, made, since = nowCPU, nowMade, at; n != now {
 			runtime.GOMAXPROCS(n)
 			now = n
 		}
 	}
+}
+
+// goroutinesMade is how many there have been.
+func goroutinesMade() uint64 {
+	s := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(s)
+	if s[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return s[0].Value.Uint64()
 }
 
 // cpuTime is what this process has used.

@@ -3,6 +3,7 @@ package parking
 import (
 	"context"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -76,6 +77,9 @@ func (l *Lot) readable(some []woken) []woken {
 		}
 		l.mu.Unlock()
 		some = wake(some)
+		if int(n) < len(l.poller.events) {
+			return some // what comes now is told of anew
+		}
 	}
 }
 
@@ -109,8 +113,9 @@ func (p *poller) start() error {
 
 // watch begins to watch c, of the two connections at spot that one.
 func (p *poller) watch(c syscall.RawConn, spot Spot, which int) (ok bool) {
-	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(spot.number), Pad: int32(spot.turn<<1 | uint32(which))}
-	return p.control(unix.EPOLL_CTL_ADD, c, &e)
+	return p.control(unix.EPOLL_CTL_ADD, c, unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(spot.number), Pad: int32(spot.turn<<1 | uint32(which)),
+	})
 }
 
 // of says whom an event is for. A turn has 31 bits there.
@@ -127,18 +132,43 @@ func event(e unix.EpollEvent) Event {
 }
 
 // forget no longer watches c. A closed one it never does.
-func (p *poller) forget(c syscall.RawConn) { p.control(unix.EPOLL_CTL_DEL, c, nil) }
+func (p *poller) forget(c syscall.RawConn) {
+	p.control(unix.EPOLL_CTL_DEL, c, unix.EpollEvent{})
+}
 
 // control is epoll_ctl(2); false if it fails, or one of the two is closed.
-func (p *poller) control(what int, c syscall.RawConn, e *unix.EpollEvent) (ok bool) {
-	_ = p.raw.Control(func(own uintptr) {
-		_ = c.Control(func(fd uintptr) {
-			_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, own, uintptr(what), fd, uintptr(unsafe.Pointer(e)), 0, 0)
-			ok = errno == 0
-		})
-	})
-	return ok
+func (p *poller) control(what int, c syscall.RawConn, e unix.EpollEvent) (ok bool) {
+	k := calls.Get().(*call)
+	defer calls.Put(k)
+	k.what, k.conn, k.event, k.ok = what, c, e, false
+	_ = p.raw.Control(k.onOwn)
+	k.conn = nil
+	return k.ok
 }
+
+// call is a call of epoll_ctl, with the callbacks for the two descriptors, so that
+// none is made for it.
+type call struct {
+	what      int
+	conn      syscall.RawConn
+	event     unix.EpollEvent
+	own       uintptr
+	ok        bool
+	onOwn, on func(fd uintptr)
+}
+
+var calls = sync.Pool{New: func() any {
+	k := &call{}
+	k.on = func(fd uintptr) {
+		_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, k.own, uintptr(k.what), fd, uintptr(unsafe.Pointer(&k.event)), 0, 0)
+		k.ok = errno == 0
+	}
+	k.onOwn = func(fd uintptr) {
+		k.own = fd
+		_ = k.conn.Control(k.on)
+	}
+	return k
+}}
 
 // alarm ends the wait at t.
 func (p *poller) alarm(t time.Time) { _ = p.file.SetReadDeadline(t) }

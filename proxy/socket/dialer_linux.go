@@ -159,7 +159,12 @@ func (c *file) self(to netip.AddrPort) bool {
 	if low, high := ephemeral(); !to.Addr().IsLoopback() || int(to.Port()) < low || int(to.Port()) > high {
 		return false
 	}
-	return c.LocalAddr().(*net.TCPAddr).AddrPort() == netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	fd, ok, _ := c.begin()
+	if !ok { // it had to be waited for
+		return c.LocalAddr().(*net.TCPAddr).AddrPort() == netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	}
+	defer c.done()
+	return localAddr(fd) == netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 }
 
 // ephemeral are the ports that the kernel gives to outgoing connections (ip(7)).

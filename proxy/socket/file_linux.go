@@ -201,12 +201,11 @@ func (c *file) SetLinger(seconds int) error {
 }
 
 func (c *file) shutdown(how int) error {
-	return c.control("shutdown", func(fd int) error {
-		if _, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), uintptr(how), 0); errno != 0 {
-			return errno
-		}
-		return nil
-	})
+	if fd, ok, _ := c.begin(); ok {
+		defer c.done()
+		return c.error("shutdown", os.NewSyscallError("shutdown", shutdown(fd, how)))
+	}
+	return c.control("shutdown", func(fd int) error { return shutdown(uintptr(fd), how) })
 }
 
 func (c *file) control(op string, f func(fd int) error) error {
@@ -219,14 +218,16 @@ func (c *file) control(op string, f func(fd int) error) error {
 
 // error is err as net would tell it.
 func (c *file) error(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return c.told(op, err)
+}
+
+func (c *file) told(op string, err error) error {
 	var path *os.PathError
 	var plain syscall.Errno
-	switch {
-	case err == nil:
-		return nil
-	case err == io.EOF:
-		return err
-	case errors.As(err, &path):
+	if errors.As(err, &path) {
 		err = path.Err
 	}
 	switch {

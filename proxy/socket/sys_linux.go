@@ -54,6 +54,14 @@ func addrPort(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), port)
 }
 
+// shutdown is shutdown(2).
+func shutdown(fd uintptr, how int) error {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, fd, uintptr(how), 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // closeRaw is close(2). It may send an end, which on a connection within the host
 // takes some ten microseconds.
 func closeRaw(fd uintptr) error {
