@@ -7,17 +7,25 @@ import (
 	"strconv"
 )
 
-// freeAddr is an address of the loopback that nobody listens on now, below the
-// ports that the kernel gives to clients: those of a load would take it before
-// its proxy does.
-func freeAddr() (string, error) {
+// listenLow listens on a port of the loopback below those that the kernel gives to
+// clients, as services do.
+func listenLow() (net.Listener, error) {
 	const low, high = 12000, 32000
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
-		ln, err := net.Listen("tcp", addr)
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low))))
 		if err == nil {
-			return addr, ln.Close()
+			return ln, nil
 		}
 	}
-	return "", errors.New("find a free port: a hundred were taken")
+	return nil, errors.New("find a free port: a hundred were taken")
+}
+
+// freeAddr is an address that nobody listens on now. A load's clients will not take
+// it before its proxy does.
+func freeAddr() (string, error) {
+	ln, err := listenLow()
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
 }

@@ -40,7 +40,7 @@ func play(role string, args []string) {
 
 func parsePart(args []string) (p part) {
 	f := flag.NewFlagSet("role", flag.ExitOnError)
-	f.StringVar(&p.listen, "listen", "127.0.0.1:0", "")
+	f.StringVar(&p.listen, "listen", "", "")
 	f.IntVar(&p.count, "count", 1, "")
 	f.BoolVar(&p.wild, "wild", false, "")
 	f.IntVar(&p.size, "size", 32, "")
@@ -85,6 +85,9 @@ func perform(role string, p part) error {
 func (p part) bind() (net.Listener, error) {
 	if p.wild {
 		return listenLoopbackNet()
+	}
+	if p.listen == "" {
+		return listenLow()
 	}
 	return net.Listen("tcp", p.listen)
 }
