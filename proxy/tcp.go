@@ -16,7 +16,10 @@ import (
 )
 
 // TCP joins each client's connection to one of a backend's.
-type TCP struct{ server }
+type TCP struct {
+	server
+	solo atomic.Pointer[tcpSession] // see tcprest.go
+}
 
 // NewTCP returns a TCP service that draws on p.
 func NewTCP(p *pool.Pool, cfg Config) *TCP {
@@ -53,13 +56,19 @@ type tcpSession struct {
 	lease  pool.Lease
 	start  time.Time // of the attempt
 	judged atomic.Bool
-	relay  *relay.Rested // at rest, or woken up
+
+	// See tcprest.go.
+	relay     *relay.Rested // at rest, or woken up
+	sleepless bool          // there is nobody to wake it
+	steps     int
+	counted   time.Time
+	woken     uint64
 
 	mu   sync.Mutex
 	conn socket.Stream // to the backend
 	to   *pool.Backend
 	over bool         // cut
-	spot parking.Spot // where it is parked; see tcprest.go
+	spot parking.Spot // where it is parked
 }
 
 func (t *TCP) handle(ctx context.Context, client socket.Stream) {
@@ -149,15 +158,14 @@ func (s *server) acquire(ctx context.Context, key uint64, tried []*pool.Backend)
 // come to. An error means that the client is untouched, and head still to be sent.
 func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err error) {
 	b := s.lease.Backend()
-	proven := b.Proven()
 	s.start = time.Now()
-	conn, outcome, err := dial(s.ctx, b, cfg.Timeouts.Connect, proven)
+	conn, outcome, err := dial(s.ctx, b, cfg.Timeouts.Connect, true)
 	if err != nil {
 		s.report(outcome)
 		return r, err
 	}
 	s.lease.Latency(time.Since(s.start), s.start)
-	if !proven {
+	if !b.Proven() {
 		if err := hold(conn, b); err != nil {
 			s.report(endOutcome(err))
 			_ = conn.Close()
@@ -177,7 +185,8 @@ func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err erro
 	return relay.Run(s.client, conn, relay.Config{
 		Idle:      cfg.Timeouts.Idle,
 		Rest:      tcpRestAfter,
-		Brief:     proven && !s.lease.Trial(),
+		Brief:     !s.lease.Trial(),
+		Crowded:   s.crowded,
 		Early:     early,
 		FirstByte: s.succeeded,
 		Head:      head,

@@ -207,3 +207,38 @@ func TestTCPManyParkedAndWoken(t *testing.T) {
 		t.Errorf("%d cut, want none: all had left", cut)
 	}
 }
+
+// A client that is alone at work has goroutines of its own, until another is too.
+func TestTCPClientAloneAtWorkIsServedBySomebodyElse(t *testing.T) {
+	t.Parallel()
+	s := startTCP(t, pool.Config{}, Config{}, startBackend(t, echoAs("a")).address)
+	first, second := s.dial(t), s.dial(t)
+	s.waitParked(t, 2)
+	work := func(why string, done func() bool, conns ...*net.TCPConn) {
+		t.Helper()
+		eventually(t, why, func() bool {
+			for range 100 {
+				for _, c := range conns {
+					if _, err := ask(c); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			return done()
+		})
+	}
+	alone := func() bool { return s.solo.Load() != nil }
+	crowd := func() bool { return s.solo.Load() == nil }
+	for range 2 {
+		work("alone, it is parked for each message", alone, first)
+		work("with another at work it keeps its goroutines", crowd, first, second)
+	}
+	work("alone, it is parked for each message", alone, second)
+	_ = second.Close()
+	eventually(t, "it has gone, and is in the way of others", crowd)
+	work("alone, it is parked for each message", alone, first)
+	s.waitParked(t, 1)
+	if !crowd() {
+		t.Error("it sleeps, and has goroutines of its own")
+	}
+}

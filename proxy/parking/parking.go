@@ -24,8 +24,8 @@ import (
 
 // Sleeper is who parks its connections.
 type Sleeper interface {
-	// Wake says what has happened. It must not block: what there is to do, it does
-	// on another goroutine.
+	// Wake says what has happened. It must not wait for anything: others are woken
+	// after it. What takes longer it does on another goroutine.
 	Wake(News)
 }
 
@@ -56,6 +56,7 @@ type Lot struct {
 	open   bool
 	began  time.Time
 	asleep int
+	woken  uint64
 	pages  []*page
 	free   uint32 // the number of the first free spot; zero: none
 	due    int64  // when to look next whose time is up, since began
@@ -89,6 +90,13 @@ func (l *Lot) Size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asleep
+}
+
+// Woken is how many have been woken by what has happened, ever.
+func (l *Lot) Woken() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.woken
 }
 
 // Join takes a spot for s, who is awake, and begins to watch a and b, unless nil.
@@ -236,6 +244,7 @@ func (l *Lot) happened(spot Spot, which int, e Event, some []woken) []woken {
 		p.news[which] |= e
 		return some
 	}
+	l.woken++
 	w := woken{sleeper: l.rouse(p)}
 	w.news[which] = e
 	return append(some, w)

@@ -21,7 +21,8 @@ type poller struct {
 	fd     int
 	file   *os.File
 	raw    syscall.RawConn
-	events [64]unix.EpollEvent
+	events [256]unix.EpollEvent
+	load   load
 }
 
 // Start opens the lot, which [Lot.Run] then has to watch.
@@ -46,7 +47,7 @@ func (l *Lot) Run(ctx context.Context) {
 		open = l.open
 		some = l.overdue(some, !open)
 		l.mu.Unlock()
-		some = wake(some)
+		some = l.wake(some, true)
 	}
 	_ = l.poller.file.Close()
 }
@@ -76,20 +77,12 @@ func (l *Lot) readable(some []woken) []woken {
 			some = l.happened(spot, which, event(e), some)
 		}
 		l.mu.Unlock()
-		some = wake(some)
-		if int(n) < len(l.poller.events) {
+		whole := int(n) < len(l.poller.events)
+		some = l.wake(some, whole)
+		if whole {
 			return some // what comes now is told of anew
 		}
 	}
-}
-
-// wake wakes all of some, and returns the list empty.
-func wake(some []woken) []woken {
-	for _, w := range some {
-		w.sleeper.Wake(w.news)
-	}
-	clear(some)
-	return some[:0]
 }
 
 func (p *poller) start() error {

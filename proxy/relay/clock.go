@@ -38,6 +38,8 @@ func (r *relay) startClock() {
 	r.clock.timer = time.AfterFunc(first, r.clock.look)
 }
 
+func (r *relay) crowded() bool { return r.cfg.Crowded != nil && r.cfg.Crowded() }
+
 func (c *clock) interval() time.Duration {
 	interval := time.Duration(math.MaxInt64)
 	for _, limit := range [...]time.Duration{c.relay.cfg.Idle / looks, c.relay.cfg.Rest} {
@@ -71,7 +73,7 @@ func (c *clock) look() {
 		r.stopLocked(Idle, nil)
 		return
 	}
-	if r.cfg.Rest > 0 && quiet >= r.cfg.Rest && r.mayRest() && r.layDown() {
+	if r.cfg.Rest > 0 && (quiet >= r.cfg.Rest || r.crowded()) && r.mayRest() && r.layDown() {
 		return
 	}
 	c.timer.Reset(c.interval())

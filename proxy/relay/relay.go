@@ -37,6 +37,9 @@ type Config struct {
 	// long: Run returns with [Resting]. It takes up to twice as long, and longer
 	// while an early end may still come. Zero: it never does.
 	Rest time.Duration
+	// Crowded, when set, is asked now and then, and lets the relay rest though
+	// bytes move. It must not block.
+	Crowded func() bool
 	// Brief lets a relay of two sockets rest at once: Run returns with [Resting]
 	// when what the client has sent already, if anything, is with the backend.
 	Brief bool

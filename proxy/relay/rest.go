@@ -23,9 +23,9 @@ type Rested struct {
 	toClient        kept
 	backendFirst    bool
 
+	crowded func() bool
+
 	// See step.go.
-	steps      int
-	counted    time.Time
 	earlyUntil time.Time
 	early      error // has come
 }
@@ -47,7 +47,7 @@ type kept struct {
 func newRested(client, backend Conn, c *Config) *Rested {
 	return &Rested{
 		client: rest{conn: client, raw: rawOf(client)}, backend: rest{conn: backend, raw: rawOf(backend)},
-		idle: c.Idle, rest: c.Rest, firstByte: c.FirstByte, counters: c.Counters,
+		idle: c.Idle, rest: c.Rest, firstByte: c.FirstByte, counters: c.Counters, crowded: c.Crowded,
 	}
 }
 
@@ -76,7 +76,7 @@ func (q *Rested) Until() time.Time {
 // Resume goes on as [Run] does, once. It may rest again, unless it is told to stay
 // awake.
 func (q *Rested) Resume(awake bool) Result {
-	cfg := Config{Idle: q.idle, Rest: q.rest, FirstByte: q.firstByte, Counters: q.counters}
+	cfg := Config{Idle: q.idle, Rest: q.rest, FirstByte: q.firstByte, Counters: q.counters, Crowded: q.crowded}
 	if awake {
 		cfg.Rest = 0
 	}

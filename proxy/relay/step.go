@@ -12,28 +12,22 @@ import (
 )
 
 // A relay at rest need not wake up for a few bytes: whoever was woken for it moves
-// them in one step, which waits for nothing, and it rests on. A short relay, of a
-// question, an answer and two ends, is at rest for all of its life. What a step is
-// not made for, the two directions do once they have been woken: to wait for a
-// side that takes no more, to be quick in a brisk dialogue, to move much, to pass
-// on a loss.
+// them in one step, which waits for nothing, and it rests on. What a step is not made
+// for, the two directions do once they have been woken: to wait for a side that takes
+// no more, to move much, to pass on a loss.
 
-const (
-	// A relay is busy if so many steps come within busyTime: to wake up pays.
-	busySteps = 16
-	busyTime  = busySteps * 5 * time.Millisecond
-	// many is how many buffers one way a step moves at most.
-	many = 4
-)
+// many is how many buffers one way a step moves at most.
+const many = 4
 
 // Step moves what there is to move, by the news of both sides. A result that is
 // [Resting] means that there is nothing more to be done for now, one without an
 // end that the relay has to be resumed; any other is the end of the relay, as
 // after [Run].
 func (q *Rested) Step(news parking.News) Result {
-	if news == (parking.News{}) || q.busy() {
+	if news == (parking.News{}) {
 		return Result{}
 	}
+	q.since = time.Now()
 	s := take(q)
 	defer s.drop()
 	if !s.move(&q.toClient, news[1]) || !s.move(&q.toBackend, news[0]) {
@@ -51,24 +45,13 @@ func (q *Rested) Step(news parking.News) Result {
 	return Result{End: Resting, Rested: q}
 }
 
-// busy reports whether many steps have come of late.
-func (q *Rested) busy() bool {
-	q.since = time.Now()
-	if q.steps++; q.steps%busySteps != 0 {
-		return false
-	}
-	before := q.counted
-	q.counted = q.since
-	return q.since.Sub(before) < busyTime
-}
-
 // begin begins at rest, after a first step.
 func begin(client, backend Conn, cfg *Config) Result {
 	q := newRested(client, backend, cfg)
 	if q.client.raw == nil || q.backend.raw == nil {
 		return newRelay(client, backend, cfg).run()
 	}
-	q.busy() // it is now
+	q.since = time.Now()
 	if cfg.Early > 0 {
 		q.earlyUntil = q.since.Add(cfg.Early)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,30 +200,38 @@ func TestStepDoesNotWait(t *testing.T) {
 	}
 }
 
-// A brisk dialogue is dearer in steps; a sparse one is not.
-func TestBusyRelayWakesUp(t *testing.T) {
-	r, q := brief(t, Config{}, func(*running) {})
-	woke := 0
-	for range 2 * busySteps {
-		write(t, r.client, "x")
-		if q.Step(fromClient).End == 0 {
-			woke++
+// A relay at work rests when it is told that there are others.
+func TestCrowdedRelayRests(t *testing.T) {
+	var crowded atomic.Bool
+	r := start(t, tcpPair, Config{Rest: soon, Crowded: crowded.Load})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			write(t, r.client, "ping")
+			expect(t, r.backend, "ping")
+			write(t, r.backend, "pong")
+			expect(t, r.client, "pong")
 		}
+	})
+	select {
+	case res := <-r.done:
+		t.Errorf("ended %v, want it at work", res.End)
+	case <-time.After(10 * soon):
 	}
-	if woke == 0 {
-		t.Error("it does not wake up, however much there is to do")
-	}
-	woke = 0
-	for range 2 * busySteps {
-		write(t, r.client, "x")
-		if q.Step(fromClient).End == 0 {
-			woke++
-		}
-		time.Sleep(busyTime / busySteps)
-	}
-	if woke > 1 {
-		t.Errorf("it wakes up %d times though there is little to do", woke)
-	}
+	crowded.Store(true)
+	q := r.rested()
+	crowded.Store(false)
+	r.resume(q)
+	time.Sleep(10 * soon)
+	close(stop)
+	wg.Wait()
+	r.rested()
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
