@@ -166,7 +166,7 @@ func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err erro
 	}
 	s.lease.Latency(time.Since(s.start), s.start)
 	if !b.Proven() {
-		if err := hold(conn, b); err != nil {
+		if err := hold(s.ctx, conn, b); err != nil {
 			s.report(endOutcome(err))
 			_ = conn.Close()
 			return r, err
@@ -194,18 +194,30 @@ func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err erro
 	}), nil
 }
 
-// hold waits a moment for c, to a backend that is not proven, to show that it
-// has ended already.
-func hold(c socket.Stream, b *pool.Backend) error {
+// hold waits a moment for c, to a backend that is not proven, to show that it has
+// ended already. It looks now and then: to wait for it would have the runtime's
+// poller watch c for as long as it lives, beside the lot.
+func hold(ctx context.Context, c socket.Stream, b *pool.Backend) error {
 	wait := newcomerHold
 	if b.Doubtful() {
 		wait = doubtfulHold
 	}
-	err := peek(c, wait)
-	if isTimeout(err) {
-		return nil
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	look := time.NewTicker(newcomerHold / 4)
+	defer look.Stop()
+	for {
+		if err := peek(c); !isTimeout(err) {
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-over.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	return err
 }
 
 func isTimeout(err error) bool {

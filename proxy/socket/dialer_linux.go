@@ -122,7 +122,25 @@ func (d *Dialer) wait(ctx context.Context, c *file, p *peer) (*file, error) {
 		return nil, err
 	}
 	_ = c.SetWriteDeadline(time.Time{})
+	if d.Lazy {
+		return c.unpolled(), nil
+	}
 	return c, nil
+}
+
+// unpolled is c, which is connected and which nobody else has yet, without the
+// runtime's poller: that forgets a descriptor only when it closes it.
+func (c *file) unpolled() *file {
+	var fd int
+	err := c.control("dup", func(old int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return c // it does as it is
+	}
+	_ = c.Close()
+	return newFile(fd, c.to)
 }
 
 // set sets the options. None is worth not connecting for.

@@ -2,7 +2,10 @@ package socket
 
 import (
 	"errors"
+	"io"
+	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,4 +38,64 @@ func TestDialerKnowsItself(t *testing.T) {
 	if other := netip.AddrPortFrom(to.Addr(), to.Port()^1); c.self(other) {
 		t.Error("a connection to another port is taken for one to itself")
 	}
+}
+
+// A connection that had to be waited for need not stay with the runtime's poller.
+func TestUnpolledConnectionGoesOn(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var d Dialer
+	s, err := d.Dial(t.Context(), ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	before := descriptors(t)
+	polled := s.(*file)
+	c := polled.unpolled()
+	defer c.Close()
+	if !polled.polled.Load() || c.polled.Load() || c == polled {
+		t.Fatal("it is still polled, or never was")
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, want %d as before", after, before)
+	}
+	if _, err := polled.Write([]byte("x")); err == nil {
+		t.Error("the former can still be written to")
+	}
+	buf := make([]byte, 4)
+	for range 2 { // without waiting, and with it
+		if _, err := peer.Write([]byte("ping")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "ping" {
+			t.Fatalf("read %q, %v", buf, err)
+		}
+		if _, err := c.Write(buf); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(peer, buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	if _, err := peer.Read(buf); err != io.EOF {
+		t.Errorf("the peer read %v, want the end", err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
 }
