@@ -96,8 +96,9 @@ func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 		if b, c := v.picker.pick(key, tried); b != nil {
 			return Lease{pool: p, backend: b, cell: c}, nil
 		}
-		if p.view.Load() == v {
-			return Lease{}, p.none(v)
+		// A view comes before it is said that there is one.
+		if err := p.none(v); p.view.Load() == v {
+			return Lease{}, err
 		}
 	}
 }
@@ -131,15 +132,18 @@ func (p *Pool) Update(endpoints []discovery.Endpoint) {
 	defer p.unlock()
 	now := time.Now()
 	changed := p.match(endpoints, now)
+	first := false
 	select {
 	case <-p.synced:
 	default:
-		close(p.synced)
-		changed = true
+		first = true
 	}
-	if changed {
+	if changed || first {
 		p.publish()
 		p.rouse()
+	}
+	if first {
+		close(p.synced)
 	}
 }
 

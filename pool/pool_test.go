@@ -564,3 +564,22 @@ func ExamplePool() {
 	lease.Release()
 	// Output: 10.0.0.5:8080
 }
+
+// Who has waited for the first list finds what is in it.
+func TestSyncedPoolHasItsBackends(t *testing.T) {
+	list := endpoints(2)
+	for range 2000 {
+		p := New(Config{})
+		go p.Update(list)
+		for {
+			l, err := p.Acquire(0, nil)
+			if err == nil {
+				l.Release()
+				break
+			}
+			if !errors.Is(err, ErrSyncing) {
+				t.Fatalf("Acquire while the first list comes in = %v", err)
+			}
+		}
+	}
+}

@@ -187,7 +187,9 @@ func (s *server) cutDue(now time.Time) time.Duration {
 	s.mu.Unlock()
 	for _, b := range due {
 		if b.Left() { // and was not called back
-			s.sessions.each(b, session.cut)
+			for _, x := range s.sessions.of(b) {
+				x.cut()
+			}
 		}
 	}
 	return next

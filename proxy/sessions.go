@@ -62,6 +62,13 @@ func (ss *sessions) each(b *pool.Backend, f func(session)) {
 	}
 }
 
+// of are those that b, or every backend when nil, serves now: for what takes long.
+// One may end meanwhile.
+func (ss *sessions) of(b *pool.Backend) (all []session) {
+	ss.each(b, func(s session) { all = append(all, s) })
+	return all
+}
+
 // finish lets no session in any more, gives the open ones timeout to end, cuts
 // the rest after a call of abandon, and returns when all have ended, with the
 // number it cut.
@@ -80,8 +87,8 @@ func (ss *sessions) finish(timeout time.Duration, abandon func()) int64 {
 }
 
 func (ss *sessions) cutAll() {
-	ss.each(nil, func(s session) {
+	for _, s := range ss.of(nil) {
 		ss.cuts.Add(1)
 		s.cut()
-	})
+	}
 }

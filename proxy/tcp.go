@@ -292,7 +292,7 @@ func (s *tcpSession) cut() {
 		_ = s.conn.Close()
 	}
 	if parked {
-		s.Wake(parking.News{}) // to its end
+		go s.goOn(relay.Result{}) // to its end
 	}
 }
 

@@ -31,21 +31,20 @@ const (
 // Wake does what there is to do for the session, whose relay rests. It does not
 // wait: whatever might is done on another goroutine.
 func (s *tcpSession) Wake(news parking.News) {
-	for r := s.step(news); ; r = s.step(news) {
-		switch r.End {
-		case relay.Resting:
-			var asleep bool
-			if news, asleep = s.sleep(); asleep {
-				return
-			}
-		case 0, relay.Early:
-			go s.goOn(r)
-			return
-		default:
-			s.ended(r)
+	const rounds = 3 // there are others
+	r := s.step(news)
+	for i := 0; i < rounds && r.End == relay.Resting; i++ {
+		var asleep bool
+		if news, asleep = s.sleep(); asleep {
 			return
 		}
+		r = s.step(news)
 	}
+	if r.End == relay.Done && s.judged.Load() {
+		s.ended(r)
+		return
+	}
+	go s.goOn(r)
 }
 
 // goOn goes on with the session, whose relay has come to r, until it sleeps or ends.
@@ -85,11 +84,20 @@ func (s *tcpSession) step(news parking.News) relay.Result {
 	if s.steps++; s.steps%soloSteps == 0 && s.alone() && s.tcp.solo.CompareAndSwap(nil, s) {
 		return relay.Result{}
 	}
-	r := s.relay.Step(news)
-	if r.End == relay.Resting && !s.judged.Load() && time.Since(s.start) >= early {
-		s.succeeded() // it has not ended for so long
+	if news == (parking.News{}) && s.stays() {
+		return relay.Result{End: relay.Resting, Rested: s.relay}
 	}
-	return r
+	return s.relay.Step(news)
+}
+
+// stays reports whether the session was woken for a backend that has not answered
+// yet, and has now been there for long enough.
+func (s *tcpSession) stays() bool {
+	if s.judged.Load() || time.Since(s.start) < early {
+		return false
+	}
+	s.succeeded()
+	return true
 }
 
 // alone reports whether the session, and no other, has been at work.
@@ -121,6 +129,12 @@ func (s *tcpSession) ended(r relay.Result) {
 // sleep parks the session, unless something has come that is to be done, or it is
 // over, or the lot is closed.
 func (s *tcpSession) sleep() (news parking.News, asleep bool) {
+	until := s.relay.Until()
+	if !s.judged.Load() && !s.stays() {
+		if stays := s.start.Add(early); until.IsZero() || stays.Before(until) {
+			until = stays
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
@@ -131,7 +145,7 @@ func (s *tcpSession) sleep() (news parking.News, asleep bool) {
 		client, backend := s.relay.Sources()
 		s.spot, _ = lot.Join(s, client, backend)
 	}
-	return lot.Sleep(s.spot, s.relay.Until())
+	return lot.Sleep(s.spot, until)
 }
 
 // leave gives its spot up.

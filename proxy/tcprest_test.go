@@ -242,3 +242,27 @@ func TestTCPClientAloneAtWorkIsServedBySomebodyElse(t *testing.T) {
 		t.Error("it sleeps, and has goroutines of its own")
 	}
 }
+
+// A backend that does not speak first proves itself by staying, though its client
+// says nothing either; not by the end of a client that it has served for long.
+func TestTCPBackendOfAQuietClientIsProven(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, echoAs("a"))
+	s := startTCP(t, pool.Config{}, Config{}, b.address)
+	s.dial(t)
+	s.waitParked(t, 1)
+	start := time.Now()
+	backend := func() *pool.Backend {
+		l, err := s.pool.Acquire(0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Release()
+		return l.Backend()
+	}
+	eventually(t, "it is never proven", func() bool { return backend().Proven() })
+	if took := time.Since(start); took < early/2 || took > 2*early {
+		t.Errorf("proven after %v, want it after %v", took, early)
+	}
+	s.waitParked(t, 1)
+}

@@ -42,6 +42,9 @@ const (
 	// Ended says that the stream of the connection's peer has ended, or that the
 	// connection has: that is found behind the last bytes.
 	Ended
+	// Urgent says that there is TCP's urgent data, at whose mark a read ends
+	// though there is more.
+	Urgent
 )
 
 // Spot is where somebody is parked. The zero Spot is nowhere.
@@ -266,7 +269,11 @@ func (l *Lot) expect(until int64) {
 
 // overdue appends to some those whose time is up, or all.
 func (l *Lot) overdue(some []woken, all bool) []woken {
-	l.looked = int64(time.Since(l.began))
+	now := int64(time.Since(l.began))
+	if now < l.due && !all {
+		return some
+	}
+	l.looked = now
 	next := int64(never)
 	for _, page := range l.pages {
 		for j := range page {

@@ -42,7 +42,11 @@ func (l *Lot) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, l.shut)()
 	var some []woken
 	for open := true; open; {
-		_ = l.poller.raw.Read(func(uintptr) bool { some = l.readable(some); return false }) // until the alarm
+		_ = l.poller.raw.Read(func(uintptr) bool { // until the alarm, or there is more than was asked for
+			var whole bool
+			some, whole = l.readable(some)
+			return !whole
+		})
 		l.mu.Lock()
 		open = l.open
 		some = l.overdue(some, !open)
@@ -60,29 +64,22 @@ func (l *Lot) shut() {
 	l.poller.alarm(time.Unix(1, 0))
 }
 
-// readable wakes those for whom there is something. Some is an empty list to use.
-func (l *Lot) readable(some []woken) []woken {
-	for {
-		// Which does not wait: told to the scheduler as computation.
-		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller.fd), uintptr(unsafe.Pointer(&l.poller.events[0])), uintptr(len(l.poller.events)), 0, 0, 0)
-		if errno == unix.EINTR {
-			continue
-		}
-		if errno != 0 || n == 0 {
-			return some
-		}
-		l.mu.Lock()
-		for _, e := range l.poller.events[:n] {
-			spot, which := of(e)
-			some = l.happened(spot, which, event(e), some)
-		}
-		l.mu.Unlock()
-		whole := int(n) < len(l.poller.events)
-		some = l.wake(some, whole)
-		if whole {
-			return some // what comes now is told of anew
-		}
+// readable wakes those for whom there is something, and reports whether that was
+// all: then what comes is told of anew. Some is an empty list to use.
+func (l *Lot) readable(some []woken) (_ []woken, whole bool) {
+	// Which does not wait: told to the scheduler as computation.
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller.fd), uintptr(unsafe.Pointer(&l.poller.events[0])), uintptr(len(l.poller.events)), 0, 0, 0)
+	if errno != 0 {
+		return some, errno != unix.EINTR
 	}
+	l.mu.Lock()
+	for _, e := range l.poller.events[:n] {
+		spot, which := of(e)
+		some = l.happened(spot, which, event(e), some)
+	}
+	l.mu.Unlock()
+	whole = int(n) < len(l.poller.events)
+	return l.wake(some, whole), whole
 }
 
 func (p *poller) start() error {
@@ -107,7 +104,7 @@ func (p *poller) start() error {
 // watch begins to watch c, of the two connections at spot that one.
 func (p *poller) watch(c syscall.RawConn, spot Spot, which int) (ok bool) {
 	return p.control(unix.EPOLL_CTL_ADD, c, unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(spot.number), Pad: int32(spot.turn<<1 | uint32(which)),
+		Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(spot.number), Pad: int32(spot.turn<<1 | uint32(which)),
 	})
 }
 
@@ -118,10 +115,14 @@ func of(e unix.EpollEvent) (spot Spot, which int) {
 
 // event is what an event says.
 func event(e unix.EpollEvent) Event {
+	what := Readable
 	if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		return Readable | Ended
+		what |= Ended
 	}
-	return Readable
+	if e.Events&unix.EPOLLPRI != 0 {
+		what |= Urgent
+	}
+	return what
 }
 
 // forget no longer watches c. A closed one it never does.

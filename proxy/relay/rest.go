@@ -90,6 +90,7 @@ func (q *Rested) Resume(awake bool) Result {
 func (q *Rested) relay(cfg *Config) *relay {
 	r := newRelay(q.client.conn, q.backend.conn, cfg)
 	r.rested, r.backendFirst = q, q.backendFirst
+	r.moved = r.moved || q.toClient.admitted
 	r.up.resume(&q.toBackend)
 	r.down.resume(&q.toClient)
 	if err := q.client.lost; err != nil {

@@ -66,7 +66,7 @@ func (d *direction) pump(fd uintptr) (done bool) {
 			return true
 		}
 		long := d.splice.copied(n, n == size)
-		if d.tryWrite(); len(d.pending) > 0 || long {
+		if d.tryWrite(); len(d.pending) > 0 || long || d.relay.resting.Load() {
 			return true
 		}
 		if n < size && d.unasked() && !d.draining {

@@ -99,6 +99,9 @@ func (d *direction) splicePump(fd uintptr) (done bool) {
 			return true
 		}
 		s.spliced(n)
+		if d.relay.resting.Load() {
+			return true
+		}
 	}
 	return true
 }

@@ -136,7 +136,7 @@ func (s *step) move(k *kept, e parking.Event) bool {
 		if !s.deliver(k, dst, s.buf[:n]) {
 			return false
 		}
-		if n < size && e&parking.Ended == 0 {
+		if n < size && e&(parking.Ended|parking.Urgent) == 0 {
 			return true // that was all, or there will be news
 		}
 	}
@@ -162,12 +162,12 @@ func (s *step) deliver(k *kept, dst *rest, b []byte) bool {
 	if !k.admitted && k == &s.q.toClient && s.q.firstByte != nil {
 		s.q.firstByte()
 	}
-	k.admitted = true
 	s.out = b
 	if dst.raw.Control(s.onSend) != nil || s.errno != 0 {
 		s.n = 0
 	}
 	s.q.count(k, s.n)
+	k.admitted = k.admitted || s.n > 0 || k == &s.q.toClient
 	if s.n == len(b) {
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -197,6 +198,27 @@ func TestStepDoesNotWait(t *testing.T) {
 	r.backend.Close()
 	if res := r.result(); res.End != Done || res.ToBackend != sent {
 		t.Errorf("ended %v, with %d bytes; want done, with %d", res.End, res.ToBackend, sent)
+	}
+}
+
+// A read ends at the mark of urgent data, though there is more behind it. The urgent
+// byte itself has never been passed on.
+func TestUrgentDataHidesNothing(t *testing.T) {
+	r := start(t, stepPair, Config{})
+	for range 3 {
+		write(t, r.client, "abc")
+		raw, err := r.client.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := raw.Control(func(fd uintptr) { err = syscall.Sendto(int(fd), []byte("!"), syscall.MSG_OOB, nil) }); err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			t.Skip("no urgent data on this system: ", err)
+		}
+		write(t, r.client, "def")
+		expect(t, r.backend, "abcdef")
 	}
 }
 
