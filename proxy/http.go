@@ -106,7 +106,7 @@ type httpSession struct {
 	requests   int       // it has sent
 	linger     bool      // the client may still be sending: let it read our answer first
 	renewed    bool      // it gives its goroutine up; see rest.go
-	moved      bool      // it has done so before
+	rests      int       // how often it has done so
 	parking    sync.Mutex
 	spot       parking.Spot // where it is parked, or was; parking guards it
 	onReadable func(fd uintptr) bool

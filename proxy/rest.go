@@ -16,12 +16,16 @@ import (
 // deadline is never left behind. Where nobody can be parked, the client goes on on
 // a fresh goroutine at once, whose stack has the smallest size.
 //
-// A client that has connected and not sent anything yet is parked as well: to have
-// the runtime's poller watch it, which may be for one request, costs more.
+// At first a client is parked at once, be it before or after its first request: it
+// may not send another for long, or ever, and to have the runtime's poller watch it
+// costs more.
 
 // restAfter is how long a client is idle before it rests, in ticks. Since they are
 // read off a clock that steps, it is between a step less and a step more.
 const restAfter = 300
+
+// promptRests is how often a client rests at once.
+const promptRests = 2
 
 // run serves the client until it ends, or rests.
 func (s *httpSession) run() {
@@ -32,7 +36,7 @@ func (s *httpSession) run() {
 		s.h.exit(s)
 		return
 	}
-	s.moved = true
+	s.rests++
 	if !s.park() {
 		go s.rest()
 	}
@@ -98,11 +102,11 @@ func (s *httpSession) awaitRequest() bool {
 	if s.renewed = false; s.ended() {
 		return false
 	}
-	if s.requests == 0 && !s.moved {
+	if s.rests < promptRests {
 		switch done, tried := s.client.Try(s.onReadable); {
 		case done:
 			return s.mayRead()
-		case tried && s.requests == 0 && s.leave():
+		case tried && s.leave():
 			return false
 		}
 	}
@@ -120,8 +124,8 @@ func (s *httpSession) awaitRequest() bool {
 // mayRead reports whether a request has begun that has to be read.
 func (s *httpSession) mayRead() bool { return s.readErr == nil && s.x != nil && !s.ended() }
 
-// leave gives the goroutine up at once: the client has connected and sent nothing
-// yet. It reports false if the session has been ended.
+// leave gives the goroutine up at once. It reports false if the session has been
+// ended.
 func (s *httpSession) leave() bool {
 	_, since := s.watch.load()
 	s.renewed = s.watch.turn(phaseIdle, phaseRenewed, since)

@@ -156,6 +156,27 @@ func TestHTTPClientsThatSayNothingYetAreParked(t *testing.T) {
 	eventually(t, "clients that left are still there", func() bool { return s.Stats().Active.Load() == 0 && s.lot.Size() == 0 })
 }
 
+// A thousand clients that ask once and stay need no thousand stacks meanwhile.
+func TestHTTPClientIsParkedAfterItsFirstRequest(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("nobody can be parked here")
+	}
+	s := startHTTP(t, pool.Config{}, Config{}, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	best := time.Hour
+	for range 5 { // the machine may be busy
+		start := time.Now()
+		conn, _ := s.kept(t)
+		s.waitParked(t, 1)
+		best = min(best, time.Since(start))
+		_ = conn.Close()
+		s.waitParked(t, 0)
+	}
+	if best > restAfter*time.Millisecond/2 {
+		t.Errorf("parked after %v, want it at once", best)
+	}
+}
+
 func TestHTTPIdleLimitEndsTheParked(t *testing.T) {
 	t.Parallel()
 	const limit = 1500 * time.Millisecond
