@@ -92,6 +92,7 @@ func (h *HTTP) handle(ctx context.Context, conn socket.Stream) {
 
 // httpSession is one client's connection. Between requests it holds no buffer.
 type httpSession struct {
+	place
 	h          *HTTP
 	ctx        context.Context // ends when the service's drain is over
 	client     socket.Conn

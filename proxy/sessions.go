@@ -16,13 +16,20 @@ type session interface {
 	drain()
 	// cut ends the session at once.
 	cut()
+	// among is its place among the others, which theirs guard.
+	among() *place
 }
+
+// place is a session's place among the others: whom it stands between.
+type place struct{ next, prev session }
+
+func (p *place) among() *place { return p }
 
 // sessions are those of one service. They are few enough to be walked through
 // when a backend leaves, and counted so that Serve can wait for them.
 type sessions struct {
 	mu       sync.Mutex
-	open     map[session]struct{}
+	first    session
 	draining bool
 	done     sync.WaitGroup
 	cuts     atomic.Int64
@@ -35,17 +42,26 @@ func (ss *sessions) add(s session) bool {
 	if ss.draining {
 		return false
 	}
-	if ss.open == nil {
-		ss.open = map[session]struct{}{}
+	if *s.among() = (place{next: ss.first}); ss.first != nil {
+		ss.first.among().prev = s
 	}
-	ss.open[s] = struct{}{}
+	ss.first = s
 	ss.done.Add(1)
 	return true
 }
 
 func (ss *sessions) remove(s session) {
 	ss.mu.Lock()
-	delete(ss.open, s)
+	p := s.among()
+	if p.next != nil {
+		p.next.among().prev = p.prev
+	}
+	if p.prev != nil {
+		p.prev.among().next = p.next
+	} else {
+		ss.first = p.next
+	}
+	*p = place{}
 	ss.mu.Unlock()
 	ss.done.Done()
 }
@@ -55,7 +71,7 @@ func (ss *sessions) remove(s session) {
 func (ss *sessions) each(b *pool.Backend, f func(session)) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	for s := range ss.open {
+	for s := ss.first; s != nil; s = s.among().next {
 		if b == nil || s.backend() == b {
 			f(s)
 		}

@@ -48,6 +48,7 @@ const (
 
 // tcpSession is one client and the connection made for it.
 type tcpSession struct {
+	place
 	tcp    *TCP
 	ctx    context.Context // ends when the service's drain is over
 	client socket.Stream
