@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +20,7 @@ func nginxPeer() (peer, error) {
 		return needsList(s)
 	}
 	return peer{name: "nginx", version: version, can: can, command: func(dir string, s setup) (*exec.Cmd, error) {
-		path, err := writeConfig(dir, "nginx.conf", nginxConfig(s, nginxPlace{dir: dir, stream: stream, files: descriptors()}))
+		path, err := writeConfig(dir, "nginx.conf", nginxConfig(s, nginxPlace{dir: dir, stream: stream, halfClose: nginxHalfCloses(version), files: descriptors()}))
 		if err != nil {
 			return nil, err
 		}
@@ -48,9 +49,21 @@ func nginxStream() string {
 
 // nginxPlace is where nginx lives, and what it may use.
 type nginxPlace struct {
-	dir    string
-	stream string
-	files  uint64
+	dir       string
+	stream    string
+	halfClose bool
+	files     uint64
+}
+
+// nginxHalfCloses reports whether it can pass the end of a client's stream on, as
+// the others do, and wait for the backend's; by itself it closes both at once.
+func nginxHalfCloses(version string) bool {
+	_, number, _ := strings.Cut(version, "nginx/")
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(number, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return false
+	}
+	return slices.Compare([]int{major, minor, patch}, []int{1, 21, 4}) >= 0
 }
 
 func nginxConfig(s setup, at nginxPlace) string {
@@ -69,13 +82,17 @@ error_log %[2]s/error.log crit;
 events { worker_connections %d; }
 `, at.files, at.dir, at.files-100)
 	if s.Protocol == "tcp" {
+		halfClose := ""
+		if at.halfClose {
+			halfClose = "proxy_half_close on; "
+		}
 		fmt.Fprintf(&b, `stream {
   access_log off;
   upstream servers {
 %s  }
-  server { listen %s backlog=4096; proxy_pass servers; proxy_timeout 10m; proxy_connect_timeout 1s; proxy_buffer_size %s; tcp_nodelay on; }
+  server { listen %s backlog=4096; proxy_pass servers; proxy_timeout 10m; proxy_connect_timeout 1s; proxy_buffer_size %s; tcp_nodelay on; %s}
 }
-`, nginxServers(s), s.Listen, nginxBuffer(s))
+`, nginxServers(s), s.Listen, nginxBuffer(s), halfClose)
 		return b.String()
 	}
 	fmt.Fprintf(&b, `http {

@@ -59,6 +59,21 @@ func TestPeersAcceptTheirConfigurations(t *testing.T) {
 	}
 }
 
+func TestWhichNginxPassesEndsOn(t *testing.T) {
+	for version, want := range map[string]bool{
+		"nginx version: nginx/1.18.0 (Ubuntu)": false,
+		"nginx version: nginx/1.21.3":          false,
+		"nginx version: nginx/1.21.4":          true,
+		"nginx version: nginx/1.22.1":          true,
+		"nginx version: openresty/1.21.4":      false,
+		"":                                     false,
+	} {
+		if got := nginxHalfCloses(version); got != want {
+			t.Errorf("%q: %v, want %v", version, got, want)
+		}
+	}
+}
+
 func TestPortsideAcceptsItsConfiguration(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds portside")
