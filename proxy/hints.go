@@ -47,7 +47,11 @@ func (t *TCP) hint(client socket.Stream) {
 	}
 	var first [24]byte
 	n := 0
-	_ = raw.Control(func(fd uintptr) { n, _ = socket.Peek(fd, first[:]) })
+	_ = raw.Control(func(fd uintptr) {
+		if socket.Unread(fd) {
+			n, _ = socket.Peek(fd, first[:])
+		}
+	})
 	if n > 0 && speaksHTTP(first[:n]) {
 		t.hints.say(t.config().Log, hintHTTP)
 	}

@@ -109,10 +109,14 @@ func (s *server) exit(x session) {
 	s.sessions.remove(x)
 }
 
+// sayAgain is after how long it is said once more that clients cannot be accepted.
+const sayAgain = time.Minute
+
 // accept is the accept loop. Errors that pass, such as file descriptors running
 // out, are waited out.
 func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.WaitGroup, handle func(socket.Stream)) error {
 	var wait time.Duration
+	var said time.Time
 	for {
 		conn, err := ln.Accept()
 		switch {
@@ -126,8 +130,9 @@ func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.Wait
 			return err
 		default:
 			s.stats.AcceptErrors.Add(1)
-			if wait == 0 {
+			if now := time.Now(); now.Sub(said) > sayAgain {
 				s.config().Log.Warn("cannot accept clients for now", "error", err)
+				said = now
 			}
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			select {

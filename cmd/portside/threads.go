@@ -53,22 +53,34 @@ func (t *threads) next(used, made float64) int {
 	return t.cores
 }
 
-// spareThreads has threads to spare while there is much to do, for ever. Where
-// there are cores enough, or GOMAXPROCS is set, it does nothing.
+// spareThreads has threads to spare while there is much to do, for ever. Otherwise
+// there are as many as the runtime would have, which follows the limits of the
+// container. Where GOMAXPROCS is set, that is left alone.
 func spareThreads() {
-	t := threads{cores: runtime.GOMAXPROCS(0)}
-	if os.Getenv("GOMAXPROCS") != "" || t.cores >= busyThreads {
+	if os.Getenv("GOMAXPROCS") != "" {
 		return
 	}
-	now := t.cores
+	t := threads{cores: runtime.GOMAXPROCS(0)}
+	spare := false
 	cpu, made, since := cpuTime(), goroutinesMade(), time.Now()
 	for range time.Tick(threadsTick) {
+		if !spare {
+			t.cores = runtime.GOMAXPROCS(0)
+		}
+		if t.cores >= busyThreads {
+			continue
+		}
 		nowCPU, nowMade, at := cpuTime(), goroutinesMade(), time.Now()
 		used := float64(max(nowCPU-cpu, 1))
 		n := t.next(used/float64(max(at.Sub(since), 1)), float64(nowMade-made)/used*float64(time.Second))
-		if cpu, made, since = nowCPU, nowMade, at; n != now {
+		cpu, made, since = nowCPU, nowMade, at
+		switch {
+		case n > t.cores && !spare:
 			runtime.GOMAXPROCS(n)
-			now = n
+			spare = true
+		case n == t.cores && spare:
+			runtime.SetDefaultGOMAXPROCS() // and it follows again
+			spare = false
 		}
 	}
 }

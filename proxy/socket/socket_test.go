@@ -155,3 +155,31 @@ func TestGone(t *testing.T) {
 		}
 	}
 }
+
+func TestUnreadLeavesAnErrorToTheReader(t *testing.T) {
+	a, b := pair(t)
+	unread := func() (some bool) {
+		_ = a.Raw().Control(func(fd uintptr) { some = Unread(fd) })
+		return some
+	}
+	if unread() {
+		t.Fatal("there is something before anything was sent")
+	}
+	_, _ = b.Write([]byte("x"))
+	wait(t, unread)
+	if _, err := a.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	_ = b.SetLinger(0)
+	_ = b.Close()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	wait(t, a.Gone)
+	if unread() {
+		t.Error("a reset counts as something to read")
+	}
+	if _, err := a.Read(make([]byte, 8)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read %v afterwards, want the reset", err)
+	}
+}

@@ -86,3 +86,10 @@ func hungUp(fd uintptr) bool {
 	n, err := unix.Poll(p, 0)
 	return err == nil && n > 0 && p[0].Revents != 0
 }
+
+// Unread reports whether there are bytes to be read from a TCP socket. Unlike a
+// peek it takes no error away, which is for whoever reads next.
+func Unread(fd uintptr) bool {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
+	return err == nil && n > 0
+}

@@ -51,3 +51,10 @@ func hungUp(fd uintptr) bool {
 	n, errno := Peek(fd, b[:])
 	return n == 0 && errno == 0 || errno != 0 && errno != syscall.EAGAIN
 }
+
+// Unread reports whether there are bytes to be read. It may take an error away.
+func Unread(fd uintptr) bool {
+	var b [1]byte
+	n, _ := Peek(fd, b[:])
+	return n > 0
+}
