@@ -18,7 +18,7 @@ import (
 // not understood has neither method nor path.
 type AccessLog struct {
 	// Out takes whole lines. Its errors are not reported: a full disk must not
-	// end requests.
+	// end requests. Requests wait for it.
 	Out io.Writer
 	// Common chooses the Common Log Format; otherwise a line is JSON.
 	Common bool

@@ -16,17 +16,21 @@ func (s *service) accessLog(c *config.AccessLog) *proxy.AccessLog {
 	if s.access != nil && s.accessCfg == *c {
 		return s.access // a reload that does not touch it goes on in the same file
 	}
-	log := &proxy.AccessLog{Out: os.Stdout, Common: c.Format == config.LogCommon, Sample: c.Sample, ErrorsOnly: c.ErrorsOnly}
+	log := &proxy.AccessLog{Common: c.Format == config.LogCommon, Sample: c.Sample, ErrorsOnly: c.ErrorsOnly}
 	s.access, s.accessCfg = log, *c
-	if c.File == "stdout" {
-		return log
+	f := os.Stdout
+	if c.File != "stdout" {
+		var err error
+		if f, err = os.OpenFile(c.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+			s.log.Error("no access log", "error", err)
+			s.access = nil
+			return nil
+		}
 	}
-	f, err := os.OpenFile(c.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		s.log.Error("no access log", "error", err)
-		s.access = nil
-		return nil
-	}
-	log.Out = f
+	out := newOutlet(f, func(bytes int64) {
+		s.log.Warn("a part of the access log was lost: it was not written fast enough", "file", c.File, "bytes", bytes)
+	})
+	s.accessOut.Store(out)
+	log.Out = out
 	return log
 }

@@ -22,20 +22,25 @@ func main() {
 		debug.SetGCPercent(50)
 	}
 	go spareThreads()
-	os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
 // stdio is where a command reads and writes.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
+	logs     *outlet // behind err
 }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std stdio) int {
+	std.logs = newOutlet(std.err, func(bytes int64) {
+		fmt.Fprintf(std.err, "portside: %d bytes of the log were lost: nobody was reading\n", bytes)
+	})
 	root := newRoot(std)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	std.logs.flush()
 	if err == nil {
 		return 0
 	}

@@ -31,6 +31,7 @@ import (
 // does not.
 type process struct {
 	log       *slog.Logger
+	logs      *outlet         // behind log
 	ctx       context.Context // of all that runs; ends after the drain
 	events    admin.Events
 	pprof     bool

@@ -125,7 +125,8 @@ func words(formats []record.Format) (all []string) {
 	return all
 }
 
-// newLog returns the log that cmd's flags ask for, on standard error.
+// newLog returns the log that cmd's flags ask for, on standard error. Nobody waits
+// for it to be read.
 func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 	var level slog.Level
 	name, _ := cmd.Flags().GetString("log-level")
@@ -134,11 +135,11 @@ func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 	}
 	switch format, _ := cmd.Flags().GetString("log-format"); format {
 	case "text":
-		return slog.New(tint.NewTextHandler(std.err, &tint.Options{
+		return slog.New(tint.NewTextHandler(std.logs, &tint.Options{
 			Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: !colourful(std.err),
 		})), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(slog.NewJSONHandler(std.logs, &slog.HandlerOptions{Level: level})), nil
 	default:
 		return nil, usage("unknown log format %q; text or json", format)
 	}

@@ -88,7 +88,7 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 	if err != nil {
 		return err
 	}
-	p.options, p.pprof = l.options, l.pprof
+	p.options, p.pprof, p.logs = l.options, l.pprof, l.std.logs
 	return p.live(ctx, l)
 }
 
@@ -196,7 +196,7 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 	tellSystemd("STOPPING=1", p.log)
 	stopped := make(chan struct{})
 	defer close(stopped)
-	go exitOnSecond(signals, stopped, p.log)
+	go exitOnSecond(signals, stopped, p.log, p.logs)
 	if why.signal != nil {
 		p.log.Info("draining", "signal", why.signal, "delay", cfg.Drain.Delay, "timeout", cfg.Drain.Timeout)
 	}
@@ -214,7 +214,7 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 }
 
 // exitOnSecond ends the process at once when another signal comes before stopped.
-func exitOnSecond(signals <-chan os.Signal, stopped <-chan struct{}, log *slog.Logger) {
+func exitOnSecond(signals <-chan os.Signal, stopped <-chan struct{}, log *slog.Logger, behind *outlet) {
 	for {
 		select {
 		case <-stopped:
@@ -222,6 +222,7 @@ func exitOnSecond(signals <-chan os.Signal, stopped <-chan struct{}, log *slog.L
 		case s := <-signals:
 			if n, ok := s.(syscall.Signal); ok && (n == syscall.SIGTERM || n == syscall.SIGINT) {
 				log.Warn("second signal: leaving at once", "signal", s)
+				behind.flush()
 				os.Exit(128 + int(n))
 			}
 		}

@@ -37,6 +37,7 @@ type service struct {
 
 	access    *proxy.AccessLog // and what it was opened for; the reloader's alone
 	accessCfg config.AccessLog
+	accessOut atomic.Pointer[outlet]
 
 	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
 	chatter *rate.Limiter // of lines about backends
@@ -152,6 +153,9 @@ func (s *service) run(ctx, serving context.Context) (cut int64, err error) {
 	cut, err = s.front.Serve(serving, s.ln)
 	cancel()
 	own.Wait()
+	if out := s.accessOut.Load(); out != nil {
+		out.flush()
+	}
 	return cut, err
 }
 

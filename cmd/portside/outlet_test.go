@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stuck is a reader that takes nothing for a while.
+type stuck struct {
+	go_ chan struct{}
+	mu  sync.Mutex
+	got bytes.Buffer
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	<-s.go_
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got.Write(p)
+}
+
+func TestOutletDoesNotWaitForItsReader(t *testing.T) {
+	to := &stuck{go_: make(chan struct{})}
+	var lost int64
+	var said sync.WaitGroup
+	said.Add(1)
+	o := newOutlet(to, func(bytes int64) { lost = bytes; said.Done() })
+	line := strings.Repeat("x", 99) + "\n"
+	const lines = 3 * outletRoom / 100
+	start := time.Now()
+	for range lines {
+		if n, err := o.Write([]byte(line)); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	o.flush() // in vain
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("the writer took %v", took)
+	}
+	close(to.go_)
+	said.Wait()
+	o.flush()
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	got := to.got.String()
+	if whole := strings.Count(got, line); whole*len(line) != len(got) || whole < outletRoom/100-1 || int64(len(got))+lost != lines*100 {
+		t.Errorf("%d lines in %d bytes, and %d bytes lost; want whole lines, and %d bytes in all", whole, len(got), lost, lines*100)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.writing != nil || len(o.waiting) > 0 {
+		t.Error("something still waits after a flush")
+	}
+}
+
+func TestOutletKeepsTheOrder(t *testing.T) {
+	to := &stuck{go_: make(chan struct{})}
+	close(to.go_)
+	o := newOutlet(to, func(int64) { t.Error("something was lost") })
+	var want strings.Builder
+	for i := range 2000 {
+		line := fmt.Sprintln("line", i)
+		want.WriteString(line)
+		_, _ = o.Write([]byte(line))
+	}
+	o.flush()
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	if to.got.String() != want.String() {
+		t.Error("lines are missing, or in another order")
+	}
+}
