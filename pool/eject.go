@@ -34,6 +34,9 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 	defer p.unlock()
 	now := time.Now()
 	streak := b.streak.Load()
+	if b.Left() {
+		return
+	}
 	if b.doubted && o.unreachable() {
 		p.leave(b, "suspect: "+o.String(), now)
 		p.publish()

@@ -217,6 +217,37 @@ func TestSuspectThatRefusesTrafficGoes(t *testing.T) {
 	})
 }
 
+func TestSuspectGoesOnceForAllThatItRefuses(t *testing.T) {
+	gone := map[string]int{}
+	inBubble(t, Config{OnEvent: func(e Event) {
+		if e.To == Gone {
+			gone[e.Backend.Address()]++
+		}
+	}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(2))
+		f.Update(nil)
+		var underWay [6]Lease
+		for i := range underWay {
+			var err error
+			if underWay[i], err = f.Acquire(0, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range underWay {
+			underWay[i].Report(Refused)
+			underWay[i].Release()
+		}
+	})
+	if len(gone) != 2 {
+		t.Errorf("gone are %v, want both", gone)
+	}
+	for a, n := range gone {
+		if n != 1 {
+			t.Errorf("%s left %d times", a, n)
+		}
+	}
+}
+
 func TestSuspectThatFailsIsEjected(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
 		es := endpoints(4)

@@ -66,7 +66,7 @@ func (c Config) withDefaults() *Config {
 	t.Head = cmp.Or(t.Head, 10*time.Second)
 	c.HTTP.Forwarded = cmp.Or(c.HTTP.Forwarded, ForwardedAppend)
 	c.HTTP.MaxIdle = cmp.Or(c.HTTP.MaxIdle, 128)
-	c.Retry.Attempts = cmp.Or(c.Retry.Attempts, 3)
+	c.Retry.Attempts = max(cmp.Or(c.Retry.Attempts, 3), 1)
 	c.Retry.Budget = cmp.Or(c.Retry.Budget, 0.2)
 	c.RemoveTimeout = cmp.Or(c.RemoveTimeout, 5*time.Minute)
 	c.DrainTimeout = max(cmp.Or(c.DrainTimeout, 30*time.Second), 0)

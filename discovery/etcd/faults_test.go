@@ -8,6 +8,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"portside/discovery"
 )
@@ -271,4 +272,28 @@ func TestAProcessFault(t *testing.T) {
 			v.converges(soon, stays, comes)
 		})
 	}
+}
+
+// A list that takes most of the liveness, of many pages or from a slow member, is
+// no silence of the watch that follows it.
+func TestAfterASlowListTheWatchLives(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	cfg := quickly(url)
+	slow := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		if strings.HasSuffix(method, "/Range") {
+			time.Sleep(cfg.Liveness * 9 / 10)
+		}
+		return err
+	})
+	v := follow(t, run(t, cfg, func(c *Client) { c.extra = append(c.extra, slow) }), "s")
+	v.becomes("10.0.0.1:80")
+	time.Sleep(3 * cfg.Liveness)
+	if n := v.source.Status().Resyncs["silent"]; n > 0 {
+		t.Errorf("listed again %d times though etcd is well, only slow", n)
+	}
+	v.state(discovery.Synced)
 }

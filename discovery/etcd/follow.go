@@ -31,6 +31,7 @@ type follower struct {
 	table  *table
 
 	watch   *watch // nil: in doubt
+	watched time.Time
 	base    int64  // revision of the list under the watch
 	why     string // the doubt that the next list answers; empty: the first list
 	stream  *stream
@@ -117,7 +118,7 @@ func (f *follower) act(ctx context.Context, link link, now time.Time) {
 	}
 	switch {
 	case f.listing:
-	case f.watch != nil && f.auditDue(now):
+	case f.watch != nil && link.stream != nil && f.auditDue(now):
 		f.list(ctx, link, keysOnly)
 	case f.watch == nil && f.mayList(link) && !now.Before(f.retryAt):
 		f.list(ctx, link, f.kind(link))
@@ -232,6 +233,7 @@ func (f *follower) onWhole(l listing, now time.Time) {
 	f.why, f.audit = "", nil
 	f.scheduleAudit(now)
 	if l.stream != nil {
+		f.watched = now
 		f.watch = l.stream.watch(f.prefix, f.end, l.revision)
 	}
 }
@@ -333,8 +335,14 @@ func doubtName(err error) string {
 	return "reconnect"
 }
 
+// silentAt is when a watch that has said nothing is in doubt. The list before it
+// may have taken long: that is not its silence.
 func (f *follower) silentAt() time.Time {
-	return f.seen.proven.Add(f.client.cfg.liveness() * 17 / 20)
+	since := f.seen.proven
+	if f.watched.After(since) {
+		since = f.watched
+	}
+	return since.Add(f.client.cfg.liveness() * 17 / 20)
 }
 
 func (f *follower) staleAt() time.Time {
@@ -351,7 +359,7 @@ func (f *follower) deadline(l link) time.Time {
 	}
 	if f.watch != nil {
 		sooner(f.silentAt())
-		if !f.listing && f.audit == nil && !f.auditAt.IsZero() {
+		if l.stream != nil && !f.listing && f.audit == nil && !f.auditAt.IsZero() {
 			sooner(f.auditAt)
 		}
 	}

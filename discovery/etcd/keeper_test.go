@@ -187,6 +187,24 @@ func TestAnothersKeyIsNeverDeleted(t *testing.T) {
 	}
 }
 
+// There is nothing of ours to mark: a departure need not wait.
+func TestLeavingATakenKeyIsDoneAtOnce(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	reg := registration()
+	reg.Draining = "off"
+	k := keep(t, run(t, quickly(url)), reg)
+	stands(t, k, Registered)
+	op.put(ours, "another's", clientv3.WithLease(op.lease(60)))
+	stands(t, k, Taken)
+	if err := k.Leave(op.ctx()); err != nil {
+		t.Fatalf("Leave = %v", err)
+	}
+	if v, _ := op.get(ours); v != "another's" {
+		t.Errorf("after we left, the other holder's key holds %q", v)
+	}
+}
+
 func TestATakenKeyIsRegisteredWhenItIsFree(t *testing.T) {
 	t.Parallel()
 	url := startEtcd(t).Endpoint()

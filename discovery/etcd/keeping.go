@@ -132,6 +132,9 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 	case leaveAlone:
 	case yield:
 		r.become(Taken, fmt.Sprintf("another holder has the key, under lease %x", r.found.lease))
+		if want.draining {
+			return 0 // there is nothing of ours to mark
+		}
 		return time.Hour // an event will come
 	case write:
 		if wait := time.Until(r.notBefore); r.lost && wait > 0 {
