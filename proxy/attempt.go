@@ -47,7 +47,7 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 	}
 	for interim := 0; ; interim++ {
 		if !s.enter(phaseResponse) {
-			return false, unknown, s.watch.why
+			return false, unknown, s.watch.why()
 		}
 		if err := s.readResponse(c); err != nil {
 			how, err = s.noResponse(c, err)
@@ -80,7 +80,7 @@ func (s *httpSession) send(c *backendConn) (proof, error) {
 		return s.ask(c)
 	}
 	if !s.enter(phaseBody) {
-		return notSent, s.watch.why
+		return notSent, s.watch.why()
 	}
 	n, err := c.Write(x.out)
 	s.h.stats.Bytes.ToBackend.Add(int64(n))
@@ -98,7 +98,7 @@ func (s *httpSession) ask(c *backendConn) (proof, error) {
 	x := s.x
 	x.up.delivered = false
 	if !s.enter(phaseResponse) {
-		return notSent, s.watch.why
+		return notSent, s.watch.why()
 	}
 	sent, n, err := c.Ask(x.out, x.back[x.bw:])
 	s.h.stats.Bytes.ToBackend.Add(int64(sent))
@@ -119,7 +119,7 @@ func (s *httpSession) ask(c *backendConn) (proof, error) {
 // been idle it says nothing about the backend.
 func (s *httpSession) broken(c *backendConn, nothing bool, err error) (proof, error) {
 	if s.ended() {
-		return unknown, s.watch.why
+		return unknown, s.watch.why()
 	}
 	s.blame(c, pool.Reset, err)
 	how := unknown
@@ -181,10 +181,10 @@ func (s *httpSession) readResponse(c *backendConn) error {
 func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	x := s.x
 	if s.ended() {
-		if s.watch.why == errNoResponse {
+		if s.watch.why() == errNoResponse {
 			s.lease.Report(pool.NoResponse)
 		}
-		return unknown, s.watch.why
+		return unknown, s.watch.why()
 	}
 	if lost := x.up.lost(); lost != nil {
 		return unknown, lost

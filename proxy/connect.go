@@ -39,6 +39,9 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 		}
 		if err == nil {
 			s.conn.Store(c)
+			if cfg.CloseOnRemove && b.Left() { // and nobody could cut what was not there
+				_ = c.Close()
+			}
 			return c, nil
 		}
 		s.finish()

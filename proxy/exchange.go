@@ -72,6 +72,8 @@ func (s *httpSession) release() {
 		x.head = make([]byte, 0, 4<<10)
 	}
 	x.r, x.w = 0, 0
+	x.req.Reset() // a head may have been given up half-way
+	x.resp.Reset()
 	exchanges.Put(x)
 }
 
@@ -228,7 +230,7 @@ func (s *httpSession) readHead() bool {
 		m, err := s.client.Read(x.in[x.w:])
 		if err != nil {
 			s.forget()
-			if s.ended() && s.watch.why == errHeadSlow {
+			if s.watch.why() == errHeadSlow {
 				s.answer(408, "timeout", "The request head did not arrive in time.")
 			}
 			return false

@@ -42,6 +42,9 @@ func explain(e *attemptError) string {
 	case "bad_response":
 		return "The backend's response is not valid HTTP: " + e.err.Error()
 	}
+	if errors.Is(e.err, net.ErrClosed) { // by ourselves
+		return "The backend left this service before it had answered."
+	}
 	return "The backend ended the connection before it had answered."
 }
 
@@ -56,8 +59,8 @@ func plainly(err error) string {
 // abort ends a request that can be neither answered nor tried again, except that
 // a response which never began can still be answered for.
 func (s *httpSession) abort(err error) bool {
-	if s.ended() {
-		err = s.watch.why
+	if why := s.watch.why(); why != nil {
+		err = why
 	}
 	if s.x.up.lost() == nil && !errors.Is(err, errClientGone) && !errors.Is(err, errBodySlow) {
 		s.h.stats.Failed.Add(1)
@@ -79,6 +82,10 @@ func (s *httpSession) abort(err error) bool {
 		return s.answer(408, "timeout", "The request's body did not arrive in time.")
 	case errors.Is(err, errNoResponse), errors.Is(err, errIdle):
 		return s.answer(504, "timeout", "The backend did not answer in time.")
+	case errors.Is(err, errDraining):
+		s.answer(503, "draining", "This proxy is stopping, and the backend had not answered in time.")
+		s.linger = s.linger && !s.x.up.complete() // there is no time for more
+		return false
 	case errors.As(err, &ae):
 		return s.answer(502, ae.kind, explain(ae))
 	}

@@ -72,10 +72,10 @@ func upgrades(r *http1.Request) bool {
 	return r.Upgrade != nil && r.Empty() && !http1.Is(r.Upgrade, "h2c")
 }
 
-// ended reports whether the warden has ended the session.
+// ended reports whether the session has been ended, by the warden or by a cut.
 func (s *httpSession) ended() bool {
-	p, _ := s.watch.load()
-	return p == phaseEnded
+	_, is := s.watch.ended()
+	return is
 }
 
 // mayRetry reports whether the request may be tried on another backend after an

@@ -141,11 +141,11 @@ func (s *httpSession) cut() {
 		(*giveUp)()
 	}
 	over := s.ctx.Err() != nil
+	if over {
+		s.abandon() // first: what it then meets is not the backend's doing
+	}
 	if c := s.conn.Load(); c != nil && (over || c.backend.Left()) {
 		_ = c.Close()
-	}
-	if over {
-		s.abandon()
 	}
 }
 
@@ -158,7 +158,7 @@ func (s *httpSession) abandon() {
 		case p == phaseBusy: // on a connection that another than us reads
 			_ = s.client.Close()
 			return
-		case p != phaseEnded && !s.watch.end(p, since, errDraining):
+		case p < phaseEnding && !s.watch.end(p, since, errDraining):
 			continue
 		}
 		s.wake(errDraining)

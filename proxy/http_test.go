@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/http1"
 )
 
 // httpService is a running HTTP proxy.
@@ -34,6 +36,9 @@ func startHTTP(t testing.TB, pc pool.Config, cfg Config, addresses ...string) *h
 	t.Helper()
 	s := &httpService{}
 	pc.OnEvent = func(e pool.Event) {
+		if e.Backend == nil {
+			return
+		}
 		if e.To == pool.Gone {
 			s.BackendLeft(e.Backend)
 		}
@@ -965,6 +970,107 @@ func TestHTTPDrain(t *testing.T) {
 	}
 	if n := <-cut; n != 0 {
 		t.Fatalf("%d cut, want none", n)
+	}
+}
+
+// What is cut at the end of the drain is our doing, and no backend is blamed.
+func TestHTTPDrainSaysThatItCuts(t *testing.T) {
+	t.Parallel()
+	began, release := make(chan bool, 1), make(chan bool)
+	defer close(release)
+	s := startHTTP(t, pool.Config{}, Config{DrainTimeout: 100 * time.Millisecond}, serveHTTP(t, func(http.ResponseWriter, *http.Request) {
+		began <- true
+		<-release
+	}))
+	result := make(chan string, 1)
+	go func() {
+		resp, err := newClient(t).Get(s.url)
+		if err != nil {
+			result <- err.Error()
+			return
+		}
+		_ = resp.Body.Close()
+		result <- fmt.Sprint(resp.StatusCode, resp.Header.Get("X-Portside-Error"), resp.Close)
+	}()
+	<-began
+	start := time.Now()
+	if n := s.stop(); n != 1 {
+		t.Errorf("%d cut, want one", n)
+	}
+	if took := time.Since(start); took > 1500*time.Millisecond {
+		t.Errorf("the drain took %v", took)
+	}
+	if got, want := <-result, fmt.Sprint(503, "draining", true); got != want {
+		t.Errorf("the client got %s, want %s", got, want)
+	}
+	for _, b := range s.pool.Status().Backends {
+		if b.Failures != 0 {
+			t.Errorf("%d failures are counted against %s", b.Failures, b.Address)
+		}
+	}
+}
+
+// What was read of a head that nobody completes is no part of the next client's.
+func TestHTTPExchangeIsGivenBackClean(t *testing.T) {
+	s := &httpSession{h: NewHTTP(pool.New(pool.Config{}), Config{}), ctx: t.Context()}
+	x := exchanges.Get().(*exchange)
+	s.x = x
+	x.w = copy(x.in, "POST /admin HTTP/1.1\r\nHost: victim\r\nAuthorization: secret\r\nX-Half: ")
+	if s.whole() {
+		t.Fatal("half a head is taken for a whole one")
+	}
+	s.release()
+	x.w = copy(x.in, "GET / HTTP/1.1\r\nHost: other\r\nUser-Agent: one-that-is-as-long-as-what-was-there-before\r\nA: b\r\n\r\n")
+	if _, err := x.req.Parse(x.in[:x.w], http1.Limits{}); err != nil || string(x.req.Host) != "other" || string(x.req.Path) != "/" {
+		t.Errorf("%s of %s, %v: read with what was left of another's head", x.req.Path, x.req.Host, err)
+	}
+}
+
+// A body that goes on until the connection ends is nothing that nobody asked for.
+func TestHTTPBodyUntilCloseIsNotUntidy(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nfirst")
+		time.Sleep(50 * time.Millisecond)
+		_, _ = io.WriteString(c, "second")
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	if status, body, err := fetch(newClient(t), s.url); status != 200 || body != "firstsecond" || err != nil {
+		t.Fatal(status, body, err)
+	}
+	s.stocks.Range(func(_, st any) bool {
+		if st.(*stock).untidy.Load() {
+			t.Error("the backend counts as one that sends what nobody asked for")
+		}
+		return true
+	})
+}
+
+// The warden and a cut may end a session in one moment.
+func TestWatchEndsOnce(t *testing.T) {
+	for range 500 {
+		var w watch
+		w.enter(phaseHead, 1)
+		var ends atomic.Int64
+		var all sync.WaitGroup
+		for _, why := range []error{errHeadSlow, errDraining} {
+			all.Go(func() {
+				if w.end(phaseHead, 1, why) {
+					ends.Add(1)
+					w.settle()
+				}
+			})
+		}
+		for w.why() == nil {
+			runtime.Gosched()
+		}
+		why := w.why()
+		all.Wait()
+		if n := ends.Load(); n != 1 || w.why() != why || w.enter(phaseIdle, 2) {
+			t.Fatalf("ended %d times, by %v and then %v", n, why, w.why())
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,6 +58,8 @@ func (s *server) BackendLeft(b *pool.Backend) {
 		at = at.Add(cfg.RemoveTimeout)
 	}
 	s.mu.Lock()
+	// It may have left before, and come back.
+	s.leaving = slices.DeleteFunc(s.leaving, func(l leaver) bool { return l.backend == b })
 	s.leaving = append(s.leaving, leaver{b, at})
 	s.mu.Unlock()
 	select {

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"errors"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -27,7 +29,8 @@ const (
 	phaseConnect                   // for a backend, which has a limit of its own; the client may leave
 	phaseResponse                  // for the head of the response
 	phaseBody                      // for bytes of a body, from or to whom it may be
-	phaseEnded                     // by the warden; see why
+	phaseEnding                    // by the warden, or by who cuts it; see end
+	phaseEnded                     // and woken
 )
 
 // Why the warden ended a wait.
@@ -40,13 +43,15 @@ var (
 	errDraining   = errors.New("the service is draining")
 )
 
+// endings are all of them. A session that has ended keeps the number of its own.
+var endings = [...]error{errIdle, errHeadSlow, errBodySlow, errNoResponse, errClientGone, errDraining}
+
 // watch is a session's phase and when it began, in one word. Times are ticks:
 // milliseconds, read off a clock that the warden sets when it walks past.
 type watch struct {
-	word  atomic.Uint64 // phase in the low byte, tick above it
+	word  atomic.Uint64 // phase in the low byte, above it the tick, or why it ended
 	moved atomic.Uint64 // the tick at which an upload last moved
 	fed   atomic.Bool   // an upload waits for the client, so that the backend may wait too
-	why   error         // written before phaseEnded is, read after it was seen
 }
 
 func (w *watch) load() (phase, uint64) {
@@ -54,12 +59,12 @@ func (w *watch) load() (phase, uint64) {
 	return phase(word & 0xff), word >> 8
 }
 
-// enter begins p at tick. It reports false if the warden has ended the session:
-// then a deadline in the past is set, or about to be, on its connections.
+// enter begins p at tick. It reports false if the session has been ended: then a
+// deadline in the past is set, or about to be, on its connections.
 func (w *watch) enter(p phase, tick uint64) bool {
 	for {
 		old := w.word.Load()
-		if phase(old&0xff) == phaseEnded {
+		if phase(old&0xff) >= phaseEnding {
 			return false
 		}
 		if w.word.CompareAndSwap(old, tick<<8|uint64(p)) {
@@ -73,11 +78,41 @@ func (w *watch) turn(from, to phase, tick uint64) bool {
 	return w.word.CompareAndSwap(tick<<8|uint64(from), tick<<8|uint64(to))
 }
 
-// end ends the wait that was seen as p since tick, unless it is over already.
-// The caller is the warden, or whoever cuts the session.
+// end ends the wait that was seen as p since tick, unless it is over already. The
+// warden and whoever cuts the session may both try: the first one's reason, one of
+// endings, holds. Who succeeds then wakes the session, and calls settle.
 func (w *watch) end(p phase, tick uint64, why error) bool {
-	w.why = why
-	return w.word.CompareAndSwap(tick<<8|uint64(p), uint64(phaseEnded))
+	reason := uint64(slices.Index(endings[:], why))
+	return w.word.CompareAndSwap(tick<<8|uint64(p), reason<<8|uint64(phaseEnding))
+}
+
+// settle says that all who wait have been woken: deadlines are the session's own
+// from now on.
+func (w *watch) settle() {
+	if p, reason := w.load(); p == phaseEnding {
+		w.word.Store(reason<<8 | uint64(phaseEnded))
+	}
+}
+
+// ended reports whether the session was ended, and if so, why. It waits for whoever
+// is about to wake it.
+func (w *watch) ended() (why error, is bool) {
+	for {
+		switch p, reason := w.load(); p {
+		case phaseEnding:
+			runtime.Gosched()
+		case phaseEnded:
+			return endings[reason], true
+		default:
+			return nil, false
+		}
+	}
+}
+
+// why is why the session was ended; nil if it was not.
+func (w *watch) why() error {
+	why, _ := w.ended()
+	return why
 }
 
 // limits are how long each phase may last, in ticks; zero: for ever.

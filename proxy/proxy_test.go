@@ -122,6 +122,9 @@ func startTCP(t testing.TB, pc pool.Config, cfg Config, addresses ...string) *se
 	t.Helper()
 	s := &service{}
 	pc.OnEvent = func(e pool.Event) {
+		if e.Backend == nil {
+			return
+		}
 		if e.To == pool.Gone {
 			s.BackendLeft(e.Backend)
 		}

@@ -154,7 +154,7 @@ func (s *httpSession) passStream(c *backendConn, source http1.Kind) error {
 func (s *httpSession) decode(source http1.Kind, from, to int) (data []byte, done bool, err error) {
 	x := s.x
 	if source == http1.UntilClose {
-		x.br = to
+		x.br, x.bw = to, to
 		return x.back[from:to], false, nil
 	}
 	data, n, err := x.chunks.Decode(x.back[from:to])
@@ -195,12 +195,12 @@ const lastChunk = len("0\r\n\r\n")
 // fromBackend reads into x.back[from:to].
 func (s *httpSession) fromBackend(c *backendConn, from, to int) (int, error) {
 	if !s.enter(phaseBody) {
-		return 0, s.watch.why
+		return 0, s.watch.why()
 	}
 	n, err := c.Read(s.x.back[from:to])
 	if err != nil {
 		if s.ended() {
-			err = s.watch.why
+			err = s.watch.why()
 		} else if lost := s.x.up.lost(); lost != nil {
 			err = lost
 		}
@@ -214,7 +214,7 @@ func (s *httpSession) toClient(piece []byte) error {
 		return nil
 	}
 	if !s.enter(phaseBody) {
-		return s.watch.why
+		return s.watch.why()
 	}
 	n, err := s.client.Write(piece)
 	s.h.stats.Bytes.ToClient.Add(int64(n))

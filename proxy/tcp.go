@@ -177,11 +177,21 @@ func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err erro
 		_ = conn.Close()
 		return r, context.Canceled
 	}
+	if cfg.CloseOnRemove && b.Left() { // and nobody could cut what was not attached
+		_ = conn.Close()
+		return r, errBackendLeft
+	}
 	s.tcp.hint(s.client)
 	if s.lease.Trial() {
 		// A backend that waits for the client to speak passes by staying.
-		timer := time.AfterFunc(early, s.succeeded)
-		defer timer.Stop()
+		var said sync.WaitGroup
+		said.Add(1)
+		timer := time.AfterFunc(early, func() { s.succeeded(); said.Done() })
+		defer func() {
+			if !timer.Stop() {
+				said.Wait() // what it says is of this attempt
+			}
+		}()
 	}
 	return relay.Run(s.client, conn, relay.Config{
 		Idle:      cfg.Timeouts.Idle,
@@ -194,6 +204,9 @@ func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err erro
 		Counters:  &s.tcp.stats.Bytes,
 	}), nil
 }
+
+// errBackendLeft is a backend that left the pool while it was being connected to.
+var errBackendLeft = errors.New("the backend has left")
 
 // hold waits a moment for c, to a backend that is not proven, to show that it has
 // ended already. It looks now and then: to wait for it would have the runtime's

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -254,6 +255,91 @@ func TestTCPOnRemove(t *testing.T) {
 				t.Fatalf("after its backend left, the old client reads %v; cut should be %v", err, c.cut)
 			}
 		})
+	}
+}
+
+// The backend goes while the client is held before it: nobody is there to be cut yet.
+func TestTCPBackendRemovedWhileConnecting(t *testing.T) {
+	t.Parallel()
+	var once sync.Once
+	b := startBackend(t, func(c *net.TCPConn) {
+		bad := false
+		once.Do(func() { bad = true })
+		if bad {
+			resets(c)
+			return
+		}
+		echoAs("gone")(c)
+	})
+	s := startTCP(t, pool.Config{}, Config{CloseOnRemove: true}, b.address)
+	c := s.dial(t)
+	_, _ = ask(c) // makes it doubtful: the next one is held
+	_ = c.Close()
+	for range 5 {
+		c = s.dial(t)
+		time.Sleep(doubtfulHold / 3)
+		s.pool.Update(nil)
+		time.Sleep(3 * doubtfulHold)
+		if name, err := ask(c); err == nil {
+			t.Fatalf("the client is served by %q, which was removed", name)
+		}
+		s.pool.Update(endpointsOf(b.address))
+	}
+}
+
+// It goes, comes back as a suspect, and goes again: its clients have all their time.
+func TestTCPRemoveTimeoutIsOfTheLastDeparture(t *testing.T) {
+	t.Parallel()
+	a, b := startBackend(t, echoAs("a")), startBackend(t, echoAs("b"))
+	s := startTCP(t, pool.Config{}, Config{RemoveTimeout: time.Second}, a.address)
+	c := s.dial(t)
+	if _, err := ask(c); err != nil {
+		t.Fatal(err)
+	}
+	s.pool.Update(endpointsOf(a.address, b.address))
+	s.pool.Update(endpointsOf(b.address))
+	time.Sleep(200 * time.Millisecond)
+	s.pool.Update(endpointsOf()) // a mass: a is a suspect
+	time.Sleep(600 * time.Millisecond)
+	again := time.Now()
+	if err := s.pool.Forget(a.address); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, err := c.Read(make([]byte, 1))
+	if took := time.Since(again); errors.Is(err, os.ErrDeadlineExceeded) || took < 900*time.Millisecond {
+		t.Errorf("read %v %v after its backend left for the last time, want an end after a second", err, took)
+	}
+}
+
+// A client that has ended its stream and then resets wants no answer any more.
+func TestTCPResetAfterAnEndEndsTheSession(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("nobody is told of it here")
+	}
+	reset, wrote := make(chan bool), make(chan error, 1)
+	b := startBackend(t, func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, "hello\n")
+		_, _ = io.ReadAll(c) // the client's end
+		<-reset
+		var err error
+		for end := time.Now().Add(5 * time.Second); err == nil && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			_, err = io.WriteString(c, "x")
+		}
+		wrote <- err
+	})
+	s := startTCP(t, pool.Config{}, Config{}, b.address)
+	c := s.dial(t)
+	_, _ = io.ReadFull(c, make([]byte, 6))
+	_ = c.CloseWrite()
+	time.Sleep(50 * time.Millisecond)
+	_ = c.SetLinger(0)
+	_ = c.Close()
+	eventually(t, "the session is still there", func() bool { return s.Stats().Active.Load() == 0 })
+	close(reset)
+	if err := <-wrote; err == nil {
+		t.Error("the backend can still write to a client that is gone")
 	}
 }
 

@@ -24,7 +24,7 @@ func (s *httpSession) tunnel(c *backendConn, cfg *Config) error {
 		return err
 	}
 	if !s.enter(phaseBusy) { // the relay has a clock of its own
-		return s.watch.why
+		return s.watch.why()
 	}
 	early := append([]byte(nil), x.in[x.r:x.w]...)
 	backEarly := append([]byte(nil), x.back[x.br:x.bw]...)

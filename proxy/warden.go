@@ -53,7 +53,7 @@ func (h *HTTP) patrol(ctx context.Context) {
 // check looks at s at tick now; the last walk was at before.
 func (s *httpSession) check(before, now uint64) {
 	p, since := s.watch.load()
-	if p == phaseEnded || p == phaseBusy {
+	if p >= phaseEnding || p == phaseBusy {
 		return
 	}
 	why := s.h.warden.limits.Load().overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
@@ -108,5 +108,6 @@ func (s *httpSession) wake(why error) {
 	if c := s.conn.Load(); c != nil {
 		_ = c.SetDeadline(past)
 	}
+	s.watch.settle()
 	s.unpark()
 }

@@ -45,6 +45,9 @@ const (
 	// Urgent says that there is TCP's urgent data, at whose mark a read ends
 	// though there is more.
 	Urgent
+	// Lost says that the connection has failed, such as by a reset. After the end
+	// of the stream nobody would read that.
+	Lost
 )
 
 // Spot is where somebody is parked. The zero Spot is nowhere.

@@ -162,7 +162,11 @@ func TestEachThingThatHappensWakes(t *testing.T) {
 					}
 					isWoken(t, s)
 					news, _ := s.news.Load().(News)
-					if want := Readable | Ended; news[1-which] != 0 || news[which]&^want != 0 || news[which] == 0 || name != "bytes" && name != "bytes and an end" && news[which] != want {
+					want := Readable | Ended
+					if name == "a reset" {
+						want |= Lost
+					}
+					if news[1-which] != 0 || news[which]&^want != 0 || news[which] == 0 || name != "bytes" && name != "bytes and an end" && news[which] != want {
 						t.Errorf("the news are %v, of connection %d", news, which)
 					}
 					if l.Take(spot) {

@@ -122,6 +122,9 @@ func event(e unix.EpollEvent) Event {
 	if e.Events&unix.EPOLLPRI != 0 {
 		what |= Urgent
 	}
+	if e.Events&unix.EPOLLERR != 0 {
+		what |= Lost
+	}
 	return what
 }
 

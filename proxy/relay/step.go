@@ -112,10 +112,14 @@ func (s *step) drop() {
 // move moves what has come from one side to the other, which e tells of. It
 // reports false if that takes more than a step.
 func (s *step) move(k *kept, e parking.Event) bool {
+	src, dst := s.q.of(k)
+	if k.ended && k == &s.q.toBackend && e&parking.Lost != 0 {
+		src.lost = syscall.ECONNRESET // the backend still works for it
+		return false
+	}
 	if e == 0 || k.ended {
 		return true
 	}
-	src, dst := s.q.of(k)
 	for range many {
 		if src.raw.Control(s.onRecv) != nil {
 			return false // closed from outside
