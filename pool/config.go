@@ -22,8 +22,8 @@ type Config struct {
 	Probe func(ctx context.Context, address string) error
 	// Health has every backend probed all the time.
 	Health Health
-	// OnEvent, when set, is told of each change of a backend's state. It is
-	// called one at a time and in order; it must not block, and may read the pool
+	// OnEvent, when set, is told of each change of a backend's state, and of the
+	// pool's own. It is called one at a time and in order; it must not block, and may read the pool
 	// but not change it.
 	OnEvent func(Event)
 }

@@ -1,6 +1,10 @@
 package pool
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
 
 func TestOnlyATrialReadmits(t *testing.T) {
 	p := New(Config{Eject: Eject{MaxPercent: 25}})
@@ -18,4 +22,31 @@ func TestOnlyATrialReadmits(t *testing.T) {
 	old.Report(Success)
 	old.Release()
 	wantState(t, p, a, Ejected, "work from before its failures is no trial")
+}
+
+// What nobody is told of is looked for at 3 a.m.: the only backend fails, and is
+// kept.
+func TestFailingOpenIsTold(t *testing.T) {
+	var told []string
+	inBubble(t, Config{OnEvent: func(e Event) {
+		if e.Backend == nil {
+			told = append(told, fmt.Sprintf("%s to %s: %s", e.From, e.To, e.Reason))
+		}
+	}}, func(t *testing.T, f *fleet) {
+		es := endpoints(1)
+		f.Update(es)
+		fail(t, f.Pool, es[0].Address, 20, Refused)
+		if got := use(t, f.Pool, Success); got != es[0].Address {
+			t.Fatalf("%s was used", got)
+		}
+		fail(t, f.Pool, es[0].Address, 5, Refused)
+		f.Update(endpoints(3))
+	})
+	want := []string{
+		"active to fail_open: every backend left in rotation is failing", "fail_open to active: a backend is well",
+		"active to fail_open: every backend left in rotation is failing", "fail_open to active: a backend is well",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
 }

@@ -6,12 +6,34 @@ import "time"
 // after it has left. It appears in events only.
 const Gone State = "gone"
 
-// Event is one change of one backend's state.
+// FailOpen is the state of a pool in which every backend left in rotation is
+// failing. It appears in events only.
+const FailOpen State = "fail_open"
+
+// Event is one change of one backend's state; or, with no Backend, of the pool's
+// own, between Active and [FailOpen].
 type Event struct {
 	Time     time.Time
 	Backend  *Backend
 	From, To State
 	Reason   string
+}
+
+// failsOpen notes that the pool has begun to fail open, or no longer does. The caller
+// holds p.mu.
+func (p *Pool) failsOpen(v *view, now time.Time) {
+	if p.cfg.OnEvent == nil {
+		return
+	}
+	e := Event{Time: now, From: Active, To: FailOpen, Reason: "every backend left in rotation is failing"}
+	switch {
+	case v.failOpen:
+	case len(v.ready) == 0:
+		e.From, e.To, e.Reason = FailOpen, Active, "no backend is left"
+	default:
+		e.From, e.To, e.Reason = FailOpen, Active, "a backend is well"
+	}
+	p.events = append(p.events, e)
 }
 
 // moved sets b's state and notes the event. The caller holds p.mu.

@@ -74,6 +74,9 @@ func (p *Pool) publish() {
 	if old == nil {
 		old = &view{cfg: &Config{}}
 	}
+	if v.failOpen != old.failOpen {
+		p.failsOpen(v, now)
+	}
 	v.picker = old.picker
 	if v.cfg.Balance != old.cfg.Balance || !one(v.ready, old.ready) || !one(v.weights, old.weights) {
 		v.picker = p.newPicker(old.picker, v)

@@ -64,7 +64,7 @@ func (v *saver) save() {
 	s.mu.Lock()
 	file := s.file
 	s.mu.Unlock()
-	if file == snapshot.File("") {
+	if file == (snapshot.File{}) {
 		return
 	}
 	v.mu.Lock()

@@ -46,7 +46,7 @@ type service struct {
 	mu       sync.Mutex
 	cfg      config.Service
 	source   discovery.Source
-	file     snapshot.File // empty: none is kept
+	file     snapshot.File // zero: none is kept
 	snapshot time.Time     // of the endpoints that were loaded; zero: they are the registry's
 }
 
@@ -97,7 +97,7 @@ func newFront(p *pool.Pool, cfg config.Service, pc proxy.Config) front {
 func (s *service) follow(r *registry, stateDir string) {
 	cfg := s.config()
 	if len(cfg.Endpoints) > 0 {
-		s.followSource(static.New(cfg.Endpoints), "")
+		s.followSource(static.New(cfg.Endpoints), snapshot.File{})
 		return
 	}
 	decoder, err := record.New(cfg.Prefix, record.Options{Format: record.Format(cfg.Format), Protocol: string(cfg.Protocol), DefaultPort: cfg.DefaultPort})
@@ -106,9 +106,9 @@ func (s *service) follow(r *registry, stateDir string) {
 		s.log.Error("cannot read records", "error", err)
 		return
 	}
-	file := snapshot.File("")
+	file := snapshot.File{}
 	if stateDir != "" {
-		file = snapshot.In(stateDir, s.name)
+		file = snapshot.In(stateDir, s.name, cfg.Prefix)
 	}
 	source := r.Source(cfg.Prefix, decode(decoder, s.log))
 	source.Reuse = true // the pool keeps no slice, and the saver the last alone
@@ -196,7 +196,7 @@ func (s *service) loadSnapshot() {
 	s.mu.Lock()
 	file := s.file
 	s.mu.Unlock()
-	if file == "" {
+	if file == (snapshot.File{}) {
 		return
 	}
 	endpoints, taken, err := file.Load()
@@ -214,8 +214,12 @@ func (s *service) loadSnapshot() {
 	s.update(endpoints)
 }
 
-// happened passes on a change of a backend's state.
+// happened passes on a change of a backend's state, or of the pool's.
 func (s *service) happened(e pool.Event, p *process) {
+	if e.Backend == nil {
+		s.failsOpen(e, p)
+		return
+	}
 	if e.To == pool.Gone {
 		s.front.BackendLeft(e.Backend)
 	}
@@ -224,6 +228,19 @@ func (s *service) happened(e pool.Event, p *process) {
 		Time: e.Time.UTC(), Service: s.name, Backend: e.Backend.Address(), Kind: "backend",
 		From: string(e.From), To: string(e.To), Reason: e.Reason,
 	})
+}
+
+// failsOpen says that every backend fails, or no longer.
+func (s *service) failsOpen(e pool.Event, p *process) {
+	level, text := slog.LevelWarn, "failing open: "+e.Reason+"; they get the traffic all the same"
+	if e.To != pool.FailOpen {
+		level, text = slog.LevelInfo, "no longer failing open: "+e.Reason
+	}
+	if !s.chatter.Allow() {
+		level = slog.LevelDebug
+	}
+	s.log.Log(context.Background(), level, text)
+	p.events.Tell(admin.Event{Time: e.Time.UTC(), Service: s.name, Kind: "pool", From: string(e.From), To: string(e.To), Reason: e.Reason})
 }
 
 // say logs a change of a backend's state. A thousand that come or go at once are

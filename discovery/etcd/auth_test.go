@@ -1,8 +1,11 @@
 package etcd
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +13,24 @@ import (
 
 	"portside/discovery"
 )
+
+// logBuffer is a log to be read while it is written.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
 
 // withAuth turns authentication on: root may everything, app may read s/.
 func withAuth(t *testing.T, url string) operator {
@@ -89,10 +110,17 @@ func TestAPermissionThatIsGrantedLaterIsUsed(t *testing.T) {
 	a, b := f.serve(), f.serve()
 	op.put("t/a", a)
 	op.put("s/a", b)
-	c := run(t, asApp(p.url, "secret"))
+	var log logBuffer
+	c := run(t, asApp(p.url, "secret"), func(c *Client) { c.log = slog.New(slog.NewTextHandler(&log, nil)) })
 	allowed, denied := f.ride(c, "s"), f.ride(c, "t")
 	allowed.converges(soon, b)
 	denied.reason("etcd refuses", "permission denied for t/", "user app")
+	denied.within(soon, func() string {
+		if n := strings.Count(log.String(), "permission denied for t/"); n != 1 {
+			return fmt.Sprintf("it is said %d times, want once:\n%s", n, log.String())
+		}
+		return ""
+	})
 	if denied.count() != 0 {
 		t.Error("a refusal made an update: it proves nothing of the prefix")
 	}

@@ -48,6 +48,7 @@ type follower struct {
 
 	told    discovery.State // the state last logged
 	toldAt  time.Time
+	moaned  bool       // that there is no first list
 	changes difference // since then
 }
 
@@ -196,6 +197,17 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 	}
 	f.retryAt = now.Add(wait)
 	f.log.Debug("etcd: list failed", "err", l.err, "again_in", wait)
+	f.moan(l.err, now)
+}
+
+// moan says once that there is no first list: at once if somebody has to do
+// something about it.
+func (f *follower) moan(err error, now time.Time) {
+	if f.seen.known || f.moaned || !refused(err) && now.Sub(f.toldAt) < f.client.cfg.liveness() {
+		return
+	}
+	f.moaned = true
+	f.log.Warn("etcd: no list yet, there are no endpoints", "reason", plain(err, f.prefix, f.client.cfg.Username, f.toldAt))
 }
 
 // onUnproven takes one member's own view, which may be old, for want of a

@@ -172,7 +172,7 @@ func (r *keeping) leaseID() int64 {
 // unreachable waits for the connection. A registration whose lease is still
 // being kept stands meanwhile, as far as anybody knows.
 func (r *keeping) unreachable(l link, want wanted) time.Duration {
-	if r.wish(want) == "" && r.newcomer { // nothing was ever written
+	if r.wish(want) == "" && len(r.ours) == 0 { // without a lease nothing was ever written
 		r.settledAs(context.Background(), l, want)
 		return 0
 	}

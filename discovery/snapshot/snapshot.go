@@ -1,7 +1,7 @@
 // Package snapshot keeps the last known endpoints of a service in a file, for a
 // start while the registry is down.
 //
-//	file := snapshot.In("/var/lib/portside", "orders")
+//	file := snapshot.In("/var/lib/portside", "orders", "service/orders/")
 //	endpoints, taken, err := file.Load()
 //	err = file.Save(endpoints)
 //
@@ -23,42 +23,51 @@ import (
 	"portside/discovery"
 )
 
-// File is where one service's endpoints are kept.
-type File string
+// File is where one service's endpoints are kept. The zero File is none.
+type File struct{ path, prefix string }
 
-// In is the file of the named service in dir.
-func In(dir, name string) File {
-	return File(filepath.Join(dir, url.PathEscape(name)+".json"))
+// In is the file in dir of the named service, whose endpoints are those of prefix.
+func In(dir, name, prefix string) File {
+	return File{filepath.Join(dir, url.PathEscape(name)+".json"), prefix}
 }
 
-// ErrDamaged is what Load answers for a file that is not as it was saved.
-var ErrDamaged = errors.New("snapshot is damaged")
+var (
+	// ErrDamaged is what Load answers for a file that is not as it was saved.
+	ErrDamaged = errors.New("snapshot is damaged")
+	// ErrOther is what Load answers for a file whose endpoints are another prefix's:
+	// the service has been moved since.
+	ErrOther = errors.New("snapshot is of another prefix")
+)
 
 // content is the file: a line that vouches for the rest would not survive an
 // editor that adds a newline, so the sum covers the parsed endpoints' own bytes.
 type content struct {
 	Taken     time.Time       `json:"taken"`
+	Prefix    string          `json:"prefix"`
 	SHA256    string          `json:"sha256"` // of Endpoints, as they stand
 	Endpoints json.RawMessage `json:"endpoints"`
 }
 
 // Load returns the endpoints and when they were saved. Errors: [os.ErrNotExist],
-// [ErrDamaged], or what the file system says.
+// [ErrDamaged], [ErrOther], or what the file system says.
 func (f File) Load() ([]discovery.Endpoint, time.Time, error) {
-	data, err := os.ReadFile(string(f))
+	data, err := os.ReadFile(f.path)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	var c content
 	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f, ErrDamaged, err)
+		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
 	}
 	if sum(c.Endpoints) != c.SHA256 {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w: its sum is wrong", f, ErrDamaged)
+		return nil, time.Time{}, fmt.Errorf("read %s: %w: its sum is wrong", f.path, ErrDamaged)
+	}
+	if c.Prefix != f.prefix {
+		return nil, time.Time{}, fmt.Errorf("read %s: %w, %q", f.path, ErrOther, c.Prefix)
 	}
 	var endpoints []discovery.Endpoint
 	if err := json.Unmarshal(c.Endpoints, &endpoints); err != nil {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f, ErrDamaged, err)
+		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
 	}
 	return endpoints, c.Taken, nil
 }
@@ -72,11 +81,11 @@ func (f File) Save(endpoints []discovery.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(content{Taken: time.Now().UTC(), SHA256: sum(list), Endpoints: list})
+	data, err := json.Marshal(content{Taken: time.Now().UTC(), Prefix: f.prefix, SHA256: sum(list), Endpoints: list})
 	if err != nil {
 		return err
 	}
-	return replace(string(f), append(data, '\n'))
+	return replace(f.path, append(data, '\n'))
 }
 
 // replace writes beside name and renames, so that a reader, or a power cut, sees

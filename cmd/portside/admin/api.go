@@ -103,7 +103,7 @@ type Event struct {
 	Time    time.Time `json:"time"`
 	Service string    `json:"service"`
 	Backend string    `json:"backend,omitempty"`
-	Kind    string    `json:"kind"` // backend, discovery, registration, reload
+	Kind    string    `json:"kind"` // backend, pool, discovery, registration, reload
 	From    string    `json:"from,omitempty"`
 	To      string    `json:"to"`
 	Reason  string    `json:"reason,omitempty"`

@@ -19,3 +19,6 @@ func (*Server) Endpoint() string { return "" }
 
 // Close does nothing.
 func (*Server) Close() error { return nil }
+
+// Abandon does nothing.
+func (*Server) Abandon() error { return nil }

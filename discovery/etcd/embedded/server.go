@@ -78,6 +78,10 @@ func (s *Server) Close() error {
 	return s.removeTemp()
 }
 
+// Abandon removes what Close would, and waits for nothing: it is for a process
+// that ends the next moment. The server is of no use any more.
+func (s *Server) Abandon() error { return s.removeTemp() }
+
 func (s *Server) removeTemp() error {
 	if s.tmp == "" {
 		return nil
