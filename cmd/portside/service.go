@@ -126,15 +126,18 @@ func (s *service) followSource(source discovery.Source, file snapshot.File) {
 	s.next <- source
 }
 
+// doubtsSaid is how many doubtful records of a service leave a line: resolve shows
+// the doubt of each.
+const doubtsSaid = 5
+
 // decode joins the follower's idea of a record to the decoder's.
 func decode(d *record.Decoder, log *slog.Logger) etcd.Decode {
-	var warned atomic.Bool
+	var doubts atomic.Int64
 	return func(key string, value []byte) ([]discovery.Endpoint, string, error) {
 		r, err := d.Decode(key, value)
 		if r.Warning != "" {
-			// Once is enough: resolve shows it for each.
 			level := slog.LevelDebug
-			if !warned.Swap(true) {
+			if doubts.Add(1) <= doubtsSaid {
 				level = slog.LevelWarn
 			}
 			log.Log(context.Background(), level, "record read with a doubt", "key", key, "format", r.Format, "doubt", r.Warning)

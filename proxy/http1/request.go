@@ -80,7 +80,7 @@ func (r *Request) requestLine(buf []byte, lim Limits) (int, error) {
 	most := min(len(buf), method+1+lim.target()+1)
 	target := targetEnd(buf[:most], method+1)
 	if target == most {
-		if target-method-1 > lim.target() {
+		if target-method-1 > lim.target() || len(buf) >= lim.head() {
 			return 0, errTargetLong
 		}
 		return 0, ErrIncomplete

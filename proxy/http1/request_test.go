@@ -127,6 +127,7 @@ func TestLimitsAreExact(t *testing.T) {
 		{"a byte more of target", get()[:4] + "/" + strings.Repeat("a", 16<<10) + get()[5:], Limits{}, 414},
 		{"the longest target by option", "GET /aaa HTTP/1.1\r\nHost: a\r\n\r\n", Limits{Target: 4}, 0},
 		{"a byte more of target by option", "GET /aaaa HTTP/1.1\r\nHost: a\r\n\r\n", Limits{Target: 4}, 414},
+		{"a target longer than a head may be", "GET /" + strings.Repeat("a", 200) + " HTTP/1.1\r\nHost: a\r\n\r\n", Limits{Head: 100}, 414},
 		{"the most fields", get(strings.Repeat("X: y\r\n", MaxFields-2) + "Y: z"), Limits{}, 0},
 		{"a field more", get(strings.Repeat("X: y\r\n", MaxFields-1) + "Y: z"), Limits{}, 431},
 		{"the most fields by option", get("X: y"), Limits{Fields: 2}, 0},
