@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -20,11 +19,11 @@ func peek(c socket.Stream) error {
 	var seen error
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
-		n, _, errno := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		n, errno := socket.Peek(fd, b[:])
 		switch {
-		case errors.Is(errno, syscall.EAGAIN):
+		case errno == syscall.EAGAIN:
 			seen = os.ErrDeadlineExceeded
-		case errno != nil:
+		case errno != 0:
 			seen = os.NewSyscallError("recv", errno)
 		case n == 0:
 			seen = io.EOF

@@ -39,19 +39,12 @@ func (f *follower) onAudit(l listing) {
 	if f.audit == nil || f.watch == nil { // doubted meanwhile
 		return
 	}
-	if err := f.suspiciousAudit(l); err != nil {
-		f.doubt(err)
+	if l.cluster != f.seen.cluster {
+		f.doubt(errCluster)
 		return
 	}
 	f.audit.listed = &l
 	f.compare()
-}
-
-func (f *follower) suspiciousAudit(l listing) error {
-	if l.cluster != f.seen.cluster {
-		return errCluster
-	}
-	return nil
 }
 
 // compare ends an audit once the watch has reached its revision.

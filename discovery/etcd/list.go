@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -63,7 +64,8 @@ func list(ctx context.Context, conn *grpc.ClientConn, prefix string, kind listKi
 		if !page.More || len(page.Kvs) == 0 {
 			return l
 		}
-		req.Key = append(page.Kvs[len(page.Kvs)-1].Key[:len(page.Kvs[len(page.Kvs)-1].Key):len(page.Kvs[len(page.Kvs)-1].Key)], 0)
+		last := page.Kvs[len(page.Kvs)-1].Key
+		req.Key = append(slices.Clip(last), 0)
 	}
 }
 

@@ -174,7 +174,7 @@ func (d *direction) working() {
 	}
 }
 
-// rouse calls the rest off. Its caller holds mu, and is a direction.
+// rouse calls the rest off. Its caller holds mu.
 func (r *relay) rouse() {
 	if !r.resting.Swap(false) {
 		return

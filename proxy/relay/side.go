@@ -14,10 +14,7 @@ type side struct {
 }
 
 func (s *side) set(c Conn) {
-	s.Conn = c
-	if sc, ok := c.(syscall.Conn); ok {
-		s.raw, _ = sc.SyscallConn()
-	}
+	s.Conn, s.raw = c, rawOf(c)
 }
 
 // close closes s when the relay is over: after the loss of the other side, after
