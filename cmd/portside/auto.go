@@ -4,31 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strings"
-
-	"portside/cmd/portside/config"
 )
 
 // resolveAuto replaces the host auto of a registration's address by this
 // machine's: $POD_IP, or the first address of an interface that others can reach.
-func resolveAuto(rc *config.Registration, env func(string) string, interfaces func() ([]net.Addr, error)) error {
-	host, port, err := net.SplitHostPort(rc.Address)
+func resolveAuto(address string, env func(string) string, interfaces func() ([]net.Addr, error)) (string, error) {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil || host != "auto" {
-		return nil
+		return address, nil
 	}
-	address := env("POD_IP")
-	if address == "" {
-		if address, err = reachable(interfaces); err != nil {
-			return fmt.Errorf("registration %s: address auto: %w; write the address, or set POD_IP", rc.Name, err)
+	if host = env("POD_IP"); host == "" {
+		if host, err = reachable(interfaces); err != nil {
+			return "", fmt.Errorf("auto: %w; write the address, or set POD_IP", err)
 		}
 	}
-	was := rc.Address
-	rc.Address = net.JoinHostPort(address, port)
-	if rest, ok := strings.CutSuffix(rc.Key, "/"+was); ok {
-		rc.Key = rest + "/" + rc.Address
-	}
-	return nil
+	return net.JoinHostPort(host, port), nil
 }
 
 // reachable is the first address that is neither loopback nor of a link alone, an
@@ -55,14 +45,4 @@ func reachable(interfaces func() ([]net.Addr, error)) (string, error) {
 		return "", errors.New("no interface has an address that others can reach")
 	}
 	return six, nil
-}
-
-// resolveAutos does so for all of cfg's, from what this machine says.
-func resolveAutos(cfg *config.Config) (faults []error) {
-	for i := range cfg.Register {
-		if err := resolveAuto(&cfg.Register[i], os.Getenv, net.InterfaceAddrs); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	return faults
 }

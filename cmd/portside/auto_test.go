@@ -3,8 +3,6 @@ package main
 import (
 	"net"
 	"testing"
-
-	"portside/cmd/portside/config"
 )
 
 func TestAddressAuto(t *testing.T) {
@@ -13,22 +11,18 @@ func TestAddressAuto(t *testing.T) {
 	for _, c := range []struct {
 		address, pod string
 		interfaces   []net.Addr
-		want, key    string
+		want         string
 		fails        bool
 	}{
-		{"auto:80", "", []net.Addr{loopback, link, six, four}, "10.0.0.5:80", "service/a/10.0.0.5:80", false},
-		{"auto:80", "", []net.Addr{loopback, link, six}, "[2001:db8::5]:80", "service/a/[2001:db8::5]:80", false},
-		{"auto:80", "10.9.9.9", []net.Addr{four}, "10.9.9.9:80", "service/a/10.9.9.9:80", false},
-		{"auto:80", "", []net.Addr{loopback, link}, "", "", true},
-		{"127.0.0.1:80", "10.9.9.9", []net.Addr{four}, "127.0.0.1:80", "service/a/127.0.0.1:80", false},
+		{"auto:80", "", []net.Addr{loopback, link, six, four}, "10.0.0.5:80", false},
+		{"auto:80", "", []net.Addr{loopback, link, six}, "[2001:db8::5]:80", false},
+		{"auto:80", "10.9.9.9", []net.Addr{four}, "10.9.9.9:80", false},
+		{"auto:80", "", []net.Addr{loopback, link}, "", true},
+		{"127.0.0.1:80", "10.9.9.9", []net.Addr{four}, "127.0.0.1:80", false},
 	} {
-		rc := config.Registration{Name: "a", Address: c.address, Key: "service/a/" + c.address}
-		err := resolveAuto(&rc, func(string) string { return c.pod }, func() ([]net.Addr, error) { return c.interfaces, nil })
-		if (err != nil) != c.fails {
-			t.Errorf("%+v: %v", c, err)
-		}
-		if !c.fails && (rc.Address != c.want || rc.Key != c.key) {
-			t.Errorf("%s with POD_IP %q became %s under %s, want %s under %s", c.address, c.pod, rc.Address, rc.Key, c.want, c.key)
+		got, err := resolveAuto(c.address, func(string) string { return c.pod }, func() ([]net.Addr, error) { return c.interfaces, nil })
+		if got != c.want || (err != nil) != c.fails {
+			t.Errorf("%s with POD_IP %q became %q (%v), want %q", c.address, c.pod, got, err, c.want)
 		}
 	}
 }

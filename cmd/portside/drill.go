@@ -17,6 +17,10 @@ func newDrill(std stdio) *cobra.Command {
 		Short: "What a running portside would do if etcd failed in this way or that; touches nothing",
 		Args:  argsBetween(0, 1, "at most one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantJSON(cmd)
+			if err != nil {
+				return err
+			}
 			c, err := newAdminClient(cmd, std)
 			if err != nil {
 				return err
@@ -25,22 +29,43 @@ func newDrill(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			drills := []drilled{}
 			for _, s := range services {
-				drill(std.out, s, painter(colourful(std.out)))
+				drills = append(drills, drill(s))
+			}
+			switch {
+			case asJSON && len(args) == 1:
+				return writeJSON(std.out, drills[0])
+			case asJSON:
+				return writeJSON(std.out, drills)
+			}
+			for _, d := range drills {
+				d.print(std.out, painter(colourful(std.out)))
 			}
 			return nil
 		},
 	}
 	addAdminFlag(cmd)
+	outputFlag(cmd)
 	return cmd
 }
 
+// drilled is what would become of a service.
+type drilled struct {
+	Service string      `json:"service"`
+	Note    string      `json:"note,omitempty"` // why there are no cases
+	Cases   []drillCase `json:"cases"`
+}
+
+type drillCase struct {
+	If   string `json:"if"`
+	Then string `json:"then"`
+}
+
 // drill says what would become of s.
-func drill(w io.Writer, s admin.Service, paint painter) {
-	fmt.Fprintln(w, paint.bold(s.Name))
+func drill(s admin.Service) drilled {
 	if s.Discovery.Source != "etcd" {
-		fmt.Fprintln(w, "  has a fixed list: nothing that befalls etcd befalls it")
-		return
+		return drilled{s.Name, "has a fixed list: nothing that befalls etcd befalls it", []drillCase{}}
 	}
 	listed, draining := 0, 0
 	for _, b := range s.Backends {
@@ -52,14 +77,22 @@ func drill(w io.Writer, s admin.Service, paint painter) {
 		}
 	}
 	half := (listed + 1) / 2
-	for _, c := range []struct{ what, then string }{
+	return drilled{Service: s.Name, Cases: []drillCase{
 		{"etcd goes away, or falls silent", fmt.Sprintf("its %d backends stand; stale after 10 s, in status, metrics and the log; nothing is dropped when it is back", listed+draining)},
 		{"etcd answers with an empty list", departure(s.Guard, listed, listed, draining)},
 		{fmt.Sprintf("half of the keys, %d, are gone at once", half), departure(s.Guard, half, listed, draining)},
 		{"one key is deleted", "it leaves at once; what it has begun may finish"},
 		{"etcd is restored from a backup", fmt.Sprintf("it is listed anew though its revision falls below %d; only what differs changes", s.Discovery.Revision)},
-	} {
-		fmt.Fprintf(w, "  if %s:\n    %s\n", c.what, c.then)
+	}}
+}
+
+func (d drilled) print(w io.Writer, paint painter) {
+	fmt.Fprintln(w, paint.bold(d.Service))
+	if d.Note != "" {
+		fmt.Fprintln(w, "  "+d.Note)
+	}
+	for _, c := range d.Cases {
+		fmt.Fprintf(w, "  if %s:\n    %s\n", c.If, c.Then)
 	}
 }
 

@@ -70,12 +70,14 @@ func explain(ctx context.Context, c adminClient, s admin.Service, address string
 			e.Backends = append(e.Backends, b)
 		}
 	}
+	known := address == "" || len(e.Backends) > 0
 	for _, ev := range events {
 		if ev.Service == s.Name && (address == "" || ev.Backend == address || ev.Kind == "discovery") {
+			known = known || ev.Backend == address
 			e.Events = append(e.Events, ev)
 		}
 	}
-	if err == nil && address != "" && len(e.Backends) == 0 && len(e.Events) == 0 {
+	if err == nil && !known {
 		err = fmt.Errorf("%s has no backend %s and remembers none; portside status %s lists them", s.Name, address, s.Name)
 	}
 	return e, err
@@ -108,15 +110,15 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 func (e explanation) print(w io.Writer, paint painter) {
 	fmt.Fprintf(w, "%s: %s\n", paint.bold(e.Service), aboutDiscovery(e.Discovery, paint))
 	for _, k := range e.Discovery.Skipped {
-		fmt.Fprintf(w, "  %s is skipped: %s\n", k.Key, k.Reason)
+		fmt.Fprintf(w, "  %s is skipped: %s\n", legible(k.Key), legible(k.Reason))
 	}
 	for _, b := range e.Backends {
-		fmt.Fprintf(w, "\n%s is %s since %s (%s)\n", paint.bold(b.Address), paint.state(b.State), b.Since.Local().Format(time.DateTime), age(time.Since(b.Since)))
+		fmt.Fprintf(w, "\n%s is %s since %s (%s)\n", paint.bold(legible(b.Address)), paint.state(b.State), b.Since.Local().Format(time.DateTime), age(time.Since(b.Since)))
 		fmt.Fprintf(w, "  %s\n", consequence(b))
 		if reason := why(b); reason != "" {
-			fmt.Fprintf(w, "  because: %s\n", reason)
+			fmt.Fprintf(w, "  because: %s\n", legible(reason))
 		}
-		fmt.Fprintf(w, "  keys %s; weight %.4g; %d in flight; %d of %d failed\n", strings.Join(b.Keys, ", "), b.Weight, b.InFlight, b.Failures, b.Requests)
+		fmt.Fprintf(w, "  keys %s; weight %.4g; %d in flight; %d of %d failed\n", legible(strings.Join(b.Keys, ", ")), b.Weight, b.InFlight, b.Failures, b.Requests)
 	}
 	if len(e.Events) == 0 {
 		return
@@ -127,7 +129,7 @@ func (e explanation) print(w io.Writer, paint painter) {
 		if what == "" {
 			what = ev.Kind
 		}
-		fmt.Fprintf(w, "  %s  %s  %s -> %s  %s\n", ev.Time.Local().Format(time.TimeOnly), what, ev.From, ev.To, ev.Reason)
+		fmt.Fprintf(w, "  %s  %s  %s -> %s  %s\n", ev.Time.Local().Format(time.TimeOnly), legible(what), ev.From, ev.To, legible(ev.Reason))
 	}
 }
 

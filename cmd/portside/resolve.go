@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -44,9 +45,7 @@ its lease. Keys that yield no endpoint are listed with the reason.`,
 				return r.watch(ctx, std.out, asJSON)
 			}
 			timeout, _ := cmd.Flags().GetDuration("timeout")
-			ctx, stop := context.WithTimeout(ctx, timeout)
-			defer stop()
-			found, err := r.resolve(ctx)
+			found, err := r.resolveWithin(ctx, timeout, cmd.Flags().Changed("timeout"))
 			if err != nil {
 				return err
 			}
@@ -58,8 +57,8 @@ its lease. Keys that yield no endpoint are listed with the reason.`,
 	}
 	addConfigFlags(cmd)
 	outputFlag(cmd)
-	cmd.Flags().BoolP("watch", "w", false, "follow changes")
-	cmd.Flags().Duration("timeout", 5*time.Second, "how long to wait for etcd")
+	cmd.Flags().BoolP("watch", "w", false, "follow changes: + and - are endpoints, ~ changes of them, ! keys that are skipped and why")
+	cmd.Flags().Duration("timeout", 5*time.Second, "how long to wait for etcd; unless given, less when it refuses connections")
 	cmd.Flags().String("format", "", "how records are read (default the configuration's, auto)")
 	return cmd
 }
@@ -124,6 +123,30 @@ type skipped struct {
 	Reason string `json:"reason"`
 }
 
+// refusedFor is how long an etcd that refuses connections is waited for, unless
+// the user says how long: it may be starting.
+const refusedFor = time.Second
+
+// resolveWithin waits for etcd's answer for as long as timeout. The client runs on
+// when that is over: its own end would hide what was in the way.
+func (r *resolver) resolveWithin(ctx context.Context, timeout time.Duration, meant bool) (resolution, error) {
+	ctx, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	if !meant {
+		found, err := r.tryFor(ctx, refusedFor)
+		if err == nil || strings.Contains(err.Error(), syscall.ECONNREFUSED.Error()) {
+			return found, err
+		}
+	}
+	return r.tryFor(ctx, timeout)
+}
+
+func (r *resolver) tryFor(ctx context.Context, d time.Duration) (resolution, error) {
+	ctx, stop := context.WithTimeout(ctx, d)
+	defer stop()
+	return r.resolve(ctx)
+}
+
 func (r *resolver) resolve(ctx context.Context) (resolution, error) {
 	records, revision, err := r.client.Records(ctx, r.prefix)
 	if err != nil {
@@ -172,16 +195,16 @@ func (f resolution) print(w io.Writer) error {
 		if e.Draining {
 			note = strings.TrimSpace("draining " + note)
 		}
-		fmt.Fprintf(t, "%s\t%.4g\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", e.Address, e.Weight, orDash(e.Zone), orDash(e.Version), e.Format, e.Revision, lease, e.Key, note)
+		fmt.Fprintf(t, "%s\t%.4g\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", legible(e.Address), e.Weight, orDash(e.Zone), orDash(e.Version), e.Format, e.Revision, lease, legible(e.Key), legible(note))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	if len(f.Endpoints) == 0 {
-		fmt.Fprintf(w, "no endpoints under %s at revision %d\n", f.Prefix, f.Revision)
+		fmt.Fprintf(w, "no endpoints under %s at revision %d\n", legible(f.Prefix), f.Revision)
 	}
 	for _, s := range f.Skipped {
-		fmt.Fprintf(w, "skipped %s: %s\n", s.Key, s.Reason)
+		fmt.Fprintf(w, "skipped %s: %s\n", legible(s.Key), legible(s.Reason))
 	}
 	return nil
 }
@@ -190,14 +213,26 @@ func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return s
+	return legible(s)
 }
 
 // watch prints each change until ctx ends.
 func (r *resolver) watch(ctx context.Context, w io.Writer, asJSON bool) error {
-	log := slog.New(slog.DiscardHandler)
-	source := r.client.Source(r.prefix, decode(r.decoder, log))
 	last := map[string]discovery.Endpoint{}
+	read := decode(r.decoder, slog.New(slog.DiscardHandler))
+	// It is asked about each value once, by who calls the function below.
+	source := r.client.Source(r.prefix, func(key string, value []byte) ([]discovery.Endpoint, string, error) {
+		endpoints, reason, err := read(key, value)
+		switch {
+		case err != nil && yielded(last, key):
+			printSkip(w, asJSON, "bad", key, err.Error())
+		case err != nil:
+			printSkip(w, asJSON, "skip", key, err.Error())
+		case len(endpoints) == 0:
+			printSkip(w, asJSON, "skip", key, reason)
+		}
+		return endpoints, reason, err
+	})
 	_ = source.Run(ctx, func(endpoints []discovery.Endpoint) {
 		next := map[string]discovery.Endpoint{}
 		for _, e := range endpoints {
@@ -216,6 +251,32 @@ func (r *resolver) watch(ctx context.Context, w io.Writer, asJSON bool) error {
 		last = next
 	})
 	return nil
+}
+
+// yielded reports whether an endpoint comes from key.
+func yielded(endpoints map[string]discovery.Endpoint, key string) bool {
+	for _, e := range endpoints {
+		if slices.Contains(e.Keys, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// printSkip says that a key yields nothing, or nothing new: skip or bad.
+func printSkip(w io.Writer, asJSON bool, what, key, reason string) {
+	now := time.Now()
+	if asJSON {
+		_ = writeLine(w, struct {
+			Time   time.Time `json:"time"`
+			Event  string    `json:"event"`
+			Key    string    `json:"key"`
+			Reason string    `json:"reason"`
+		}{now.UTC(), what, key, reason})
+		return
+	}
+	means := map[string]string{"skip": "is skipped", "bad": "has gone bad, what it said before stands"}[what]
+	fmt.Fprintf(w, "%s ! %s %s: %s\n", now.Format(time.TimeOnly), legible(key), means, legible(reason))
 }
 
 func printChange(w io.Writer, asJSON bool, what string, e discovery.Endpoint) {
@@ -238,5 +299,5 @@ func printChange(w io.Writer, asJSON bool, what string, e discovery.Endpoint) {
 	if e.Draining {
 		note = "  draining"
 	}
-	fmt.Fprintf(w, "%s %s %s  weight %.4g  %s%s\n", now.Format(time.TimeOnly), sign, e.Address, e.Weight, strings.Join(e.Keys, " "), note)
+	fmt.Fprintf(w, "%s %s %s  weight %.4g  %s%s\n", now.Format(time.TimeOnly), sign, legible(e.Address), e.Weight, legible(strings.Join(e.Keys, " ")), note)
 }

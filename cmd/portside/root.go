@@ -1,9 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -28,13 +28,6 @@ registration alive.`,
 		Example: `  portside demo                    # the whole thing on one machine, nothing installed
   portside run orders=7001         # localhost:7001 leads to what etcd has under service/orders/
   portside register orders 10.0.0.5:8080 -- ./server`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("unknown command %q; see portside --help", args[0])
-			}
-			return nil
-		},
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -51,7 +44,29 @@ registration alive.`,
 		newStatus(std), newExplain(std), newTop(std), newDrain(std, "drain"), newDrain(std, "undrain"), newDrain(std, "forget"), newDrill(std), newReload(std), newHealthcheck(std), newVersion(std),
 	)
 	root.InitDefaultCompletionCmd()
+	leadsOn(root)
+	for _, cmd := range root.Commands() {
+		if cmd.HasSubCommands() {
+			leadsOn(cmd)
+		}
+	}
+	completion, _, _ := root.Find([]string{"completion"})
+	for _, shell := range completion.Commands() {
+		shell.Args = argsBetween(0, 0, "no arguments") // cobra's own is no usage error to us
+	}
 	return root
+}
+
+// leadsOn has cmd, which does nothing but hold others, turn away a word that is
+// none of them; cobra would print the help and be content.
+func leadsOn(cmd *cobra.Command) {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage("unknown command %q; see %s --help", args[0], cmd.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
 func env(name, otherwise string) string {
@@ -93,20 +108,12 @@ func loadConfig(cmd *cobra.Command, std stdio, args []string, set ...config.Sett
 // load reads a configuration, and sees that what it wants registered can be
 // written in the format it names.
 func load(o config.Options) (*config.Config, error) {
-	cfg, err := config.Load(o)
-	if err != nil {
-		return nil, err
+	o.Resolve = func(address string) (string, error) { return resolveAuto(address, os.Getenv, net.InterfaceAddrs) }
+	o.Fits = func(rc config.Registration) error {
+		_, err := recordOf(rc)
+		return err
 	}
-	faults := resolveAutos(cfg)
-	for _, rc := range cfg.Register {
-		if _, err := recordOf(rc); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	if len(faults) > 0 {
-		return nil, exit{2, errors.Join(faults...)}
-	}
-	return cfg, nil
+	return config.Load(o)
 }
 
 func configOptions(cmd *cobra.Command, std stdio, args []string, set ...config.Setting) config.Options {
@@ -136,10 +143,10 @@ func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 	switch format, _ := cmd.Flags().GetString("log-format"); format {
 	case "text":
 		return slog.New(tint.NewTextHandler(std.logs, &tint.Options{
-			Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: !colourful(std.err),
+			Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: !colourful(std.err), ReplaceAttr: legibleAttr,
 		})), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(std.logs, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(slog.NewJSONHandler(std.logs, &slog.HandlerOptions{Level: level, ReplaceAttr: readableAttr})), nil
 	default:
 		return nil, usage("unknown log format %q; text or json", format)
 	}

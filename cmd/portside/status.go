@@ -94,8 +94,8 @@ func printStatus(w io.Writer, services []admin.Service, registrations []admin.Re
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "  BACKEND\tSTATE\tIN FLIGHT\tREQUESTS\tFAILURES\tLATENCY\tWEIGHT\tFOR\tWHY")
 		for _, b := range s.Backends {
-			fmt.Fprintf(t, "  %s\t%s\t%d\t%d\t%d\t%s\t%.4g\t%s\t%s\n", b.Address, paint.state(b.State), b.InFlight, b.Requests, b.Failures,
-				latency(b.Latency), b.Weight, age(time.Since(b.Since)), why(b))
+			fmt.Fprintf(t, "  %s\t%s\t%d\t%d\t%d\t%s\t%.4g\t%s\t%s\n", legible(b.Address), paint.state(b.State), b.InFlight, b.Requests, b.Failures,
+				latency(b.Latency), b.Weight, age(time.Since(b.Since)), legible(why(b)))
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -118,7 +118,7 @@ func printRegistrations(w io.Writer, gap bool, registrations []admin.Registratio
 		if r.Registered {
 			state = paint.green(r.State)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", paint.bold(r.Name), r.Key, state, r.Losses, age(time.Since(r.Since)), r.Reason)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", paint.bold(r.Name), legible(r.Key), state, r.Losses, age(time.Since(r.Since)), legible(r.Reason))
 	}
 	return t.Flush()
 }
@@ -127,7 +127,7 @@ func printRegistrations(w io.Writer, gap bool, registrations []admin.Registratio
 func aboutDiscovery(d admin.Discovery, paint painter) string {
 	text := d.Source
 	if d.Prefix != "" {
-		text += " " + d.Prefix
+		text += " " + legible(d.Prefix)
 	}
 	state := paint.green(string(d.State))
 	if d.State != discovery.Synced {
@@ -141,7 +141,7 @@ func aboutDiscovery(d admin.Discovery, paint painter) string {
 		text += fmt.Sprintf("  %d keys skipped", n)
 	}
 	if d.Reason != "" {
-		text += "  " + d.Reason
+		text += "  " + legible(d.Reason)
 	}
 	return text
 }

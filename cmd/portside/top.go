@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,8 +16,14 @@ func newTop(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "status, again every second",
-		Args:  argsBetween(0, 0, "no arguments"),
+		Long: `Shows what status shows, again every second; once where the output is no terminal.
+With -o json it is each time one line: the time, the services and the registrations.`,
+		Args: argsBetween(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON, err := wantJSON(cmd)
+			if err != nil {
+				return err
+			}
 			c, err := newAdminClient(cmd, std)
 			if err != nil {
 				return err
@@ -23,21 +31,18 @@ func newTop(std stdio) *cobra.Command {
 			ctx := cmd.Context()
 			screen := colourful(std.out)
 			for {
-				var services []admin.Service
-				var registrations []admin.Registration
-				if err := c.get(ctx, "/api/v1/services", &services); err != nil {
-					return err
-				}
-				if err := c.get(ctx, "/api/v1/registrations", &registrations); err != nil {
+				now, err := c.glance(ctx)
+				if err != nil {
 					return err
 				}
 				// Drawn whole, then written once: no flicker.
 				var page bytes.Buffer
-				if screen {
-					page.WriteString("\x1b[H\x1b[2J")
+				if asJSON {
+					err = writeLine(&page, now)
+				} else {
+					err = now.draw(&page, c.base, painter(screen))
 				}
-				fmt.Fprintf(&page, "portside at %s, %s\n\n", c.base, time.Now().Format(time.TimeOnly))
-				if err := printStatus(&page, services, registrations, painter(screen)); err != nil {
+				if err != nil {
 					return err
 				}
 				if _, err := std.out.Write(page.Bytes()); err != nil || !screen {
@@ -51,5 +56,31 @@ func newTop(std stdio) *cobra.Command {
 		},
 	}
 	addAdminFlag(cmd)
+	outputFlag(cmd)
 	return cmd
+}
+
+// glance is all that a portside sees at a time.
+type glance struct {
+	Time          time.Time            `json:"time"`
+	Services      []admin.Service      `json:"services"`
+	Registrations []admin.Registration `json:"registrations"`
+}
+
+func (c adminClient) glance(ctx context.Context) (s glance, err error) {
+	s.Time = time.Now().UTC()
+	if err := c.get(ctx, "/api/v1/services", &s.Services); err != nil {
+		return s, err
+	}
+	return s, c.get(ctx, "/api/v1/registrations", &s.Registrations)
+}
+
+// draw draws s as a page, in place of the one before when it is in colours: on a
+// screen.
+func (s glance) draw(w io.Writer, base string, paint painter) error {
+	if paint {
+		fmt.Fprint(w, "\x1b[H\x1b[2J")
+	}
+	fmt.Fprintf(w, "portside at %s, %s\n\n", base, s.Time.Local().Format(time.TimeOnly))
+	return printStatus(w, s.Services, s.Registrations, paint)
 }

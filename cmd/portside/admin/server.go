@@ -12,6 +12,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -155,7 +156,28 @@ func (v View) verb(w http.ResponseWriter, r *http.Request) {
 	if a, err := url.PathUnescape(address); err == nil {
 		address = a
 	}
-	done(w, do(service, address))
+	err := do(service, address)
+	if errors.Is(err, pool.ErrNotFound) {
+		fail(w, http.StatusNotFound, v.notFound(service, address))
+		return
+	}
+	done(w, err)
+}
+
+// notFound says what of a verb's object is not there.
+func (v View) notFound(service, address string) string {
+	for _, s := range v.Services() {
+		if s.Name != service {
+			continue
+		}
+		for _, b := range s.Backends {
+			if b.Address == address { // so the verb was forget
+				return fmt.Sprintf("%s of service %s is not a suspect: it is %s", address, service, b.State)
+			}
+		}
+		return fmt.Sprintf("service %s has no backend %s", service, address)
+	}
+	return fmt.Sprintf("no service is named %s, so it has no backend %s", service, address)
 }
 
 func cutLast(path string) (before, last string) {
@@ -175,14 +197,11 @@ func answer(w http.ResponseWriter, what any) {
 }
 
 func done(w http.ResponseWriter, err error) {
-	switch {
-	case err == nil:
-		answer(w, map[string]bool{"ok": true})
-	case errors.Is(err, pool.ErrNotFound):
-		fail(w, http.StatusNotFound, err.Error())
-	default:
+	if err != nil {
 		fail(w, http.StatusUnprocessableEntity, err.Error())
+		return
 	}
+	answer(w, map[string]bool{"ok": true})
 }
 
 func fail(w http.ResponseWriter, code int, why string) {

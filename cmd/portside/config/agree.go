@@ -14,7 +14,7 @@ import (
 )
 
 // agree checks what no value shows alone: that values go together.
-func agree(r *reader, c *Config) {
+func agree(r *reader, c *Config, fits func(Registration) error) {
 	agreeEtcd(r, c.Etcd)
 	agreeListeners(r, c)
 	for _, s := range c.Services {
@@ -23,6 +23,9 @@ func agree(r *reader, c *Config) {
 	keys := map[string]string{}
 	for _, reg := range c.Register {
 		agreeRegistration(r, reg, keys)
+		if fits != nil {
+			agreeFormat(r, reg, fits)
+		}
 	}
 }
 
@@ -35,6 +38,10 @@ func agreeEtcd(r *reader, e Etcd) {
 	if e.Embedded {
 		r.idle("etcd", []string{"username", "password", "tls"}, "an embedded etcd has none")
 		return
+	}
+	if e.Username != "" && e.Password == "" && !r.faulty("etcd.password") {
+		// etcd's client would then send neither, and be told that its user has no name.
+		r.wrongAt("etcd.username", "is never sent without `password`", "add `password`, or set $"+passwordVariable)
 	}
 	agreeSchemes(r, e)
 	if e.TLS != nil {
@@ -174,4 +181,31 @@ func agreeRegistration(r *reader, reg Registration, keys map[string]string) {
 	}
 	keys[reg.Key] = at
 	agreeCheck(r, join(at, "check"), reg.Check)
+}
+
+// agreeFormat: the format has room for all that the record is to say.
+func agreeFormat(r *reader, reg Registration, fits func(Registration) error) {
+	at := join("register", reg.Name)
+	if reg.Address == "" || r.faulty(at) {
+		return // it is not what the user meant yet
+	}
+	err := fits(reg)
+	if err == nil {
+		return
+	}
+	for _, part := range []struct {
+		key     string
+		without func(*Registration)
+	}{
+		{"weight", func(reg *Registration) { reg.Weight = 1 }},
+		{"zone", func(reg *Registration) { reg.Zone = "" }},
+		{"metadata", func(reg *Registration) { reg.Metadata = nil }},
+	} {
+		less := reg
+		if part.without(&less); fits(less) == nil {
+			r.wrongAt(join(at, part.key), err.Error(), "")
+			return
+		}
+	}
+	r.fault(r.spots[at].key, at, err.Error(), "")
 }

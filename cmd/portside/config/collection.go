@@ -113,23 +113,23 @@ func readNamed(r *reader, p place, one func(p place, name string)) {
 	}
 }
 
-// pairs is a table of texts, such as metadata.
+// pairs is a table of texts, such as metadata. What is there already is added to:
+// a flag that gives one text leaves the file's others alone.
 var pairs = form[map[string]string]{
 	read: func(r *reader, p place, v *map[string]string) {
 		if p.kind != table {
 			r.mismatch(p, "a table of texts", "write {KEY: VALUE}")
 			return
 		}
-		all := map[string]string{}
 		for _, e := range p.entries {
 			if c, ok := r.child(p, e); ok {
 				one := ""
 				text.read(r, c, &one)
-				all[e.key] = one
+				if *v == nil {
+					*v = map[string]string{}
+				}
+				(*v)[e.key] = one
 			}
-		}
-		if *v = all; len(all) == 0 {
-			*v = nil
 		}
 	},
 	write: func(v map[string]string) *node {

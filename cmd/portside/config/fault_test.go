@@ -31,6 +31,13 @@ var faultCases = []struct {
 	{"a tag", "admin: !!int 7070\n", []string{"1:8: admin: a tag; leave it out"}},
 	{"no such anchor", "admin: *a\n", []string{"1:8: admin: no anchor &a before this"}},
 	{"an anchor within itself", "etcd: &a {tls: *a}\n", []string{"1:16: etcd.tls: no anchor &a before this"}},
+	{"alias whose value is another's", "services:\n  a: {listen: &p 7001}\n  b: {listen: *p}\n", []string{"3:15: services.b.listen: 127.0.0.1:7001 is taken by services.a.listen"}},
+	{"alias whose value is of another kind", "drain: {delay: 1s, timeout: &t 2s}\nservices: {a: {listen: 1, max_idle: *t, protocol: http}}\n", []string{
+		"2:37: services.a.max_idle: whole number from 0 to 65536, has \"2s\"",
+	}},
+	{"alias of a table whose value is another's", "services:\n  a: &a {listen: 7001}\n  b: *a\n", []string{"3:6: services.b.listen: 127.0.0.1:7001 is taken by services.a.listen"}},
+	{"merged value that is another's", "services:\n  a: &a {listen: 7001}\n  b: {<<: *a}\n", []string{"3:11: services.b.listen: 127.0.0.1:7001 is taken by services.a.listen"}},
+	{"merged value that will not do", "services:\n  a: &a {listen: 1, balance: rr}\n  b: {<<: *a, listen: 2}\n", []string{"2:30: services.a.balance: unknown balance \"rr\""}},
 	{"merge of text", "etcd:\n  <<: x\n", []string{"2:7: etcd: merge key (<<) that names no table"}},
 
 	// Keys.
@@ -112,6 +119,9 @@ var faultCases = []struct {
 	}},
 	{"a folder for a file", "etcd: {endpoints: [\"https://a:1\"], tls: {ca: .}}\n", []string{"1:46: etcd.tls.ca: not a regular file"}},
 	{"password alone", "etcd: {password: hunter2}\n", []string{"1:18: etcd.password: never sent without `username`"}},
+	{"user alone", "etcd: {username: app}\n", []string{"1:18: etcd.username: never sent without `password`; set $PORTSIDE_ETCD_PASSWORD"}},
+	{"user with an empty password", "etcd: {username: app, password: \"\"}\n", []string{"1:18: etcd.username: never sent without `password`"}},
+	{"user whose password is unset", "etcd: {username: app, password: \"${NO_PASSWORD}\"}\n", []string{"1:33: etcd.password: the variable NO_PASSWORD is not set"}},
 	{"password in a list", "etcd: {username: a, password: [hunter2]}\n", []string{"1:31: etcd.password: wants a plain value, has a list"}},
 	{"embedded with a user", "etcd: {endpoints: embedded, username: a, tls: {}}\n", []string{
 		"1:39: etcd.username: has no effect; an embedded etcd has none",

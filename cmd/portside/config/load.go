@@ -27,6 +27,12 @@ type Options struct {
 	// Set are further settings, after Flags.
 	Set []Setting
 
+	// Resolve is what an address of a registration stands for, such as auto:80.
+	// Nil: itself.
+	Resolve func(address string) (string, error)
+	// Fits says why a registration cannot be written in its format. Nil: all can.
+	Fits func(Registration) error
+
 	// Formats and Written are the record formats that can be read and written.
 	// Empty: any word will do.
 	Formats, Written []string
@@ -43,8 +49,8 @@ func Load(o Options) (*Config, error) {
 		fileSection.read(r, r.root(doc), &c)
 	}
 	if !r.exhausted() {
-		settle(r, &c)
-		agree(r, &c)
+		settle(r, &c, o.Resolve)
+		agree(r, &c, o.Fits)
 	}
 	if len(r.faults) > 0 {
 		return nil, r.faults.sorted()
@@ -67,8 +73,9 @@ func (r *reader) documents(o Options, c *Config) (docs []*node) {
 	for _, s := range append(append(fromEnvironment(r.env), fromFlags(o.Flags)...), o.Set...) {
 		docs = append(docs, s.node(r))
 	}
+	said := map[string]string{} // by name, the argument that has it
 	for _, arg := range o.Args {
-		if doc := r.argument(arg); doc != nil {
+		if doc := r.argument(arg, said); doc != nil {
 			docs = append(docs, doc)
 		}
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -194,6 +195,81 @@ func TestArgumentChangesOnlyTheKeysItNames(t *testing.T) {
 	}
 	if got := []string{c.Services[1].Listen, c.Services[2].Name}; !cmp.Equal(got, []string{"127.0.0.1:3", "c"}) {
 		t.Errorf("b listens on and the third service is %q, want the argument's port and c", got)
+	}
+}
+
+func TestTwoArgumentsOfOneServiceAreAFault(t *testing.T) {
+	_, err := Load(Options{Search: []string{}, Env: variables{}.lookup, Args: []string{"foo=7001", "bar=7003", "foo=7002,balance=ewma"}})
+	want := `argument "foo=7002,balance=ewma": services.foo: is also what the argument "foo=7001" is about; `
+	if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("Load = %v\nwant one fault that names both: %s", err, want)
+	}
+}
+
+func TestMetadataAddsUp(t *testing.T) {
+	of := func(key, value string) Setting {
+		return Setting{"flag --meta " + key + "=" + value, []string{"register", "b", "metadata", key}, value}
+	}
+	c := load(t, Options{
+		Path: "-", Stdin: strings.NewReader("register: {b: {address: \"h:1\", metadata: {a: file, z: file}}}\n"),
+		Set: []Setting{of("a", "1"), of("b", "2"), of("c", "")},
+	})
+	if diff := cmp.Diff(map[string]string{"a": "1", "b": "2", "c": "", "z": "file"}, c.Register[0].Metadata); diff != "" {
+		t.Errorf("the flags' keys win, and the file's others stay:\n%s", diff)
+	}
+}
+
+// What cannot be registered is a fault like any other: in its place, beside the
+// others, in their order.
+func TestWhatAFormatHasNoRoomForIsAFaultInItsPlace(t *testing.T) {
+	const file = `register:
+  b:
+    address: 127.0.0.1:8101
+    weight: 3
+  c: {address: "127.0.0.1:8102", zone: z, weight: 3}
+  d: {address: "auto:8103", ttl: 5}
+  e: {address: "auto:80", format: nope}
+  f: {address: "f:80"}
+`
+	o := testOptions(file)
+	o.Fits = func(reg Registration) error {
+		if reg.Weight != 1 || reg.Zone != "" || reg.Format == "nope" {
+			return errors.New("no room")
+		}
+		return nil
+	}
+	o.Resolve = func(address string) (string, error) {
+		if address == "auto:8103" {
+			return "", errors.New("no interface")
+		}
+		return strings.Replace(address, "auto", "10.0.0.1", 1), nil
+	}
+	_, err := Load(o)
+	faults, _ := errors.AsType[Faults](err)
+	want := []string{
+		"4:13: register.b.weight: no room; ",
+		"5:3: register.c: no room; ",
+		"6:16: register.d.address: no interface; ",
+		"6:34: register.d.ttl: a duration without a unit; write 5s",
+		"7:35: register.e.format: unknown format \"nope\"; one of plain, etcd",
+	}
+	got := make([]string, len(faults))
+	for i, f := range faults {
+		got[i] = one(f)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestResolvedAddressStandsInTheKeyAndTheCheck(t *testing.T) {
+	c := load(t, Options{
+		Path: "-", Stdin: strings.NewReader("register: {b: {address: \"auto:80\"}, c: {address: \"auto:81\", key: x/auto:81}}\n"),
+		Resolve: func(address string) (string, error) { return strings.Replace(address, "auto", "10.0.0.1", 1), nil },
+	})
+	b, other := c.Register[0], c.Register[1]
+	if b.Address != "10.0.0.1:80" || b.Key != "service/b/10.0.0.1:80" || b.Check.Address != "10.0.0.1:80" || other.Key != "x/10.0.0.1:81" {
+		t.Errorf("%s under %s, checked at %s, and %s; want 10.0.0.1 in all", b.Address, b.Key, b.Check.Address, other.Key)
 	}
 }
 

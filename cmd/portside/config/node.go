@@ -9,10 +9,11 @@ import (
 type node struct {
 	kind    kind
 	at      position
-	text    string  // of a scalar, variables not yet expanded
-	quoted  bool    // of a scalar: in quotes, so text whatever it looks like
-	items   []*node // of a list
-	entries []entry // of a table, in order, no key twice
+	text    string   // of a scalar, variables not yet expanded
+	quoted  bool     // of a scalar: in quotes, so text whatever it looks like
+	items   []*node  // of a list
+	entries []entry  // of a table, in order, no key twice
+	alias   position // that stands for it; zero: none does
 }
 
 // An entry is one key of a table.
@@ -20,6 +21,17 @@ type entry struct {
 	key   string
 	at    position
 	value *node
+}
+
+// through is e as an alias has it.
+func (e entry) through(alias position) entry {
+	if alias == (position{}) {
+		return e
+	}
+	v := *e.value
+	v.alias = alias
+	e.value = &v
+	return e
 }
 
 type kind uint8

@@ -211,7 +211,9 @@ func (t *translator) alias(path string, n *ast.AliasNode) *node {
 		t.fault(t.at(n.Start), path, fmt.Sprintf("no anchor &%s before this", name), "text that begins with * needs quotes")
 		return &node{kind: broken, at: t.at(n.Start)}
 	}
-	return v
+	here := *v // what it holds is not copied: that could be billions
+	here.at, here.alias = t.at(n.Start), t.at(n.Start)
+	return &here
 }
 
 func (t *translator) table(path string, at position, values []*ast.MappingValueNode) *node {
@@ -261,7 +263,7 @@ func (t *translator) merge(path string, m *node, merged []*node) {
 		for _, e := range other.entries {
 			if !has[e.key] && t.spend(e.at) {
 				has[e.key] = true
-				m.entries = append(m.entries, e)
+				m.entries = append(m.entries, e.through(other.alias))
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -51,6 +53,7 @@ type place struct {
 	*node
 	path string
 	key  position
+	via  position // the alias it was reached through; zero: none
 }
 
 func (r *reader) origin(name, separator string) *origin {
@@ -64,8 +67,10 @@ func (r *reader) root(n *node) place { return place{node: n, key: n.at} }
 // child is the place of an entry of p. ok is false when there is nothing to
 // read: its value is broken, or enough has been read.
 func (r *reader) child(p place, e entry) (_ place, ok bool) {
-	c := place{e.value, join(p.path, e.key), e.at}
-	r.spots[c.path] = spot{c.key, c.where()}
+	c := place{e.value, join(p.path, e.key), e.at, cmp.Or(p.via, e.value.alias)}
+	// A value that will not do is shown where it is written; what is wrong with this
+	// path alone is none of the anchor's, and is shown at the alias.
+	r.spots[c.path] = spot{cmp.Or(p.via, c.key), cmp.Or(c.via, c.where())}
 	return c, r.spend(e.at) && c.kind != broken
 }
 
@@ -135,6 +140,13 @@ func (r *reader) wrongAt(path, message, hint string) {
 		at.key = position{from: &origin{}}
 	}
 	r.fault(at.key, path, message, hint)
+}
+
+// faulty reports whether a fault of path, or of what is below it, is known.
+func (r *reader) faulty(path string) bool {
+	return slices.ContainsFunc(r.faults, func(f Fault) bool {
+		return f.Path == path || strings.HasPrefix(f.Path, path+".")
+	})
 }
 
 // wrote reports whether the user wrote path.

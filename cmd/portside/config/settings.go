@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -90,14 +91,19 @@ func (n *node) put(path []string, v *node) bool {
 
 // argument reads NAME=LISTEN[,key=value…]: a service, its keys as in the file
 // with a dot for each level, the items of a list between plus signs. An empty
-// LISTEN leaves what the file says.
-func (r *reader) argument(text string) *node {
+// LISTEN leaves what the file says. said are the names that arguments had before.
+func (r *reader) argument(text string, said map[string]string) *node {
 	at := position{from: r.origin(fmt.Sprintf("argument %q", text), "+")}
 	name, rest, ok := strings.Cut(text, "=")
 	if !ok || name == "" {
 		r.fault(at, "", "is no NAME=LISTEN", "write orders=7001 or orders=127.0.0.1:7001,protocol=http")
 		return nil
 	}
+	if other, twice := said[name]; twice {
+		r.fault(at, join("services", name), "is also what the argument "+strconv.Quote(other)+" is about", "one argument a service; its keys go between commas")
+		return nil
+	}
+	said[name] = text
 	service := &node{kind: table, at: at}
 	address, rest, _ := strings.Cut(rest, ",")
 	if address != "" {

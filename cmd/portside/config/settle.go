@@ -6,12 +6,15 @@ import (
 )
 
 // settle fills in the defaults that depend on other values.
-func settle(r *reader, c *Config) {
+func settle(r *reader, c *Config, resolve func(string) (string, error)) {
 	settleEtcd(&c.Etcd)
 	for i := range c.Services {
 		settleService(r, c.Etcd.Prefix, &c.Services[i])
 	}
 	for i := range c.Register {
+		if resolve != nil {
+			resolveAddress(r, &c.Register[i], resolve)
+		}
 		settleRegistration(c.Etcd.Prefix, &c.Register[i])
 	}
 }
@@ -67,6 +70,20 @@ func completeEndpoints(r *reader, path string, s *Service) {
 			continue
 		}
 		e.Address = address
+	}
+}
+
+// resolveAddress puts what the address stands for in its place, and at the end of a
+// key that names it.
+func resolveAddress(r *reader, reg *Registration, resolve func(string) (string, error)) {
+	was := reg.Address
+	address, err := resolve(was)
+	if err != nil {
+		r.wrongAt(join(join("register", reg.Name), "address"), err.Error(), "")
+	}
+	reg.Address = address
+	if rest, ok := strings.CutSuffix(reg.Key, "/"+was); ok && was != "" {
+		reg.Key = rest + "/" + address
 	}
 }
 

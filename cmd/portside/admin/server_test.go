@@ -1,0 +1,40 @@
+package admin
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"portside/pool"
+)
+
+// A verb about what is not there says of which service and address, and what is
+// the matter with them.
+func TestVerbSaysWhatIsNotThere(t *testing.T) {
+	missing := func(string, string) error { return pool.ErrNotFound }
+	srv := httptest.NewServer(handler(View{
+		Services: func() []Service {
+			return []Service{{Name: "a/b", Backends: []Backend{{Address: "10.0.0.1:80", State: pool.Ejected}}}}
+		},
+		Drain: missing, Undrain: missing, Forget: missing, Metrics: http.NotFoundHandler(),
+	}, t.Context().Done()))
+	defer srv.Close()
+	for path, want := range map[string]string{
+		"a/b/backends/10.0.0.1:80/forget": "10.0.0.1:80 of service a/b is not a suspect: it is ejected",
+		"a/b/backends/10.0.0.2:80/forget": "service a/b has no backend 10.0.0.2:80",
+		"a/b/backends/10.0.0.2:80/drain":  "service a/b has no backend 10.0.0.2:80",
+		"c/backends/10.0.0.1:80/undrain":  "no service is named c, so it has no backend 10.0.0.1:80",
+	} {
+		resp, err := http.Post(srv.URL+"/api/v1/services/"+path, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %s; want 404 and %q", path, resp.Status, body, want)
+		}
+	}
+}

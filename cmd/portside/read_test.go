@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// says runs one command line in this process.
+func says(t *testing.T, args ...string) (code int, out, complaint string) {
+	t.Helper()
+	return saysUntil(t.Context(), t, &output{}, args...)
+}
+
+func saysUntil(ctx context.Context, t *testing.T, out *output, args ...string) (code int, all, complaint string) {
+	t.Helper()
+	var complaints bytes.Buffer
+	code = run(ctx, args, stdio{in: strings.NewReader(""), out: out, err: &complaints})
+	return code, out.String(), complaints.String()
+}
+
+func TestUnknownWordsBelowACommandAreUsage(t *testing.T) {
+	for _, args := range [][]string{{"completion", "foo"}, {"config", "foo"}, {"foo"}} {
+		code, _, complaint := says(t, args...)
+		if code != 2 || !strings.Contains(complaint, `unknown command "foo"`) {
+			t.Errorf("%v: exit code %d, %q; want 2 and the word that is unknown", args, code, complaint)
+		}
+	}
+	if code, _, _ := says(t, "completion", "bash", "foo"); code != 2 {
+		t.Errorf("completion bash foo: exit code %d, want 2", code)
+	}
+	for _, args := range [][]string{{}, {"config"}, {"completion"}, {"config", "schema"}, {"completion", "bash"}} {
+		if code, out, complaint := says(t, args...); code != 0 || out == "" {
+			t.Errorf("%v: exit code %d, %q, want 0 and something said", args, code, complaint)
+		}
+	}
+}
+
+func TestWhatCannotBeRegisteredIsShownInItsPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.yaml")
+	if err := os.WriteFile(file, []byte(`register:
+  b: {address: "127.0.0.1:8101", format: go-zero, weight: 3}
+  c: {address: "127.0.0.1:8102", metadata: {q: "a b;c"}}
+services: {a: {listen: 1, ballance: ewma}}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, complaint := says(t, "check", "-c", file)
+	for _, want := range []string{":2:59: register.b.weight: encode go-zero", ":3:44: register.c.metadata: encode plain", ":4:27: services.a.ballance"} {
+		if code != 2 || !strings.Contains(complaint, file+want) {
+			t.Errorf("exit code %d, want 2 and %s in\n%s", code, want, complaint)
+		}
+	}
+}
+
+// What is under a prefix was written by others: it must neither command a
+// terminal nor be cut.
+func TestOddBytesOfEtcdAreLegible(t *testing.T) {
+	endpoint, c := startEtcd(t)
+	put(t, c, "service/orders/esc\x1b[31m", "127.0.0.1:8101;zone=a\x1b[0m\xff")
+	put(t, c, "service/orders/nul\x00", "127.0.0.1:8102")
+	put(t, c, "service/orders/odd\xff", "\xff\xfe")
+	code, out, complaint := says(t, "resolve", "orders", "--etcd", endpoint)
+	if code != 0 || !isLegible(strings.ReplaceAll(out, "\n", "")) {
+		t.Errorf("exit code %d, %s; %q, want nothing that a terminal obeys", code, complaint, out)
+	}
+	for _, want := range []string{`service/orders/esc\x1b[31m`, `service/orders/nul\x00`, `service/orders/odd\xff`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	_, out, _ = says(t, "resolve", "orders", "--etcd", endpoint, "-o", "json")
+	var found resolution
+	if err := json.Unmarshal([]byte(out), &found); err != nil || len(found.Endpoints) == 0 || found.Endpoints[0].Key != "service/orders/esc\x1b[31m" {
+		t.Errorf("JSON says %+v (%v), want the key as it is", found, err)
+	}
+
+	p := runPortside(t, endpoint, "orders="+freeAddress(t))
+	eventually(t, "never synced", func() bool { return p.service("orders").Discovery.State == "synced" })
+	for _, verb := range []string{"explain", "status"} {
+		code, out, complaint := says(t, verb, "orders", "--admin", p.admin)
+		if code != 0 || !isLegible(strings.ReplaceAll(out, "\n", "")) {
+			t.Errorf("%s: exit code %d, %s; %q, want nothing that a terminal obeys", verb, code, complaint, out)
+		}
+	}
+	eventually(t, "the log cuts the key, or the error about it", func() bool {
+		log := p.out.String()
+		return strings.Contains(log, `key="service/orders/odd\xff"`) && strings.Contains(log, "set format if it is another")
+	})
+}
+
+func TestLegible(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                        "",
+		`a b"c\d é 世 ` + "\ufffd": `a b"c\d é 世 ` + "\ufffd",
+		"\x1b[31m\x00\t\n\x7f":    `\x1b[31m\x00\t\n\x7f`,
+		"a\xff\xfeb\u202e\u00a0":  `a\xff\xfeb\u202e\u00a0`,
+	} {
+		if got := legible(text); got != want {
+			t.Errorf("legible(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// logged is what a log in that format makes of a line.
+func logged(t *testing.T, format, message string, args ...any) string {
+	t.Helper()
+	out := &output{}
+	std := stdio{out: out, err: out, logs: newOutlet(out, nil)}
+	cmd := newRoot(std)
+	if err := cmd.ParseFlags([]string{"--log-format", format}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := newLog(cmd, std)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info(message, args...)
+	std.logs.flush()
+	return out.String()
+}
+
+func TestTextLogsLoseNothingAtOddBytes(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{errors.New("address \xff: is \xfe; set format"), `v="address \xff: is \xfe; set format"`},
+		{"service/orders/esc\x1b[31m", `v="service/orders/esc\x1b[31m"`},
+		{"a \ufffd b", "v=\"a \ufffd b\""},
+		{[]string{"a\xff", "b"}, `v="[a\xff b]"`},
+		{"plain", "v=plain"},
+		{"two words", `v="two words"`},
+		{error(nil), "v=<nil>"},
+		{30 * time.Second, "v=30s"},
+		{syscall.SIGTERM, "v=terminated"},
+	} {
+		if got := logged(t, "text", "hello", "v", c.value); !strings.HasSuffix(got, "INF hello "+c.want+"\n") {
+			t.Errorf("%#v is logged as %q, want %q", c.value, got, c.want)
+		}
+	}
+	if got := logged(t, "text", "odd \xff message"); !strings.HasSuffix(got, `INF odd \xff message`+"\n") {
+		t.Errorf("a message is logged as %q", got)
+	}
+}
+
+func TestJSONLogsSayDurationsAndSignalsInWords(t *testing.T) {
+	got := logged(t, "json", "draining", "signal", os.Signal(syscall.SIGTERM), "timeout", 30*time.Second, "cut", 3)
+	if !strings.HasSuffix(got, `"msg":"draining","signal":"terminated","timeout":"30s","cut":3}`+"\n") {
+		t.Errorf("it is logged as %s", got)
+	}
+}
+
+func TestResolveSaysSoonThatEtcdRefusesConnections(t *testing.T) {
+	began := time.Now()
+	code, _, complaint := says(t, "resolve", "orders", "--etcd", freeAddress(t))
+	if took := time.Since(began); code != 1 || !strings.Contains(complaint, "connection refused") || took > 3*time.Second {
+		t.Errorf("exit code %d after %s: %s; want 1 and the reason after a second", code, took, complaint)
+	}
+	began = time.Now()
+	code, _, complaint = says(t, "resolve", "orders", "--etcd", freeAddress(t), "--timeout", "1500ms")
+	if took := time.Since(began); code != 1 || !strings.Contains(complaint, "connection refused") || took < 1400*time.Millisecond {
+		t.Errorf("exit code %d after %s: %s; want 1 and the reason after the timeout that was asked for", code, took, complaint)
+	}
+}
+
+func TestResolveWatchSaysWhyAKeyIsSkipped(t *testing.T) {
+	endpoint, c := startEtcd(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	out, ended := &output{}, make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _, _ = saysUntil(ctx, t, out, "resolve", "raw", "--watch", "--etcd", endpoint)
+	}()
+	defer func() { cancel(); <-ended }()
+	for _, step := range []struct{ key, value, want string }{
+		{"1", "127.0.0.1:8101", "+ 127.0.0.1:8101"},
+		{"2", "junk", "! service/raw/2 is skipped: auto: read as plain"},
+		{"1", "junk", "! service/raw/1 has gone bad, what it said before stands: auto"},
+		{"2", "127.0.0.1:8102", "+ 127.0.0.1:8102"},
+	} {
+		put(t, c, "service/raw/"+step.key, step.value)
+		eventually(t, "never said: "+step.want, func() bool { return strings.Contains(out.String(), step.want) })
+	}
+	remove(t, c, "service/raw/", clientv3.WithPrefix())
+	eventually(t, "never said that they are gone", func() bool { return strings.Count(out.String(), " - ") == 2 })
+}
+
+func TestVerbsAboutWhatIsNotThereSaySo(t *testing.T) {
+	a, _ := echo(t)
+	p := runPortside(t, "", "orders="+freeAddress(t)+",endpoints="+a)
+	eventually(t, "no discovery event is remembered", func() bool {
+		events, _ := adminClient{"http://" + p.admin}.past(t.Context())
+		for _, e := range events {
+			if e.Kind == "discovery" {
+				return true
+			}
+		}
+		return false
+	})
+	for _, c := range []struct{ line, want string }{
+		{"explain orders 127.0.0.1:9", "orders has no backend 127.0.0.1:9 and remembers none"},
+		{"drain orders 127.0.0.1:9", "service orders has no backend 127.0.0.1:9"},
+		{"undrain nope 127.0.0.1:9", "no service is named nope, so it has no backend 127.0.0.1:9"},
+		{"forget orders " + a, a + " of service orders is not a suspect: it is active"},
+	} {
+		code, out, complaint := says(t, append(strings.Fields(c.line), "--admin", p.admin)...)
+		if code != 1 || !strings.HasPrefix(complaint, "portside: "+c.want) {
+			t.Errorf("%s: exit code %d, %q %q; want 1 and %q", c.line, code, complaint, out, c.want)
+		}
+	}
+	if code, out, complaint := says(t, "explain", "orders", a, "--admin", p.admin); code != 0 || !strings.Contains(out, a+" is active") {
+		t.Errorf("explain of what is there: exit code %d, %q %q", code, out, complaint)
+	}
+
+	var top glance
+	if _, out, complaint := says(t, "top", "-o", "json", "--admin", p.admin); json.Unmarshal([]byte(out), &top) != nil || len(top.Services) != 1 || strings.Count(out, "\n") != 1 {
+		t.Errorf("top -o json says %q %q, want one line with the service", out, complaint)
+	}
+	var drills []drilled
+	if _, out, complaint := says(t, "drill", "-o", "json", "--admin", p.admin); json.Unmarshal([]byte(out), &drills) != nil || len(drills) != 1 || drills[0].Service != "orders" {
+		t.Errorf("drill -o json says %q %q, want a list with the service", out, complaint)
+	}
+	var one drilled
+	if _, out, complaint := says(t, "drill", "orders", "-o", "json", "--admin", p.admin); json.Unmarshal([]byte(out), &one) != nil || one.Note == "" {
+		t.Errorf("drill orders -o json says %q %q, want the service", out, complaint)
+	}
+}
