@@ -12,31 +12,47 @@ import (
 
 // child is the command that a process lives as long as.
 type child struct {
-	cmd  *exec.Cmd
-	log  *slog.Logger
-	done chan struct{} // closed when it has ended
-	err  error         // of starting or waiting; read after done
-	cut  bool          // killed for not ending in time
+	cmd      *exec.Cmd
+	log      *slog.Logger
+	terminal *terminal     // lent to it; nil: it has none of ours
+	done     chan struct{} // closed when it has ended
+	err      error         // of starting or waiting; read after done
+	cut      bool          // killed for not ending in time
 }
 
 // startChild starts command with our standard streams, in a process group of its
-// own: a terminal's Ctrl-C reaches us alone, who pass it on in order.
+// own: what is sent to our group reaches us alone, who pass it on in order. If we
+// have a terminal's foreground, the command gets it, since only from there can it
+// read; Ctrl-C is then the command's alone, and we end as it does.
 func startChild(command []string, std stdio, log *slog.Logger) *child {
 	c := &child{cmd: exec.Command(command[0], command[1:]...), log: log, done: make(chan struct{})}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = std.in, std.out, std.err
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := c.cmd.Start(); err != nil {
+	if c.terminal = foregroundOf(std.in); c.terminal != nil {
+		c.cmd.SysProcAttr.Foreground, c.cmd.SysProcAttr.Ctty = true, c.terminal.fd
+	}
+	err := c.cmd.Start()
+	c.terminal.leave()
+	if err != nil {
+		c.terminal.takeBack() // what could not be executed had it already
 		c.err = err
 		close(c.done)
 		return c
 	}
 	log.Info("command started", "command", command[0], "pid", c.cmd.Process.Pid)
+	if c.terminal != nil {
+		go c.terminal.control(c.cmd.Process.Pid, c.done)
+	}
 	go func() {
 		defer close(c.done)
 		c.err = c.cmd.Wait()
+		c.terminal.end()
 	}()
 	return c
 }
+
+// started reports whether the command came to run at all.
+func (c *child) started() bool { return c.cmd.Process != nil }
 
 // end sends s to the command's group and waits for its end, and kills the group
 // when it has not come after timeout. Without a signal the command has ended by
@@ -53,6 +69,7 @@ func (c *child) end(s os.Signal, timeout time.Duration) {
 	}
 	c.log.Info("ending the command", "signal", n, "timeout", timeout)
 	c.signal(n)
+	c.signal(syscall.SIGCONT) // one that is stopped would not hear it
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -65,9 +82,20 @@ func (c *child) end(s os.Signal, timeout time.Duration) {
 	}
 }
 
+// kill ends the command's group on the spot, without waiting for it.
+func (c *child) kill() {
+	select {
+	case <-c.done: // its number may be another's by now
+		return
+	default:
+	}
+	c.signal(syscall.SIGKILL)
+	c.terminal.end()
+}
+
 // signal sends n to the command's group.
 func (c *child) signal(n syscall.Signal) {
-	if c.cmd.Process != nil {
+	if c.started() {
 		_ = syscall.Kill(-c.cmd.Process.Pid, n)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"portside/cmd/portside/config"
-	"portside/discovery/etcd/embedded"
 )
 
 func newDemo(std stdio) *cobra.Command {
@@ -42,37 +41,32 @@ and leaves nothing behind.`,
 }
 
 func demo(cmd *cobra.Command, l life) error {
-	options := embedded.Options{}
 	if port, _ := cmd.Flags().GetInt("etcd-port"); port != 0 {
-		options.ClientURL = fmt.Sprintf("http://127.0.0.1:%d", port)
+		l.etcd.ClientURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 	}
-	server, err := embedded.Start(options)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = server.Close() }()
-
 	var backends [3]*demoBackend
 	for i := range backends {
-		if backends[i], err = startDemoBackend(i + 1); err != nil {
+		b, err := startDemoBackend(i + 1)
+		if err != nil {
 			return err
 		}
-		defer backends[i].stop()
+		defer b.stop()
+		backends[i] = b
 	}
-	cfg, err := demoConfig(cmd, l.std, server.Endpoint(), backends[:])
+	cfg, err := demoConfig(cmd, backends[:])
 	if err != nil {
 		return err
 	}
-	l.started = func(p *process) { invite(l.std.out, p, server.Endpoint(), backends[:]) }
+	l.started = func(p *process) { invite(l.std.out, p, p.config().Etcd.Endpoints[0], backends[:]) }
 	return serve(cmd.Context(), cfg, l)
 }
 
 // demoConfig is what a user would write for this.
-func demoConfig(cmd *cobra.Command, std stdio, endpoint string, backends []*demoBackend) (*config.Config, error) {
+func demoConfig(cmd *cobra.Command, backends []*demoBackend) (*config.Config, error) {
 	port, _ := cmd.Flags().GetString("port")
 	admin, _ := cmd.Flags().GetString("admin")
 	set := []config.Setting{
-		{Origin: "demo", Path: []string{"etcd", "endpoints"}, Value: endpoint},
+		{Origin: "demo", Path: []string{"etcd", "endpoints"}, Value: "embedded"},
 		{Origin: "flag --admin", Path: []string{"admin"}, Value: admin},
 		{Origin: "flag --port", Path: []string{"services", "hello", "listen"}, Value: port},
 		{Origin: "demo", Path: []string{"services", "hello", "protocol"}, Value: "http"},

@@ -33,9 +33,13 @@ type process struct {
 	log       *slog.Logger
 	logs      *outlet         // behind log
 	ctx       context.Context // of all that runs; ends after the drain
+	begun     chan struct{}   // closed when the command runs, or there is none
+	ended     <-chan struct{} // closed when nothing of the process is left
+	abandon   func()          // clears away what an end on the spot would leave
 	events    admin.Events
 	pprof     bool
-	options   config.Options // what a reload reads again
+	options   *config.Options // what a reload reads again; nil: nothing
+	file      watched         // that options name
 	group     *errgroup.Group
 	started   time.Time
 	draining  atomic.Bool
@@ -64,7 +68,7 @@ type registry struct {
 // newProcess prepares a process for cfg: it binds every port, so that all that is
 // taken is said at once, and starts nothing.
 func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
-	p := &process{log: log, cfg: cfg, started: time.Now()}
+	p := &process{log: log, cfg: cfg, started: time.Now(), begun: make(chan struct{})}
 	var faults []error
 	for _, sc := range cfg.Services {
 		s, err := newService(sc, p)

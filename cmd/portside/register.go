@@ -25,7 +25,10 @@ its code.`,
 			if err != nil {
 				return err
 			}
-			args, command := splitCommand(cmd, args)
+			args, command, err := splitCommand(cmd, args)
+			if err != nil {
+				return err
+			}
 			if err := argsBetween(2, 2, "a name and an address")(cmd, args); err != nil {
 				return err
 			}

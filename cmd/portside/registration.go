@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -22,11 +21,14 @@ type registration struct {
 	log    *slog.Logger
 	stop   context.CancelFunc
 
-	mu   sync.Mutex
-	sick string // what its check last said; empty while healthy
+	mu      sync.Mutex
+	sick    string // what its check last said; empty while healthy
+	offered bool   // etcd may have had it
+	leaving bool   // and is not to have it any more
 }
 
-// startRegistration keeps rc in etcd until it leaves. The caller holds p.mu.
+// startRegistration keeps rc in etcd until it leaves. With a command that begins
+// once it runs: who answers before is somebody else. The caller holds p.mu.
 func (p *process) startRegistration(rc config.Registration) {
 	log := p.log.With("registration", rc.Name)
 	entry, err := recordOf(rc)
@@ -40,17 +42,41 @@ func (p *process) startRegistration(rc config.Registration) {
 	r.keeper = p.etcd.Keeper(entry)
 	p.registrations = append(p.registrations, r)
 	if rc.Check == nil {
-		r.sick = "" // nobody asks: always in etcd
+		r.sick = "its command does not run yet"
 	}
-	r.keeper.Present(rc.Check == nil)
+	r.keeper.Present(false)
 	p.group.Go(func() error { return ended(r.keeper.Run(ctx)) })
-	if rc.Check == nil {
-		return
-	}
 	p.group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.begun:
+		}
+		if rc.Check == nil {
+			r.offer(nil) // nobody asks: always in etcd
+			return nil
+		}
 		r.monitor().Run(ctx, func(err error) { r.checked(err, &p.events) })
 		return nil
 	})
+}
+
+// offer has the server in etcd unless err says why it cannot serve, and reports
+// whether it may have been there before.
+func (r *registration) offer(err error) (before bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sick = ""
+	if err != nil {
+		r.sick = "its check fails: " + err.Error()
+	}
+	before = r.offered
+	if r.leaving {
+		return before
+	}
+	r.offered = before || err == nil
+	r.keeper.Present(err == nil)
+	return before
 }
 
 // recordOf is what etcd is to hold for rc.
@@ -60,7 +86,7 @@ func recordOf(rc config.Registration) (etcd.Registration, error) {
 		Endpoint: discovery.Endpoint{Address: rc.Address, Weight: rc.Weight, Zone: rc.Zone, Metadata: rc.Metadata},
 	})
 	if err != nil {
-		return etcd.Registration{}, fmt.Errorf("registration %s: %w", rc.Name, err)
+		return etcd.Registration{}, err
 	}
 	return etcd.Registration{Name: rc.Name, Key: rc.Key, Value: entry.Value, Draining: entry.Draining, TTL: rc.TTL}, nil
 }
@@ -77,22 +103,20 @@ func (r *registration) monitor() health.Monitor {
 
 // checked takes in that the server can serve, or why it cannot.
 func (r *registration) checked(err error, events *admin.Events) {
-	r.mu.Lock()
-	r.sick = ""
+	before := r.offer(err)
+	to, reason := "healthy", ""
 	if err != nil {
-		r.sick = "its check fails: " + err.Error()
+		to, reason = "unhealthy", "its check fails: "+err.Error()
 	}
-	sick := r.sick
-	r.mu.Unlock()
-	r.keeper.Present(err == nil)
-	to := "healthy"
-	if err != nil {
-		to = "unhealthy"
-		r.log.Warn("the server fails its check and is taken out of etcd", "address", r.cfg.Address, "error", err)
-	} else {
+	switch {
+	case err == nil:
 		r.log.Info("the server passes its check", "address", r.cfg.Address)
+	case before:
+		r.log.Warn("the server fails its check and is taken out of etcd", "address", r.cfg.Address, "error", err)
+	default:
+		r.log.Warn("the server fails its check and is not registered yet", "address", r.cfg.Address, "error", err)
 	}
-	events.Tell(admin.Event{Time: time.Now().UTC(), Service: r.cfg.Name, Backend: r.cfg.Address, Kind: "registration", To: to, Reason: sick})
+	events.Tell(admin.Event{Time: time.Now().UTC(), Service: r.cfg.Name, Backend: r.cfg.Address, Kind: "registration", To: to, Reason: reason})
 }
 
 // announced is how long a draining mark stands before the record goes, so that
@@ -100,9 +124,13 @@ func (r *registration) checked(err error, events *admin.Events) {
 const announced = 100 * time.Millisecond
 
 // leave marks the record as draining, where it can say so, and deletes it. When
-// etcd cannot be reached the key goes with its lease.
+// etcd cannot be reached the key goes with its lease. What was never offered has
+// nothing to leave.
 func (r *registration) leave(ctx context.Context) {
 	defer r.stop()
+	if !r.withdraw() {
+		return
+	}
 	marking, cancel := context.WithTimeout(ctx, etcdAnswers)
 	err := r.keeper.Leave(marking)
 	cancel()
@@ -114,6 +142,14 @@ func (r *registration) leave(ctx context.Context) {
 	if err := r.keeper.Remove(removing); err != nil {
 		r.log.Warn("could not leave etcd; the key goes with its lease", "ttl", r.cfg.TTL, "error", err)
 	}
+}
+
+// withdraw has no check offer the server any more, and reports whether one did.
+func (r *registration) withdraw() (offered bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leaving = true
+	return r.offered
 }
 
 // etcdAnswers is how long etcd is waited for by one who is about to leave.
@@ -128,7 +164,9 @@ func (p *process) leaveRegistry() {
 	leaving := p.registrations
 	p.mu.Unlock()
 	for _, r := range leaving {
-		delay = max(delay, r.cfg.LeaveDelay)
+		if r.withdraw() {
+			delay = max(delay, r.cfg.LeaveDelay)
+		}
 		wait.Go(func() { r.leave(p.ctx) })
 	}
 	wait.Wait()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -21,11 +22,11 @@ import (
 func (p *process) reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
-	cfg, err := load(p.options)
+	cfg, err := p.readAgain()
 	if err == nil {
 		err = p.apply(cfg)
 	}
-	p.reloadBad.Store(err != nil)
+	p.reloadBad.Store(err != nil && p.nothingToRead() == nil)
 	event := admin.Event{Time: time.Now().UTC(), Kind: "reload", To: "applied"}
 	if err != nil {
 		p.refused.Add(1)
@@ -37,6 +38,25 @@ func (p *process) reload() error {
 	}
 	p.events.Tell(event)
 	return err
+}
+
+// readAgain is the configuration as it is now.
+func (p *process) readAgain() (*config.Config, error) {
+	if err := p.nothingToRead(); err != nil {
+		return nil, err
+	}
+	return loadToRun(*p.options)
+}
+
+// nothingToRead says why the configuration cannot be read again, if it cannot.
+func (p *process) nothingToRead() error {
+	switch {
+	case p.options == nil:
+		return errors.New("nothing to read again: the configuration is the command line")
+	case p.options.Path == "-":
+		return errors.New("nothing to read again: the configuration came from standard input")
+	}
+	return nil
 }
 
 // apply makes cfg the one that runs. Everything that can fail comes first.
@@ -231,6 +251,10 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 // ConfigMaps change it in several steps.
 const settle = 150 * time.Millisecond
 
+// absence is how long a file may be gone or empty before that is news: some ways
+// to replace it pass through both.
+const absence = time.Second
+
 // unnoticed is how often the file is looked at though no change was noticed: the
 // directory of a file behind a link is not the one that changes.
 const unnoticed = 30 * time.Second
@@ -239,7 +263,7 @@ const unnoticed = 30 * time.Second
 // watched, since most ways to change a file replace it.
 func (p *process) watchConfig() error {
 	source := p.config().Source
-	if source == "" || source == "-" {
+	if source == "" || p.nothingToRead() != nil {
 		return nil
 	}
 	watcher, err := fsnotify.NewWatcher()
@@ -251,8 +275,7 @@ func (p *process) watchConfig() error {
 		p.log.Warn("changes of the configuration are not noticed; send SIGHUP", "file", source, "error", err)
 		return nil
 	}
-	last := fingerprint(source)
-	timer := time.NewTimer(unnoticed)
+	timer := time.NewTimer(settle) // it may have changed since it was read
 	defer timer.Stop()
 	for {
 		select {
@@ -263,20 +286,53 @@ func (p *process) watchConfig() error {
 		case err := <-watcher.Errors:
 			p.log.Debug("watching the configuration", "error", err)
 		case <-timer.C:
-			if now := fingerprint(source); now != "" && now != last {
-				last = now
+			changed, again := p.file.see(lookAt(source), time.Now())
+			if changed {
 				_ = p.reload() // it has said what is wrong
 			}
-			timer.Reset(unnoticed)
+			timer.Reset(again)
 		}
 	}
 }
 
-// fingerprint is the file's content; empty when it cannot be read.
-func fingerprint(name string) string {
+// watched is a file that is looked at again and again.
+type watched struct {
+	last look
+	gone time.Time // since when there is nothing in it, unlike last
+}
+
+// see takes in a look, and says whether the file has changed and when to look
+// again.
+func (w *watched) see(now look, at time.Time) (changed bool, again time.Duration) {
+	if now == w.last {
+		w.gone = time.Time{}
+		return false, unnoticed
+	}
+	if now.empty() {
+		if w.gone.IsZero() {
+			w.gone = at
+		}
+		if wait := absence - at.Sub(w.gone); wait > 0 {
+			return false, wait
+		}
+	}
+	w.last, w.gone = now, time.Time{}
+	return true, unnoticed
+}
+
+// look is what a file was seen to be.
+type look struct {
+	content string
+	fault   string // why it cannot be read
+}
+
+func lookAt(name string) look {
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return ""
+		return look{fault: err.Error()}
 	}
-	return string(data)
+	return look{content: string(data)}
 }
+
+// empty reports whether there is nothing to read.
+func (l look) empty() bool { return strings.TrimSpace(l.content) == "" }

@@ -35,18 +35,19 @@ configuration again.`,
 			if err != nil {
 				return err
 			}
-			args, command := splitCommand(cmd, args)
-			cfg, err := loadConfig(cmd, std, args)
+			args, command, err := splitCommand(cmd, args)
 			if err != nil {
 				return err
 			}
-			if len(cfg.Services) == 0 && len(cfg.Register) == 0 {
-				return usage("nothing to run: no services and no registrations; write some in portside.yaml or say NAME=LISTEN, such as orders=7001")
+			options := configOptions(cmd, std, args)
+			cfg, err := loadToRun(options)
+			if err != nil {
+				return err
 			}
+			// Should the file go, the next one in the search is not what was meant.
+			options.Path = cfg.Source
 			pprof, _ := cmd.Flags().GetBool("pprof")
-			return serve(cmd.Context(), cfg, life{
-				log: log, options: configOptions(cmd, std, args), pprof: pprof, command: command, std: std,
-			})
+			return serve(cmd.Context(), cfg, life{log: log, options: &options, pprof: pprof, command: command, std: std})
 		},
 	}
 	addConfigFlags(cmd)
@@ -54,18 +55,36 @@ configuration again.`,
 	return cmd
 }
 
-// splitCommand takes what follows -- off args.
-func splitCommand(cmd *cobra.Command, args []string) (before, command []string) {
-	if at := cmd.ArgsLenAtDash(); at >= 0 {
-		return args[:at], args[at:]
+// splitCommand takes what follows -- off args. Nothing there is a mistake, such as
+// a variable that is not set: it must not be taken for no command at all.
+func splitCommand(cmd *cobra.Command, args []string) (before, command []string, err error) {
+	at := cmd.ArgsLenAtDash()
+	if at < 0 {
+		return args, nil, nil
 	}
-	return args, nil
+	if before, command = args[:at], args[at:]; len(command) == 0 || command[0] == "" {
+		return nil, nil, usage("no command after --; see %s --help", cmd.CommandPath())
+	}
+	return before, command, nil
+}
+
+// loadToRun loads a configuration that has to name something to run.
+func loadToRun(o config.Options) (*config.Config, error) {
+	cfg, err := load(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Services) == 0 && len(cfg.Register) == 0 {
+		return nil, usage("nothing to run: no services and no registrations; write some in portside.yaml or say NAME=LISTEN, such as orders=7001")
+	}
+	return cfg, nil
 }
 
 // life is what a process needs besides its configuration.
 type life struct {
 	log     *slog.Logger
-	options config.Options // what a reload reads again
+	options *config.Options // what a reload reads again; nil: nothing, cfg is the command line
+	etcd    embedded.Options
 	pprof   bool
 	command []string // live as long as this
 	std     stdio
@@ -75,12 +94,24 @@ type life struct {
 
 // serve runs a process from its start to its end.
 func serve(ctx context.Context, cfg *config.Config, l life) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	if l.command != nil {
+		signal.Notify(signals, passedOn...)
+	}
+	defer signal.Stop(signals)
+	ended := make(chan struct{}) // the embedded etcd too
+	defer close(ended)
+
+	file := watched{last: lookAt(cfg.Source)} // soon, lest a change since it was read is missed
+	abandon := func() {}
 	if cfg.Etcd.Embedded && cfg.NeedsEtcd() {
-		server, err := embedded.Start(embedded.Options{})
+		server, err := embedded.Start(l.etcd)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = server.Close() }()
+		abandon = func() { _ = server.Abandon() }
 		cfg.Etcd.Endpoints = []string{server.Endpoint()}
 		l.log.Info("embedded etcd started, for development only", "endpoint", server.Endpoint())
 	}
@@ -88,26 +119,23 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 	if err != nil {
 		return err
 	}
-	p.options, p.pprof, p.logs = l.options, l.pprof, l.std.logs
-	return p.live(ctx, l)
+	p.options, p.file, p.pprof, p.logs = l.options, file, l.pprof, l.std.logs
+	p.abandon, p.ended = abandon, ended
+	return p.live(ctx, signals, l)
 }
 
 // live starts everything, waits for a reason to end, drains, and returns when
 // nothing of the process runs any more.
-func (p *process) live(ctx context.Context, l life) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	if l.command != nil {
-		signal.Notify(signals, passedOn...)
-	}
-	defer signal.Stop(signals)
-
+func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.group, p.ctx = errgroup.WithContext(ctx)
 	if err := p.startAdmin(); err != nil {
 		p.closeListeners()
 		return err
+	}
+	if l.command == nil {
+		close(p.begun)
 	}
 	p.start()
 	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", p.cfg.Admin, "configuration", p.cfg.Source)
@@ -135,6 +163,7 @@ var passedOn = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, sy
 type reason struct {
 	signal  os.Signal
 	command *child // ended, or to be ended
+	unbegun bool   // there is a command, and it was never tried
 }
 
 // wait waits for a reason to end. The command is started once every service has
@@ -142,6 +171,7 @@ type reason struct {
 func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 	var ready, exited <-chan struct{}
 	if l.command != nil {
+		why.unbegun = true
 		ready = p.synced()
 	}
 	for {
@@ -149,15 +179,22 @@ func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 		case <-p.ctx.Done():
 			return why
 		case <-ready:
-			ready = nil
+			ready, why.unbegun = nil, false
 			why.command = startChild(l.command, l.std, p.log)
 			exited = why.command.done
+			if why.command.started() {
+				close(p.begun)
+			}
 		case <-exited:
 			return why
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:
-				_ = p.reload() // it has said what is wrong
+				if err := p.nothingToRead(); err != nil {
+					p.log.Info(err.Error())
+				} else {
+					_ = p.reload() // it has said what is wrong
+				}
 			case slices.Contains(passedOn, s):
 				if n, ok := s.(syscall.Signal); ok && why.command != nil {
 					why.command.signal(n)
@@ -174,6 +211,15 @@ func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 func (p *process) synced() <-chan struct{} {
 	all := make(chan struct{})
 	services := p.running()
+	var awaited []string
+	for _, s := range services {
+		if len(s.config().Endpoints) == 0 { // the other lists are fixed, and here in a moment
+			awaited = append(awaited, s.name)
+		}
+	}
+	if len(awaited) > 0 {
+		p.log.Info("the command starts when the first list of endpoints is in", "services", awaited)
+	}
 	p.group.Go(func() error {
 		for _, s := range services {
 			select {
@@ -194,9 +240,7 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 	began, cfg := time.Now(), p.config()
 	p.draining.Store(true)
 	tellSystemd("STOPPING=1", p.log)
-	stopped := make(chan struct{})
-	defer close(stopped)
-	go exitOnSecond(signals, stopped, p.log, p.logs)
+	go p.exitOnSecond(signals, why.command)
 	if why.signal != nil {
 		p.log.Info("draining", "signal", why.signal, "delay", cfg.Drain.Delay, "timeout", cfg.Drain.Timeout)
 	}
@@ -213,16 +257,21 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 	p.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "cut", p.cuts.Load())
 }
 
-// exitOnSecond ends the process at once when another signal comes before stopped.
-func exitOnSecond(signals <-chan os.Signal, stopped <-chan struct{}, log *slog.Logger, behind *outlet) {
+// exitOnSecond ends the process at once when another signal comes before it has
+// ended. The command does not outlive it, nor does a folder in /tmp.
+func (p *process) exitOnSecond(signals <-chan os.Signal, command *child) {
 	for {
 		select {
-		case <-stopped:
+		case <-p.ended:
 			return
 		case s := <-signals:
 			if n, ok := s.(syscall.Signal); ok && (n == syscall.SIGTERM || n == syscall.SIGINT) {
-				log.Warn("second signal: leaving at once", "signal", s)
-				behind.flush()
+				p.log.Warn("second signal: leaving at once", "signal", s)
+				if command != nil {
+					command.kill()
+				}
+				p.abandon()
+				p.logs.flush()
 				os.Exit(128 + int(n))
 			}
 		}
@@ -246,6 +295,9 @@ func pause(ctx context.Context, d time.Duration) {
 func (p *process) verdict(why reason) error {
 	if why.command != nil {
 		return why.command.verdict()
+	}
+	if n, ok := why.signal.(syscall.Signal); ok && why.unbegun {
+		return exit{128 + int(n), nil} // what never ran is not done
 	}
 	if n := p.cuts.Load(); n > 0 {
 		return exit{1, fmt.Errorf("%d connections had not finished after drain.timeout (%s) and were cut", n, p.config().Drain.Timeout)}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portside/cmd/portside/config"
+)
+
+// askReload asks for a reload over the admin API.
+func askReload(t *testing.T, admin string) (code int, body string) {
+	t.Helper()
+	resp, err := http.Post("http://"+admin+"/api/v1/reload", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+// What register runs is its command line, whatever lies in the current directory.
+func TestRegisterKeepsItsServerThroughAReload(t *testing.T) {
+	endpoint, c := startEtcd(t)
+	a, _ := echo(t)
+	adm, other := freeAddress(t), freeAddress(t)
+	t.Chdir(t.TempDir())
+	p := register(t, endpoint, "orders", a, "--admin", adm, "--leave-delay", "0s")
+	eventually(t, "never registered", func() bool { return value(t, c, "service/orders/"+a) == a })
+	if err := os.WriteFile("portside.yaml", fmt.Appendf(nil, "services:\n  other: {listen: %s, endpoints: [%s]}\n", other, a), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := askReload(t, adm); code != http.StatusUnprocessableEntity || !strings.Contains(body, "the configuration is the command line") {
+		t.Errorf("POST reload answers %d %s, want a refusal that says why", code, body)
+	}
+	p.signal(syscall.SIGHUP)
+	eventually(t, "SIGHUP was not answered in the log", func() bool { return strings.Contains(p.out.String(), "INF nothing to read again") })
+	if strings.Contains(p.out.String(), "configuration applied") {
+		t.Error("something was applied")
+	}
+	if _, err := who(other); err == nil {
+		t.Error("a file in the current directory was applied")
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if out := p.out.String(); strings.Count(out, "registration is left") != 1 || strings.Index(out, "registration is left") < strings.Index(out, "draining") {
+		t.Errorf("it left etcd before it was told to end:\n%s", out)
+	}
+}
+
+func TestStandardInputIsNotReadAgain(t *testing.T) {
+	for path, again := range map[string]bool{"-": false, "portside.yaml": true, "": true} {
+		p := &process{options: &config.Options{Path: path}}
+		if err := p.nothingToRead(); (err == nil) != again {
+			t.Errorf("a configuration from %q: %v", path, err)
+		}
+	}
+}
+
+// A file that is emptied or deleted changes nothing, and is reported.
+func TestAnEmptyOrMissingFileIsReported(t *testing.T) {
+	a, _ := echo(t)
+	local := freeAddress(t)
+	t.Chdir(t.TempDir()) // the file is found by itself: once gone, nothing else is meant
+	good := fmt.Appendf(nil, "services:\n  orders: {listen: %s, endpoints: [%s]}\n", local, a)
+	write := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile("portside.yaml", text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(good)
+	p := runPortside(t, "")
+	for i, ruin := range []func(){func() { write(nil) }, func() { _ = os.Remove("portside.yaml") }} {
+		ruin()
+		eventually(t, "it was not reported", func() bool { return strings.Count(p.out.String(), "not applied") == i+1 })
+		if answer, err := who(local); answer != a || err != nil {
+			t.Errorf("%q, %v: the service did not stand", answer, err)
+		}
+		write(good)
+		eventually(t, "the file was not taken when it was back", func() bool { return strings.Count(p.out.String(), "configuration applied") == i+1 })
+	}
+	if err := os.Remove("portside.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := askReload(t, p.admin); code != http.StatusUnprocessableEntity || !strings.Contains(body, "portside.yaml") {
+		t.Errorf("POST reload without the file answers %d %s, want a refusal that names it", code, body)
+	}
+}
+
+// Editors, and links that are turned, leave a moment without a file.
+func TestAMomentWithoutAFileIsNoChange(t *testing.T) {
+	was, now := look{content: "a: 1"}, look{content: "a: 2"}
+	missing, emptied := look{fault: "no such file"}, look{content: "\n"}
+	type seen struct {
+		after time.Duration
+		look
+		changed bool
+	}
+	for name, looks := range map[string][]seen{
+		"unchanged":                  {{0, was, false}, {time.Hour, was, false}},
+		"changed":                    {{0, now, true}, {0, now, false}},
+		"replaced by another":        {{0, missing, false}, {absence / 2, now, true}},
+		"replaced by its like":       {{0, missing, false}, {absence / 2, was, false}, {time.Hour, missing, false}},
+		"truncated, then written":    {{0, emptied, false}, {absence / 2, now, true}},
+		"missing":                    {{0, missing, false}, {absence / 2, missing, false}, {absence, missing, true}, {time.Hour, missing, false}},
+		"emptied":                    {{0, emptied, false}, {absence, emptied, true}, {absence, emptied, false}},
+		"missing, then as it was":    {{0, missing, false}, {absence, missing, true}, {absence, was, true}},
+		"emptied, then missing":      {{0, emptied, false}, {absence, missing, true}},
+		"two moments without a file": {{0, missing, false}, {absence / 2, now, true}, {absence, missing, false}, {absence / 2, was, true}},
+	} {
+		file, at := watched{last: was}, time.Now()
+		for i, s := range looks {
+			at = at.Add(s.after)
+			changed, again := file.see(s.look, at)
+			if changed != s.changed {
+				t.Errorf("%s: changed is %t after look %d, want %t", name, changed, i, s.changed)
+			}
+			if again <= 0 || again > unnoticed || !changed && s.empty() && !file.gone.IsZero() && again > absence {
+				t.Errorf("%s: the next look after look %d is in %s", name, i, again)
+			}
+		}
+	}
+}
