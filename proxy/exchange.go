@@ -185,7 +185,9 @@ func (s *httpSession) serveOne() bool {
 // follow on the connection; the exchange is given back unless one has.
 func (s *httpSession) serve() bool {
 	x := s.x
-	s.requests++
+	if s.requests++; s.requests == 1 {
+		s.silent.Store(false)
+	}
 	x.began = s.h.now()
 	s.h.requests.Add(1)
 	again := s.proxy()

@@ -78,15 +78,14 @@ func (h *HTTP) handle(ctx context.Context, conn socket.Stream) {
 	s := &httpSession{h: h, ctx: ctx}
 	if err := s.client.Init(conn); err != nil {
 		_ = conn.Close()
+		h.entering.Done()
 		return
 	}
 	s.onReadable = s.readable
 	s.key = clientKey(conn)
+	s.silent.Store(true)
 	s.watch.enter(phaseIdle, h.warden.tick.Load())
-	if !h.enter(s) {
-		_ = conn.Close()
-		return
-	}
+	h.enter(s)
 	s.run()
 }
 
@@ -101,13 +100,14 @@ type httpSession struct {
 	serving    atomic.Pointer[pool.Backend]
 	giveUp     atomic.Pointer[context.CancelFunc] // ends the wait for a backend
 	lease      pool.Lease
-	x          *exchange // nil while idle
-	key        uint64    // of the client; see clientKey
-	address    []byte    // of the client, once asked for
-	requests   int       // it has sent
-	linger     bool      // the client may still be sending: let it read our answer first
-	renewed    bool      // it gives its goroutine up; see rest.go
-	rests      int       // how often it has done so
+	x          *exchange   // nil while idle
+	key        uint64      // of the client; see clientKey
+	address    []byte      // of the client, once asked for
+	requests   int         // it has sent
+	silent     atomic.Bool // none yet
+	linger     bool        // the client may still be sending: let it read our answer first
+	renewed    bool        // it gives its goroutine up; see rest.go
+	rests      int         // how often it has done so
 	parking    sync.Mutex
 	spot       parking.Spot // where it is parked, or was; parking guards it
 	onReadable func(fd uintptr) bool
@@ -119,11 +119,16 @@ func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.t
 
 func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
 
+// newcomerGrace is how long a client that has just connected is given to send its
+// first request while the service drains, in ticks: it cannot know.
+const newcomerGrace = 500
+
 // drain ends an idle client at once; one with a request, be it still in the
-// kernel's hands, is told to go with its response.
+// kernel's hands, is told to go with its response. The warden calls it again and
+// again.
 func (s *httpSession) drain() {
 	p, since := s.watch.load()
-	if !p.idle() {
+	if !p.idle() || s.silent.Load() && s.h.warden.tick.Load() < since+newcomerGrace {
 		return
 	}
 	if bytes, err := s.client.Alive(); bytes && err == nil {

@@ -21,6 +21,7 @@ type server struct {
 	pool     *pool.Pool
 	stats    Stats
 	sessions sessions
+	entering sync.WaitGroup // clients that were accepted and have not entered yet
 	hints    hints
 	lot      parking.Lot
 
@@ -69,7 +70,7 @@ func (s *server) BackendLeft(b *pool.Backend) {
 }
 
 // serve accepts from ln until ctx ends, then drains. Each connection is handled
-// by handle, on a goroutine of its own. It closes ln, and returns when all that
+// by handle, on a goroutine of its own, which enters or is done with entering. It closes ln, and returns when all that
 // it started has ended: the number of sessions that had to be cut, and an error
 // only if ln failed for good.
 func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context.Context, socket.Stream)) (cut int64, err error) {
@@ -90,6 +91,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	})
 	err = s.accept(ctx, accepts, &own, func(c socket.Stream) { handle(work, c) })
 	stop()
+	s.entering.Wait() // who was accepted is served
 	cut = s.sessions.finish(s.config().DrainTimeout, abandon)
 	abandon()
 	leave()
@@ -97,14 +99,11 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	return cut, err
 }
 
-// enter takes in a client's session, and reports whether it may go on: not when
-// the service is draining. Who entered exits.
-func (s *server) enter(x session) bool {
-	if !s.sessions.add(x) {
-		return false
-	}
+// enter takes in an accepted client's session, which then exits.
+func (s *server) enter(x session) {
+	s.sessions.add(x)
 	s.stats.Active.Add(1)
-	return true
+	s.entering.Done()
 }
 
 func (s *server) exit(x session) {
@@ -126,6 +125,7 @@ func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.Wait
 		case err == nil:
 			wait = 0
 			s.stats.Connections.Add(1)
+			s.entering.Add(1)
 			own.Go(func() { handle(conn) })
 		case ctx.Err() != nil:
 			return nil

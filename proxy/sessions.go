@@ -28,26 +28,20 @@ func (p *place) among() *place { return p }
 // sessions are those of one service. They are few enough to be walked through
 // when a backend leaves, and counted so that Serve can wait for them.
 type sessions struct {
-	mu       sync.Mutex
-	first    session
-	draining bool
-	done     sync.WaitGroup
-	cuts     atomic.Int64
+	mu    sync.Mutex
+	first session
+	done  sync.WaitGroup
+	cuts  atomic.Int64
 }
 
-// add takes in s and reports whether it may go on: not when all are draining.
-func (ss *sessions) add(s session) bool {
+func (ss *sessions) add(s session) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.draining {
-		return false
-	}
 	if *s.among() = (place{next: ss.first}); ss.first != nil {
 		ss.first.among().prev = s
 	}
 	ss.first = s
 	ss.done.Add(1)
-	return true
 }
 
 func (ss *sessions) remove(s session) {
@@ -85,13 +79,9 @@ func (ss *sessions) of(b *pool.Backend) (all []session) {
 	return all
 }
 
-// finish lets no session in any more, gives the open ones timeout to end, cuts
-// the rest after a call of abandon, and returns when all have ended, with the
-// number it cut.
+// finish, once no more are added, gives the sessions timeout to end, cuts the rest
+// after a call of abandon, and returns when all have ended, with the number it cut.
 func (ss *sessions) finish(timeout time.Duration, abandon func()) int64 {
-	ss.mu.Lock()
-	ss.draining = true
-	ss.mu.Unlock()
 	ss.each(nil, session.drain)
 	timer := time.AfterFunc(timeout, func() {
 		abandon()

@@ -74,10 +74,7 @@ type tcpSession struct {
 
 func (t *TCP) handle(ctx context.Context, client socket.Stream) {
 	s := &tcpSession{tcp: t, ctx: ctx, client: client}
-	if !t.enter(s) {
-		_ = client.Close()
-		return
-	}
+	t.enter(s)
 	r, err := s.join(nil, nil)
 	if err != nil {
 		s.fail(err)

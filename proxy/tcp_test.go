@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -210,6 +212,99 @@ func TestTCPDrainLetsClientsFinish(t *testing.T) {
 	_ = conn.Close()
 	if cut := <-done; cut != 0 {
 		t.Fatalf("%d cut, want none", cut)
+	}
+}
+
+// The port passes from one service to another, as when one is renamed: whoever was
+// accepted by the first is served by it.
+func TestClientAcceptedAtTheEndIsServed(t *testing.T) {
+	t.Parallel()
+	for protocol, c := range map[string]struct {
+		backend string
+		service func(*pool.Pool) interface {
+			Serve(context.Context, net.Listener) (int64, error)
+		}
+		ask func(net.Conn) error
+	}{
+		"tcp": {
+			startBackend(t, echoAs("b")).address,
+			func(p *pool.Pool) interface {
+				Serve(context.Context, net.Listener) (int64, error)
+			} {
+				return NewTCP(p, Config{})
+			},
+			func(c net.Conn) error { _, err := ask(c); return err },
+		},
+		"http": {
+			serveHTTP(t, func(http.ResponseWriter, *http.Request) {}),
+			func(p *pool.Pool) interface {
+				Serve(context.Context, net.Listener) (int64, error)
+			} {
+				return NewHTTP(p, Config{})
+			},
+			func(c net.Conn) error {
+				time.Sleep(time.Millisecond)
+				_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				_, err := http.ReadResponse(bufio.NewReader(c), nil)
+				return err
+			},
+		},
+	} {
+		t.Run(protocol, func(t *testing.T) {
+			ln, err := Listen(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			begin := func() (stop func()) {
+				f, err := ln.(*net.TCPListener).File()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				own, err := net.FileListener(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := pool.New(pool.Config{})
+				p.Update(endpointsOf(c.backend))
+				ctx, cancel := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				all.Go(func() { _, _ = c.service(p).Serve(ctx, own) })
+				return func() { cancel(); all.Wait() }
+			}
+			over := make(chan bool)
+			var clients sync.WaitGroup
+			for range 4 {
+				clients.Go(func() {
+					for {
+						select {
+						case <-over:
+							return
+						default:
+						}
+						conn, err := net.Dial("tcp", ln.Addr().String())
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if err := c.ask(conn); err != nil {
+							t.Errorf("%v: a client was accepted, and not served", err)
+						}
+						_ = conn.Close()
+					}
+				})
+			}
+			stop := begin()
+			for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); {
+				next := begin()
+				stop()
+				stop = next
+			}
+			close(over)
+			clients.Wait()
+			stop()
+		})
 	}
 }
 
@@ -435,6 +530,7 @@ func TestAcceptSurvivesWantOfDescriptors(t *testing.T) {
 	wg.Go(func() {
 		_, _ = s.serve(ctx, ln, func(_ context.Context, c socket.Stream) {
 			_ = c.Close()
+			s.entering.Done()
 			close(served)
 		})
 	})
