@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,18 +127,32 @@ func (s *service) followSource(source discovery.Source, file snapshot.File) {
 	s.next <- source
 }
 
-// doubtsSaid is how many doubtful records of a service leave a line: resolve shows
-// the doubt of each.
+// doubtsSaid is how many kinds of doubtful records of a service leave a line.
 const doubtsSaid = 5
 
 // decode joins the follower's idea of a record to the decoder's.
 func decode(d *record.Decoder, log *slog.Logger) etcd.Decode {
-	var doubts atomic.Int64
+	var mu sync.Mutex
+	said := map[string]bool{}
+	news := func(r record.Reading) bool {
+		kind := r.Warning
+		for _, e := range r.Endpoints {
+			kind = strings.ReplaceAll(kind, e.Address, "")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if said[kind] || len(said) == doubtsSaid {
+			return false
+		}
+		said[kind] = true
+		return true
+	}
 	return func(key string, value []byte) ([]discovery.Endpoint, string, error) {
 		r, err := d.Decode(key, value)
 		if r.Warning != "" {
+			// One of a kind is enough: resolve shows the doubt of each.
 			level := slog.LevelDebug
-			if doubts.Add(1) <= doubtsSaid {
+			if news(r) {
 				level = slog.LevelWarn
 			}
 			log.Log(context.Background(), level, "record read with a doubt", "key", key, "format", r.Format, "doubt", r.Warning)
