@@ -70,9 +70,9 @@ func (s *server) BackendLeft(b *pool.Backend) {
 }
 
 // serve accepts from ln until ctx ends, then drains. Each connection is handled
-// by handle, on a goroutine of its own, which enters or is done with entering. It closes ln, and returns when all that
-// it started has ended: the number of sessions that had to be cut, and an error
-// only if ln failed for good.
+// by handle, on a goroutine of its own: it enters, or says that it is done with
+// entering. serve closes ln, and returns when all that it started has ended: the
+// number of sessions that had to be cut, and an error only if ln failed for good.
 func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context.Context, socket.Stream)) (cut int64, err error) {
 	var own sync.WaitGroup
 	ctx, stop := context.WithCancel(ctx)
