@@ -16,6 +16,7 @@ type machine struct {
 	CPU      string    `json:"cpu"`
 	Cores    int       `json:"cores"`
 	Kernel   string    `json:"kernel"`
+	TCP      string    `json:"tcp"` // its congestion control, which bulk depends on
 	Go       string    `json:"go"`
 	Commit   string    `json:"commit"`
 	Load     string    `json:"load_average"`
@@ -26,6 +27,7 @@ func describe() machine {
 	m := machine{
 		Time: time.Now().UTC().Truncate(time.Second), CPU: cpuModel(), Cores: runtime.NumCPU(),
 		Kernel: strings.TrimSpace(text("/proc/sys/kernel/osrelease")), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
+		TCP:  strings.TrimSpace(text("/proc/sys/net/ipv4/tcp_congestion_control")),
 		Load: strings.TrimSpace(text("/proc/loadavg")),
 	}
 	if out, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {

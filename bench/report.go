@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -69,8 +70,8 @@ func (b *bed) asJSON(results []result) any {
 func (b *bed) markdown(results []result) string {
 	var w strings.Builder
 	m := b.machine
-	fmt.Fprintf(&w, "# portside beside its peers\n\nCommit %s, %s. %d × %s, Linux %s, %s; load average at the start %s.\n"+
-		"%d rounds of %v.\n\n", m.Commit, m.Time.Format("2006-01-02 15:04 MST"), m.Cores, m.CPU, m.Kernel, m.Go, m.Load,
+	fmt.Fprintf(&w, "# portside beside its peers\n\nCommit %s, %s. %d × %s, Linux %s with %s, %s; load average at the start %s.\n"+
+		"%d rounds of %v.\n\n", m.Commit, m.Time.Format("2006-01-02 15:04 MST"), m.Cores, m.CPU, m.Kernel, cmp.Or(m.TCP, "unknown congestion control"), m.Go, m.Load,
 		b.options.rounds, b.options.window.length)
 	for _, v := range m.Versions {
 		fmt.Fprintf(&w, "- %s\n", v)

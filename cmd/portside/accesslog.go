@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"os"
+	"sync/atomic"
 
 	"portside/cmd/portside/config"
 	"portside/proxy"
@@ -14,23 +16,72 @@ func (s *service) accessLog(c *config.AccessLog) *proxy.AccessLog {
 		return nil
 	}
 	if s.access != nil && s.accessCfg == *c {
-		return s.access // a reload that does not touch it goes on in the same file
+		if s.accessFile != nil {
+			if err := s.accessFile.reopen(); err != nil {
+				s.log.Error("the access log cannot be opened anew, and goes on in the former file", "error", err)
+			}
+		}
+		return s.access
 	}
 	log := &proxy.AccessLog{Common: c.Format == config.LogCommon, Sample: c.Sample, ErrorsOnly: c.ErrorsOnly}
-	s.access, s.accessCfg = log, *c
-	f := os.Stdout
+	s.access, s.accessCfg, s.accessFile = log, *c, nil
+	var to io.Writer = os.Stdout
 	if c.File != "stdout" {
-		var err error
-		if f, err = os.OpenFile(c.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		f, err := openLog(c.File)
+		if err != nil {
 			s.log.Error("no access log", "error", err)
 			s.access = nil
 			return nil
 		}
+		to, s.accessFile = f, f
 	}
-	out := newOutlet(f, func(bytes int64) {
+	out := newOutlet(to, func(bytes int64) {
 		s.log.Warn("a part of the access log was lost: it was not written fast enough", "file", c.File, "bytes", bytes)
 	})
 	s.accessOut.Store(out)
 	log.Out = out
 	return log
+}
+
+// logFile is a file that lines are appended to.
+type logFile struct {
+	path string
+	file atomic.Pointer[os.File]
+}
+
+func openLog(path string) (*logFile, error) {
+	l := &logFile{path: path}
+	return l, l.open()
+}
+
+func (l *logFile) open() error {
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if former := l.file.Swap(f); former != nil {
+		_ = former.Close() // once it is written what is being written
+	}
+	return nil
+}
+
+// reopen opens the file anew if its path leads to another by now, or to none: those
+// who rotate logs rename them, and have the configuration read again.
+func (l *logFile) reopen() error {
+	now, err := os.Stat(l.path)
+	if err == nil {
+		if was, err := l.file.Load().Stat(); err == nil && os.SameFile(was, now) {
+			return nil
+		}
+	}
+	return l.open()
+}
+
+func (l *logFile) Write(p []byte) (int, error) {
+	f := l.file.Load()
+	n, err := f.Write(p)
+	if err != nil && n == 0 && f != l.file.Load() { // it was replaced just now
+		n, err = l.file.Load().Write(p)
+	}
+	return n, err
 }

@@ -29,7 +29,7 @@ func saysUntil(ctx context.Context, t *testing.T, out *output, args ...string) (
 }
 
 func TestUnknownWordsBelowACommandAreUsage(t *testing.T) {
-	for _, args := range [][]string{{"completion", "foo"}, {"config", "foo"}, {"foo"}} {
+	for _, args := range [][]string{{"completion", "foo"}, {"config", "foo"}, {"foo"}, {"help", "foo"}, {"help", "completion", "foo"}} {
 		code, _, complaint := says(t, args...)
 		if code != 2 || !strings.Contains(complaint, `unknown command "foo"`) {
 			t.Errorf("%v: exit code %d, %q; want 2 and the word that is unknown", args, code, complaint)
@@ -38,7 +38,7 @@ func TestUnknownWordsBelowACommandAreUsage(t *testing.T) {
 	if code, _, _ := says(t, "completion", "bash", "foo"); code != 2 {
 		t.Errorf("completion bash foo: exit code %d, want 2", code)
 	}
-	for _, args := range [][]string{{}, {"config"}, {"completion"}, {"config", "schema"}, {"completion", "bash"}} {
+	for _, args := range [][]string{{}, {"config"}, {"completion"}, {"config", "schema"}, {"completion", "bash"}, {"help", "run"}} {
 		if code, out, complaint := says(t, args...); code != 0 || out == "" {
 			t.Errorf("%v: exit code %d, %q, want 0 and something said", args, code, complaint)
 		}

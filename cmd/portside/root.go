@@ -45,6 +45,14 @@ registration alive.`,
 	)
 	root.InitDefaultCompletionCmd()
 	leadsOn(root)
+	root.InitDefaultHelpCmd()
+	help, _, _ := root.Find([]string{"help"})
+	help.Args = func(_ *cobra.Command, args []string) error {
+		if found, rest, _ := root.Find(args); len(rest) > 0 {
+			return usage("unknown command %q; see %s --help", rest[0], found.CommandPath())
+		}
+		return nil
+	}
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() {
 			leadsOn(cmd)

@@ -36,9 +36,10 @@ type service struct {
 
 	next chan discovery.Source // what to follow instead
 
-	access    *proxy.AccessLog // and what it was opened for; the reloader's alone
-	accessCfg config.AccessLog
-	accessOut atomic.Pointer[outlet]
+	access     *proxy.AccessLog // and what it was opened for; the reloader's alone
+	accessCfg  config.AccessLog
+	accessOut  atomic.Pointer[outlet]
+	accessFile *logFile // nil: standard output
 
 	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
 	chatter *rate.Limiter // of lines about backends
