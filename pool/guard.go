@@ -20,13 +20,16 @@ const deleted = "deleted from the registry"
 // new view is needed.
 func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return now.Sub(d.at) > p.cfg.Guard.Window })
+	if p.undoubted {
+		p.departed = nil // nor what left before
+	}
 	present := len(p.backends)
 	var suspects []*Backend
 	for _, b := range gone {
 		switch {
-		case b.doubted && !p.cfg.Guard.Off:
+		case b.doubted && !p.undoubted:
 			suspects = append(suspects, b)
-		case p.cfg.Guard.Off || b.state == Draining:
+		case p.undoubted || b.state == Draining:
 			p.moved(b, Gone, deleted, now)
 			changed = true
 		default:

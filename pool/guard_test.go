@@ -330,3 +330,57 @@ func TestPassedChecksDoNotOverruleTraffic(t *testing.T) {
 		wantState(t, f.Pool, es[0].Address, Ejected, "a shallow check passed, real requests fail")
 	})
 }
+
+// What a discovery of another kind no longer has was not deleted by accident.
+func TestReplacedEndpointsAreNotDoubted(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(21)[0:10])
+		f.Update(endpoints(21)[2:10]) // two that left lately
+		f.Replace(endpoints(21)[9:11])
+		if n, all := count(f.Pool, Suspect), len(f.Status().Backends); n != 0 || all != 2 {
+			t.Errorf("%d backends, %d of them suspects; want the two that are listed", all, n)
+		}
+		f.Update(endpoints(21)[20:21])
+		if n := count(f.Pool, Suspect); n != 2 {
+			t.Errorf("%d suspects after a mass departure, want 2: only the replacement is believed", n)
+		}
+		f.Replace(endpoints(21)[20:21])
+		if n := count(f.Pool, Suspect); n != 0 {
+			t.Errorf("%d suspects outlive a replacement", n)
+		}
+	})
+}
+
+func TestGuardTurnedOffLetsSuspectsGo(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(21)[0:4])
+		f.Update(endpoints(21)[3:4])
+		if n := count(f.Pool, Suspect); n != 3 {
+			t.Fatalf("%d suspects, want 3", n)
+		}
+		f.Reconfigure(Config{Guard: Guard{Off: true}, Probe: f.probe})
+		if n, all := count(f.Pool, Suspect), len(f.Status().Backends); n != 0 || all != 1 {
+			t.Errorf("%d backends, %d of them suspects, with the guard off", all, n)
+		}
+	})
+}
+
+// An idle service learns by its checks alone that its last backend is well again.
+func TestChecksThatPassEndFailingOpen(t *testing.T) {
+	inBubble(t, Config{Health: Health{Interval: time.Second}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(21)[0:1])
+		address := f.Status().Backends[0].Address
+		f.kill(address)
+		time.Sleep(10 * time.Second)
+		if !f.FailingOpen() {
+			t.Fatal("not failing open though the only backend fails its checks")
+		}
+		f.mu.Lock()
+		delete(f.dead, address)
+		f.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		if b := f.Status().Backends[0]; f.FailingOpen() || b.Reason != "" {
+			t.Errorf("still failing open: %s, %q", b.State, b.Reason)
+		}
+	})
+}

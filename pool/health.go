@@ -9,6 +9,11 @@ import (
 func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	if err == nil {
 		b.checks = max(b.checks, 0) + 1
+		if b.kept && b.checks == p.cfg.Health.Rise {
+			b.kept, b.reason = false, ""
+			p.turnout.touch(b)
+			p.publish()
+		}
 		if b.state == Ejected && b.unhealthy && b.checks >= p.cfg.Health.Rise {
 			b.streak.Store(0)
 			p.moved(b, b.home(), fmt.Sprintf("passed %d health checks", b.checks), now)

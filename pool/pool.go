@@ -40,6 +40,7 @@ type Pool struct {
 	tally     *tally      // has columns left, or nil
 	columns   uint32      // used of it
 	departed  []departure // within the guard's window, unannounced
+	undoubted bool        // what leaves now is not doubted
 	ejections map[string]uint64
 	events    []Event
 
@@ -67,7 +68,11 @@ func (p *Pool) Reconfigure(cfg Config) {
 	p.mu.Lock()
 	defer p.unlock()
 	p.cfg = cfg.withDefaults()
-	for _, b := range p.backends {
+	for _, b := range slices.Clone(p.backends) {
+		if b.doubted && p.cfg.Guard.Off {
+			p.leave(b, "the guard is off", time.Now())
+			continue
+		}
 		p.count(b)
 	}
 	if p.cfg.Health.Interval == 0 {
@@ -127,9 +132,16 @@ func (p *Pool) FailingOpen() bool { return p.view.Load().failOpen }
 
 // Update makes endpoints, the whole truth of discovery, the pool's own. What is
 // equal keeps its counts, its health and its connections.
-func (p *Pool) Update(endpoints []discovery.Endpoint) {
+func (p *Pool) Update(endpoints []discovery.Endpoint) { p.update(endpoints, false) }
+
+// Replace is [Pool.Update] by a discovery that has nothing to do with the former
+// one: what is not in endpoints leaves undoubted.
+func (p *Pool) Replace(endpoints []discovery.Endpoint) { p.update(endpoints, true) }
+
+func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	p.mu.Lock()
 	defer p.unlock()
+	p.undoubted = undoubted || p.cfg.Guard.Off
 	now := time.Now()
 	changed := p.match(endpoints, now)
 	first := false

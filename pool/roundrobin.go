@@ -81,7 +81,12 @@ func (r *roundRobin) next(s *stripe, tried []*Backend) *Backend {
 			return b
 		}
 	}
-	return firstUntried(r.ready, tried)
+	// Not always the same one: most second tries would go there.
+	at := int(r.turns.take(s, n) % n)
+	if b := firstUntried(r.ready[at:], tried); b != nil {
+		return b
+	}
+	return firstUntried(r.ready[:at], tried)
 }
 
 // takesTurn reports whether the i-th backend, of this stride, is chosen in this

@@ -58,3 +58,27 @@ func TestRoundRobinIsNeverFarFromTheShare(t *testing.T) {
 		}
 	})
 }
+
+// Second tries of what a heavy backend has failed are spread as well.
+func TestWeightedSecondTriesAreSpread(t *testing.T) {
+	es := endpoints(11)
+	es[10].Weight = 100
+	p := New(Config{})
+	p.Update(es)
+	heavy := p.find(es[10].Address)
+	got := map[string]int{}
+	const tries = 1000
+	for range tries {
+		l, err := p.Acquire(0, []*Backend{heavy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[l.Backend().Address()]++
+		l.Release()
+	}
+	for address, n := range got {
+		if n > 2*tries/10 {
+			t.Errorf("%s got %d of %d, want about a tenth", address, n, tries)
+		}
+	}
+}

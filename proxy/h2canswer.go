@@ -48,6 +48,8 @@ func grpcFor(status int) grpcCode {
 		return grpcDeadlineExceeded
 	case http.StatusNotImplemented:
 		return 12
+	case clientLeft:
+		return grpcCancelled
 	}
 	return grpcUnavailable
 }
@@ -56,6 +58,10 @@ func grpcFor(status int) grpcCode {
 func (s *stream) failed(err error) {
 	if s.r.Context().Err() != nil {
 		s.status = clientLeft
+		return
+	}
+	if s.grpc && isCancel(err) {
+		s.cancelled()
 		return
 	}
 	s.h.stats.Failed.Add(1)
@@ -73,6 +79,31 @@ func (s *stream) failed(err error) {
 	default:
 		s.answer(502, "connect_failed", err.Error())
 	}
+}
+
+// cancelled answers a call that the backend has cancelled, as its servers do when
+// the call's deadline has passed: their clocks may be ahead of the client's, who is
+// to be told of the deadline and not of a failure.
+func (s *stream) cancelled() {
+	if s.overtime() {
+		s.answer(504, "timeout", "The call's deadline has passed.")
+		return
+	}
+	s.answer(clientLeft, "reset", "The backend cancelled the call.")
+}
+
+// overtime reports whether the call's deadline has passed.
+func (s *stream) overtime() bool {
+	d := grpcTimeout(s.r.Header)
+	return d > 0 && time.Since(s.began) >= d
+}
+
+// grpcOf is grpcOf, with a call that was cancelled at its deadline told as such.
+func (s *stream) grpcOf(err error) grpcCode {
+	if isCancel(err) && s.overtime() {
+		return grpcDeadlineExceeded
+	}
+	return grpcOf(err)
 }
 
 // observe takes in that the request is over.

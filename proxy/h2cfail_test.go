@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -487,4 +489,39 @@ func newH2CClient(t testing.TB) *http.Client {
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+}
+
+// A backend ends a call at its deadline, which may be a moment before the client
+// does: that is no failure of the backend's, and nothing to be tried again.
+func TestGRPCCallThatTheBackendEndsAtItsDeadline(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{}, startRPC(t, "b").address)
+	for timeout, want := range map[string]string{"50m": "4", "60000u": "4"} {
+		req, _ := http.NewRequest("POST", s.url+"/test.Echo/Hold", bytes.NewReader(make([]byte, 5)))
+		req.Header.Set("Content-Type", "application/grpc")
+		req.Header.Set("Te", "trailers")
+		req.Header.Set("Grpc-Timeout", timeout)
+		resp, err := newH2CClient(t).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if got := cmp.Or(resp.Header.Get(grpcStatusField), resp.Trailer.Get(grpcStatusField)); got != want {
+			t.Errorf("a call given %s ends with status %q (%s), want %s", timeout, got, resp.Header.Get(grpcMessageField), want)
+		}
+	}
+	if n := s.Stats().Failed.Load(); n != 0 {
+		t.Errorf("%d failed, want none: the clients gave them no longer", n)
+	}
+}
+
+func TestGRPCTimeout(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"": 0, "5": 0, "m": 0, "5x": 0, "-1S": 0, "123456789S": 0, "99999999H": 0,
+		"250m": 250 * time.Millisecond, "3S": 3 * time.Second, "2M": 2 * time.Minute, "1H": time.Hour, "7u": 7 * time.Microsecond, "9n": 9,
+	} {
+		if got := grpcTimeout(http.Header{"Grpc-Timeout": {text}}); got != want {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"portside/pool"
 )
@@ -13,6 +14,7 @@ import (
 type grpcCode int
 
 const (
+	grpcCancelled        grpcCode = 1
 	grpcUnknown          grpcCode = 2
 	grpcDeadlineExceeded grpcCode = 4
 	grpcInternal         grpcCode = 13
@@ -107,6 +109,31 @@ func resetCode(err error) (code uint32, ok bool) {
 	return e.Code, true
 }
 
+// isCancel reports whether the backend reset the stream as one that is no longer
+// wanted.
+func isCancel(err error) bool {
+	code, reset := resetCode(err)
+	return reset && code == codeCancel
+}
+
+// grpcTimeout is how long the client gives a call (PROTOCOL-HTTP2.md, "Timeout"),
+// zero if it does not say.
+func grpcTimeout(h http.Header) time.Duration {
+	text := h.Get("Grpc-Timeout")
+	if len(text) < 2 || len(text) > 9 {
+		return 0
+	}
+	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
+	if err != nil {
+		return 0
+	}
+	if n > 1<<20 && text[len(text)-1] == 'H' {
+		return 0 // a century: none
+	}
+	units := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}
+	return time.Duration(n) * units[text[len(text)-1]]
+}
+
 // grpcOf is the status a gRPC client would have seen, had it been connected to the
 // backend itself (PROTOCOL-HTTP2.md, "Errors").
 func grpcOf(err error) grpcCode {
@@ -118,7 +145,7 @@ func grpcOf(err error) grpcCode {
 	case codeRefusedStream:
 		return grpcUnavailable
 	case codeCancel:
-		return 1
+		return grpcCancelled
 	case codeEnhanceYourCalm:
 		return 8
 	case codeInadequateSecure:

@@ -44,6 +44,9 @@ func (s *stream) pass(resp *http.Response) {
 // passBody passes the body on. A response that is known to have none is left to
 // end with its head: gRPC calls that Trailers-Only.
 func (s *stream) passBody(resp *http.Response) error {
+	if s.r.Method == http.MethodHead {
+		return nil // and the client's interest ends with the head
+	}
 	rc := http.NewResponseController(s.w)
 	if resp.ContentLength != 0 {
 		if err := rc.Flush(); err != nil {
@@ -140,7 +143,7 @@ func (s *stream) broken(resp *http.Response, err error) {
 		s.count()
 		panic(http.ErrAbortHandler)
 	}
-	code := grpcOf(err)
+	code := s.grpcOf(err)
 	s.status = code.http()
 	s.count()
 	h := s.w.Header()

@@ -49,6 +49,7 @@ type process struct {
 	reloadBad atomic.Bool   // the last one was
 
 	serving   sync.WaitGroup // services that are not done
+	leaving   sync.WaitGroup // registrations that a reload has taken out
 	reloading sync.Mutex     // one at a time
 
 	mu            sync.Mutex
@@ -141,7 +142,7 @@ func (p *process) connect(cfg config.Etcd) {
 func (p *process) startService(s *service) {
 	serving, stop := context.WithCancel(p.ctx)
 	s.stop = stop
-	s.follow(p.etcd, p.cfg.StateDir)
+	s.follow(p.etcd, p.cfg.StateDir, false)
 	p.serving.Add(1)
 	p.group.Go(func() error {
 		defer p.serving.Done()

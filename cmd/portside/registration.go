@@ -144,6 +144,13 @@ func (r *registration) leave(ctx context.Context) {
 	}
 }
 
+// handOver leaves the key to whoever writes it next. It is not deleted: who follows
+// the prefix sees it changed, not gone. If nobody does, it goes with its lease.
+func (r *registration) handOver() {
+	r.withdraw()
+	r.stop()
+}
+
 // withdraw has no check offer the server any more, and reports whether one did.
 func (r *registration) withdraw() (offered bool) {
 	r.mu.Lock()
@@ -170,6 +177,7 @@ func (p *process) leaveRegistry() {
 		wait.Go(func() { r.leave(p.ctx) })
 	}
 	wait.Wait()
+	p.leaving.Wait()
 	pause(p.ctx, delay)
 }
 

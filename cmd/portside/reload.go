@@ -62,7 +62,7 @@ func (p *process) nothingToRead() error {
 // apply makes cfg the one that runs. Everything that can fail comes first.
 func (p *process) apply(cfg *config.Config) error {
 	if p.draining.Load() {
-		return errors.New("the process is draining")
+		return errDraining
 	}
 	was := p.config()
 	if cfg.Admin != was.Admin {
@@ -78,9 +78,16 @@ func (p *process) apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	p.replace(cfg, added)
+	if !p.replace(cfg, added) {
+		for _, s := range added {
+			_ = s.ln.Close()
+		}
+		return errDraining
+	}
 	return nil
 }
+
+var errDraining = errors.New("the process is draining")
 
 // bindNew binds the ports of services that are new, or listen elsewhere now.
 func (p *process) bindNew(cfg *config.Config) (added map[string]*service, err error) {
@@ -143,10 +150,15 @@ func (p *process) named(name string) *service {
 	return nil
 }
 
-// replace swaps the configurations. The caller is the only one to do so.
-func (p *process) replace(cfg *config.Config, added map[string]*service) {
+// replace swaps the configurations. The caller is the only one to do so. It
+// reports false, and does nothing, if the process has begun to drain: nobody would
+// stop what it starts.
+func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.draining.Load() {
+		return false
+	}
 	was := p.cfg
 	p.cfg = cfg
 	etcdChanged := p.changeEtcd(was, cfg)
@@ -175,6 +187,7 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) {
 		}
 	}
 	p.changeRegistrations(cfg, etcdChanged)
+	return true
 }
 
 // changeEtcd connects to another etcd if cfg names one, or to none. The caller
@@ -211,14 +224,15 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 	}
 	s.front.Reconfigure(s.proxyConfig(sc, p.cfg.Drain))
 	inEtcd := len(sc.Endpoints) == 0
-	if followsElse(former, sc) || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
-		s.follow(p.etcd, p.cfg.StateDir)
+	if anew := followsElse(former, sc); anew || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
+		s.follow(p.etcd, p.cfg.StateDir, anew)
 	}
 	if !former.Equal(sc) {
 		p.log.Info("service changed", "service", sc.Name)
 	}
 }
 
+// followsElse reports whether b follows what has nothing to do with what a does.
 func followsElse(a, b config.Service) bool {
 	return a.Prefix != b.Prefix || a.Format != b.Format || a.DefaultPort != b.DefaultPort || !reflect.DeepEqual(a.Endpoints, b.Endpoints)
 }
@@ -226,9 +240,9 @@ func followsElse(a, b config.Service) bool {
 // changeRegistrations lets those go that are gone or different, and starts what
 // is new. The caller holds p.mu.
 func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
-	wanted := map[string]config.Registration{}
+	wanted, keys := map[string]config.Registration{}, map[string]bool{}
 	for _, rc := range cfg.Register {
-		wanted[rc.Name] = rc
+		wanted[rc.Name], keys[rc.Key] = rc, true
 	}
 	kept := p.registrations[:0:0]
 	for _, r := range p.registrations {
@@ -237,7 +251,16 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			delete(wanted, r.cfg.Name)
 			continue
 		}
-		p.group.Go(func() error { r.leave(p.ctx); return nil })
+		if keys[r.cfg.Key] && !etcdChanged {
+			r.handOver()
+			continue
+		}
+		p.leaving.Add(1)
+		p.group.Go(func() error {
+			defer p.leaving.Done()
+			r.leave(p.ctx)
+			return nil
+		})
 	}
 	p.registrations = kept
 	for _, rc := range cfg.Register {
@@ -250,6 +273,9 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 // settle is how long a changed file is left alone before it is read: editors and
 // ConfigMaps change it in several steps.
 const settle = 150 * time.Millisecond
+
+// mostSettle is how long it may take for everything in its directory to settle.
+const mostSettle = time.Second
 
 // absence is how long a file may be gone or empty before that is news: some ways
 // to replace it pass through both.
@@ -277,15 +303,20 @@ func (p *process) watchConfig() error {
 	}
 	timer := time.NewTimer(settle) // it may have changed since it was read
 	defer timer.Stop()
+	var unsettled time.Time // since when; others may write in the directory all the time
 	for {
 		select {
 		case <-p.ctx.Done():
 			return nil
 		case <-watcher.Events:
-			timer.Reset(settle)
+			if unsettled.IsZero() {
+				unsettled = time.Now()
+			}
+			timer.Reset(max(min(settle, time.Until(unsettled.Add(mostSettle))), 0))
 		case err := <-watcher.Errors:
 			p.log.Debug("watching the configuration", "error", err)
 		case <-timer.C:
+			unsettled = time.Time{}
 			changed, again := p.file.see(lookAt(source), time.Now())
 			if changed {
 				_ = p.reload() // it has said what is wrong

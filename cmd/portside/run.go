@@ -210,9 +210,8 @@ func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 // synced is closed when every service has had its first list.
 func (p *process) synced() <-chan struct{} {
 	all := make(chan struct{})
-	services := p.running()
 	var awaited []string
-	for _, s := range services {
+	for _, s := range p.running() {
 		if len(s.config().Endpoints) == 0 { // the other lists are fixed, and here in a moment
 			awaited = append(awaited, s.name)
 		}
@@ -221,24 +220,44 @@ func (p *process) synced() <-chan struct{} {
 		p.log.Info("the command starts when the first list of endpoints is in", "services", awaited)
 	}
 	p.group.Go(func() error {
-		for _, s := range services {
+		again := time.NewTicker(250 * time.Millisecond) // a reload may change whom to wait for
+		defer again.Stop()
+		for {
+			s := p.unsynced()
+			if s == nil {
+				close(all)
+				return nil
+			}
 			select {
 			case <-s.pool.Synced():
+			case <-again.C:
 			case <-p.ctx.Done():
 				return nil
 			}
 		}
-		close(all)
-		return nil
 	})
 	return all
+}
+
+// unsynced is a service that has no list yet, or nil.
+func (p *process) unsynced() *service {
+	for _, s := range p.running() {
+		select {
+		case <-s.pool.Synced():
+		default:
+			return s
+		}
+	}
+	return nil
 }
 
 // drain takes leave: the registry hears first, then new clients are turned away,
 // then the last ones are cut. A second signal ends the process on the spot.
 func (p *process) drain(signals <-chan os.Signal, why reason) {
 	began, cfg := time.Now(), p.config()
-	p.draining.Store(true)
+	p.mu.Lock()
+	p.draining.Store(true) // from now on nothing is started
+	p.mu.Unlock()
 	tellSystemd("STOPPING=1", p.log)
 	go p.exitOnSecond(signals, why.command)
 	if why.signal != nil {

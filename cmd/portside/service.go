@@ -34,7 +34,8 @@ type service struct {
 	front front
 	stop  context.CancelFunc // stops accepting; what was accepted may finish
 
-	next chan discovery.Source // what to follow instead
+	next chan followed // what to follow instead
+	anew atomic.Bool   // see followed; until the first list
 
 	access     *proxy.AccessLog // and what it was opened for; the reloader's alone
 	accessCfg  config.AccessLog
@@ -71,7 +72,7 @@ func newService(cfg config.Service, p *process) (*service, error) {
 
 // newServiceOn is a service for the clients of ln.
 func newServiceOn(ln net.Listener, cfg config.Service, p *process) *service {
-	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln, next: make(chan discovery.Source, 1), chatter: rate.NewLimiter(20, 50)}
+	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln, next: make(chan followed, 1), chatter: rate.NewLimiter(20, 50)}
 	s.pool = pool.New(s.poolConfig(cfg, p))
 	s.front = newFront(s.pool, cfg, s.proxyConfig(cfg, p.config().Drain))
 	return s
@@ -96,10 +97,12 @@ func newFront(p *pool.Pool, cfg config.Service, pc proxy.Config) front {
 
 // follow has s follow its fixed list, or its prefix in etcd. Endpoints saved in
 // stateDir stand until the registry has spoken.
-func (s *service) follow(r *registry, stateDir string) {
+//
+// Anew says that what it follows has nothing to do with what it followed before.
+func (s *service) follow(r *registry, stateDir string, anew bool) {
 	cfg := s.config()
 	if len(cfg.Endpoints) > 0 {
-		s.followSource(static.New(cfg.Endpoints), snapshot.File{})
+		s.followSource(static.New(cfg.Endpoints), snapshot.File{}, anew)
 		return
 	}
 	decoder, err := record.New(cfg.Prefix, record.Options{Format: record.Format(cfg.Format), Protocol: string(cfg.Protocol), DefaultPort: cfg.DefaultPort})
@@ -114,18 +117,26 @@ func (s *service) follow(r *registry, stateDir string) {
 	}
 	source := r.Source(cfg.Prefix, decode(decoder, s.log))
 	source.Reuse = true // the pool keeps no slice, and the saver the last alone
-	s.followSource(source, file)
+	s.followSource(source, file, anew)
 }
 
-func (s *service) followSource(source discovery.Source, file snapshot.File) {
+func (s *service) followSource(source discovery.Source, file snapshot.File, anew bool) {
 	s.mu.Lock()
 	s.source, s.file = source, file
 	s.mu.Unlock()
 	select {
-	case <-s.next:
+	case former := <-s.next: // nobody has come to it
+		anew = anew || former.anew
 	default:
 	}
-	s.next <- source
+	s.next <- followed{source, anew}
+}
+
+// followed is what to follow, and whether what was followed before means nothing
+// any more.
+type followed struct {
+	discovery.Source
+	anew bool
 }
 
 // doubtsSaid is how many kinds of doubtful records of a service leave a line.
@@ -187,6 +198,7 @@ func (s *service) followAll(ctx context.Context) {
 	defer own.Wait()
 	source := <-s.next
 	for ctx.Err() == nil {
+		s.anew.Store(source.anew)
 		following, stop := context.WithCancel(ctx)
 		var one sync.WaitGroup
 		one.Go(func() { _ = source.Run(following, saver.update) })
@@ -206,6 +218,11 @@ func (s *service) update(endpoints []discovery.Endpoint) {
 	default:
 		s.filling.Store(true)
 		defer s.filling.Store(false)
+	}
+	// An empty list, which may be a prefix mistyped, is doubted all the same.
+	if len(endpoints) > 0 && s.anew.Swap(false) {
+		s.pool.Replace(endpoints)
+		return
 	}
 	s.pool.Update(endpoints)
 }

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// configured is a configuration that a test changes.
+type configured struct {
+	t    *testing.T
+	name string
+}
+
+func newConfigured(t *testing.T, format string, a ...any) configured {
+	t.Helper()
+	c := configured{t, filepath.Join(t.TempDir(), "portside.yaml")}
+	c.write(format, a...)
+	return c
+}
+
+func (c configured) write(format string, a ...any) {
+	c.t.Helper()
+	if err := os.WriteFile(c.name, fmt.Appendf(nil, format, a...), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func reloaded(t *testing.T, admin string) {
+	t.Helper()
+	if code, body := askReload(t, admin); code != 200 {
+		t.Fatal(code, body)
+	}
+}
+
+// What an operator has replaced is not in doubt: it gets nothing more.
+func TestReplacedBackendsGetNothing(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	var all [4]string
+	for i := range all {
+		all[i], _ = echo(t)
+		put(t, etcd, fmt.Sprintf("v%d/%d", 1+i/3, i), all[i]) // three of v1, one of v2
+	}
+	local, local2 := freeAddress(t), freeAddress(t)
+	const format = "services:\n  listed: {listen: %q, endpoints: [%s]}\n  followed: {listen: %q, prefix: %s}\n"
+	c := newConfigured(t, format, local, fmt.Sprintf("%q, %q, %q", all[0], all[1], all[2]), local2, "v1/")
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "not all are there", func() bool { return len(p.service("listed").Backends)+len(p.service("followed").Backends) == 6 })
+	c.write(format, local, fmt.Sprintf("%q", all[3]), local2, "v2/")
+	reloaded(t, p.admin)
+	for _, name := range []string{"listed", "followed"} {
+		eventually(t, "the former ones stay", func() bool {
+			b := p.service(name).Backends
+			return len(b) == 1 && b[0].Address == all[3]
+		})
+	}
+}
+
+// A changed registration is changed: those who follow it see no moment without it.
+func TestAChangedRegistrationIsNeverGone(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, _ := echo(t)
+	key := "service/billing/" + a
+	c := newConfigured(t, "register:\n  billing: {address: %q, weight: 1}\n", a)
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
+	first := value(t, etcd, key)
+	events := etcd.Watch(t.Context(), key)
+	for weight := 2; weight <= 4; weight++ {
+		was := value(t, etcd, key)
+		c.write("register:\n  billing: {address: %q, weight: %d}\n", a, weight)
+		reloaded(t, p.admin)
+		eventually(t, "the record stays as it was", func() bool { return value(t, etcd, key) != was })
+	}
+	if value(t, etcd, key) == first {
+		t.Error("the record is what it was at first")
+	}
+	for settled := time.After(time.Second); ; {
+		select {
+		case r := <-events:
+			for _, e := range r.Events {
+				if e.Type == clientv3.EventTypeDelete {
+					t.Error("the record was deleted")
+				}
+			}
+			continue
+		case <-settled:
+		}
+		break
+	}
+}
+
+// Who leaves by a reload has left, even if the process ends meanwhile.
+func TestARegistrationTakenOutJustBeforeTheEndHasLeft(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, _ := echo(t)
+	local := freeAddress(t)
+	const service = "services:\n  web: {listen: %q, endpoints: [%q]}\n"
+	c := newConfigured(t, service+"register:\n  billing: {address: %q}\n", local, a, a)
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, "service/billing/"+a) != "" })
+	c.write(service, local, a)
+	reloaded(t, p.admin)
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if v := value(t, etcd, "service/billing/"+a); v != "" {
+		t.Errorf("the process has ended, and etcd still has %q", v)
+	}
+}
+
+// A command waits for the services that there are, not for those that there were.
+func TestCommandStartsThoughAReloadRemovedWhatItWaitedFor(t *testing.T) {
+	a, _ := echo(t)
+	local, local2 := freeAddress(t), freeAddress(t)
+	told := filepath.Join(t.TempDir(), "told")
+	c := newConfigured(t, "etcd: {endpoints: [\"http://127.0.0.1:1\"]}\nservices:\n  orders: {listen: %q}\n", local)
+	p := runPortside(t, "", "-c", c.name, "--", "sh", "-c", "touch "+told+"; sleep 60")
+	eventually(t, "it does not serve", func() bool { return len(p.service("orders").Name) > 0 })
+	c.write("services:\n  ledger: {listen: %q, endpoints: [%q]}\n", local2, a)
+	reloaded(t, p.admin)
+	eventually(t, "the command does not start", func() bool { _, err := os.Stat(told); return err == nil })
+}
