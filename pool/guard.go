@@ -13,15 +13,22 @@ type departure struct {
 	at      time.Time
 }
 
-const deleted = "deleted from the registry"
+const (
+	deleted  = "deleted from the registry"
+	replaced = "not among the endpoints that are followed now"
+)
 
 // depart takes in that the registry no longer has gone, which are in no list any
 // more. Most leave at once; those of a mass become suspects. It reports whether a
 // new view is needed.
 func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return now.Sub(d.at) > p.cfg.Guard.Window })
+	reason := deleted
 	if p.undoubted {
 		p.departed = nil // nor what left before
+		if !p.cfg.Guard.Off {
+			reason = replaced
+		}
 	}
 	present := len(p.backends)
 	var suspects []*Backend
@@ -30,7 +37,7 @@ func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 		case b.doubted && !p.undoubted:
 			suspects = append(suspects, b)
 		case p.undoubted || b.state == Draining:
-			p.moved(b, Gone, deleted, now)
+			p.moved(b, Gone, reason, now)
 			changed = true
 		default:
 			p.departed = append(p.departed, departure{b, now})

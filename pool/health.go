@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// byCheck is the reason of an ejection by a health check.
+const byCheck = "health_check"
+
 // checked takes in a health check's answer. The caller holds p.mu.
 func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	if err == nil {
@@ -30,7 +33,7 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 		p.keep(b, reason)
 		return
 	}
-	p.ejections["health_check"]++
+	p.ejections[byCheck]++
 	p.moved(b, Ejected, reason, now)
 	b.unhealthy = true
 	p.publish()

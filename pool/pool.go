@@ -59,6 +59,12 @@ func New(cfg Config) *Pool {
 		wake:      make(chan struct{}, 1),
 		ejections: map[string]uint64{},
 	}
+	for o := range Outcome(len(outcomeLabel)) {
+		if o.failure(On5xx) {
+			p.ejections[o.Label()] = 0 // a counter begins at zero, not when it is first needed
+		}
+	}
+	p.ejections[byCheck] = 0
 	p.publish()
 	return p
 }

@@ -10,7 +10,7 @@ type Status struct {
 	Synced    bool // the first set is in
 	FailOpen  bool // see [Pool.FailingOpen]
 	Backends  []BackendStatus
-	Ejections map[string]uint64 // since the start, by reason
+	Ejections map[string]uint64 // since the start, by reason; of every reason there is
 }
 
 // BackendStatus is a snapshot of a backend. Counters are since it joined.

@@ -15,7 +15,8 @@ import (
 // may serve several services. Lines are gathered and written together, at the
 // latest after a second.
 // A request whose client left before it was answered has status 499; one that was
-// not understood has neither method nor path.
+// not understood has neither method nor path. A JSON line has an error, of the kinds
+// of X-Portside-Error, if there was one, be it in the middle of a response.
 type AccessLog struct {
 	// Out takes whole lines. Its errors are not reported: a full disk must not
 	// end requests. Requests wait for it.
@@ -58,7 +59,7 @@ func (l *AccessLog) write() {
 // line is what is known of one request.
 type line struct {
 	client, method, path, host []byte
-	backend                    string
+	backend, fault             string
 	major, minor               int // of HTTP's version; major 0 is 1
 	status, tries              int
 	began                      time.Time
@@ -114,6 +115,10 @@ func (e *line) appendJSON(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(e.tries), 10)
 	b = append(b, `,"duration_ms":`...)
 	b = strconv.AppendFloat(b, float64(e.took)/float64(time.Millisecond), 'f', 3, 64)
+	if e.fault != "" {
+		b = append(b, `,"error":"`...)
+		b = append(append(b, e.fault...), '"')
+	}
 	return append(b, "}\n"...)
 }
 
@@ -167,7 +172,7 @@ func (s *httpSession) observe() {
 	}
 	e := line{
 		client: s.clientAddress(), method: x.req.Method, path: x.req.Path, host: x.req.Host,
-		minor: x.req.Minor, status: x.status, tries: x.nTry, began: x.began, took: took,
+		minor: x.req.Minor, status: x.status, fault: x.fault, tries: x.nTry, began: x.began, took: took,
 	}
 	if x.nTry > 0 {
 		e.backend = x.tried[x.nTry-1].Address()

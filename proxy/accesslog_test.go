@@ -43,6 +43,7 @@ func TestAccessLogLinesAreAlwaysWhole(t *testing.T) {
 
 type logged struct {
 	Method, Host, Path, Backend string
+	Error                       string
 	Status, Attempts            int
 	Duration                    float64 `json:"duration_ms"`
 }
@@ -50,22 +51,31 @@ type logged struct {
 func TestAccessLogHasALineForEachRequest(t *testing.T) {
 	silent := startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	good := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/500" {
+		switch r.URL.Path {
+		case "/500":
 			w.WriteHeader(500)
+		case "/cut":
+			w.Header().Set("Content-Length", "9")
+			_, _ = io.WriteString(w, "cut")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
 		}
 	})
+	const unreachable = "127.0.0.1:1"
 	for name, c := range map[string]struct {
 		address, request string
 		want             logged
 	}{
 		"served":            {good, "GET /a?b=\" HTTP/1.1\r\nHost: h\r\n\r\n", logged{Method: "GET", Host: "h", Path: "/a?b=\"", Backend: good, Status: 200, Attempts: 1}},
 		"failed":            {good, "PUT /500 HTTP/1.1\r\nHost: h\r\n\r\n", logged{Method: "PUT", Host: "h", Path: "/500", Backend: good, Status: 500, Attempts: 1}},
-		"refused":           {good, "GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", logged{Status: 400}},
-		"refused by a body": {good, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", logged{Method: "POST", Host: "h", Path: "/", Status: 400}},
+		"refused":           {good, "GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", logged{Status: 400, Error: "bad_request"}},
+		"refused by a body": {good, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", logged{Method: "POST", Host: "h", Path: "/", Status: 400, Error: "bad_request"}},
 		"refused by a later part of a body": {
 			silent.address, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n\x00zz\r\n",
-			logged{Method: "POST", Host: "h", Path: "/", Backend: silent.address, Status: 400, Attempts: 1},
+			logged{Method: "POST", Host: "h", Path: "/", Backend: silent.address, Status: 400, Attempts: 1, Error: "bad_request"},
 		},
+		"unreachable":        {unreachable, "GET /u HTTP/1.1\r\nHost: h\r\n\r\n", logged{Method: "GET", Host: "h", Path: "/u", Backend: unreachable, Status: 502, Attempts: 1, Error: "connect_failed"}},
+		"broken later":       {good, "GET /cut HTTP/1.1\r\nHost: h\r\n\r\n", logged{Method: "GET", Host: "h", Path: "/cut", Backend: good, Status: 200, Attempts: 1, Error: "reset"}},
 		"left by its client": {silent.address, "GET /left HTTP/1.1\r\nHost: h\r\n\r\n\x00", logged{Method: "GET", Host: "h", Path: "/left", Backend: silent.address, Status: 499, Attempts: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {

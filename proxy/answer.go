@@ -14,7 +14,7 @@ import (
 func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	x := s.x
 	closes := x.closes || !x.up.complete() || s.ended()
-	x.status = status
+	x.status, x.fault = status, kind
 	b := append(x.head[:0], "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')

@@ -37,6 +37,7 @@ type exchange struct {
 	began  time.Time
 	since  time.Time // the attempt under way began
 	status int       // of the answer; zero: none was given
+	fault  string    // what went wrong, of the kinds of X-Portside-Error
 	closes bool      // the connection ends with this response
 }
 
@@ -209,7 +210,9 @@ func (s *httpSession) serve() bool {
 }
 
 // reset forgets the request before.
-func (x *exchange) reset() { x.status, x.closes, x.nTry, x.forgiven = 0, false, 0, false }
+func (x *exchange) reset() {
+	x.status, x.fault, x.closes, x.nTry, x.forgiven = 0, "", false, 0, false
+}
 
 // readHead reads and parses a request head. If it cannot, it has answered as far
 // as an answer makes sense.

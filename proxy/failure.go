@@ -56,6 +56,22 @@ func plainly(err error) string {
 	return err.Error()
 }
 
+// faultOf is the kind of what broke a response that had begun.
+func faultOf(err error) string {
+	var ae *attemptError
+	switch {
+	case errors.Is(err, errClientGone):
+		return ""
+	case errors.Is(err, errIdle), errors.Is(err, errNoResponse), errors.Is(err, errBodySlow):
+		return "timeout"
+	case errors.Is(err, errDraining):
+		return "draining"
+	case errors.As(err, &ae):
+		return ae.kind
+	}
+	return "reset"
+}
+
 // abort ends a request that can be neither answered nor tried again, except that
 // a response which never began can still be answered for.
 func (s *httpSession) abort(err error) bool {
@@ -66,6 +82,7 @@ func (s *httpSession) abort(err error) bool {
 		s.h.stats.Failed.Add(1)
 	}
 	if s.x.status != 0 {
+		s.x.fault = faultOf(err)
 		// Part of a response is out. Its end must not look like a whole one's:
 		// a reset, and no end of the stream before it.
 		_ = s.client.SetLinger(0)

@@ -12,9 +12,7 @@ func (s *httpSession) mend(how Forwarded) {
 	case ForwardedAppend:
 		r.OmitAll(http1.XForwardedFor)
 	case ForwardedReplace:
-		r.OmitAll(http1.XForwardedFor)
-		r.OmitAll(http1.XForwardedHost)
-		r.OmitAll(http1.XForwardedProto)
+		r.OmitPrefixed("x-forwarded-") // -Port, -Prefix and the like are believed as well
 		r.OmitAll(http1.Forwarded)
 	}
 }

@@ -16,7 +16,7 @@ func (c grpcCode) text() string { return strconv.Itoa(int(c)) }
 // answer is a response of our own. A gRPC client gets it as a status with a
 // message, which is all that it would look at.
 func (s *stream) answer(status int, kind, text string) {
-	s.status = status
+	s.status, s.fault = status, kind
 	text = "portside: " + text
 	h := s.w.Header()
 	h.Set("X-Portside-Error", kind)
@@ -121,7 +121,7 @@ func (s *stream) observe() {
 	}
 	e := line{
 		client: []byte(s.client.address), method: []byte(s.r.Method), path: pathOf(s.r.URL), host: []byte(s.r.Host),
-		major: 2, status: s.status, tries: s.n, began: s.began, took: took,
+		major: 2, status: s.status, fault: s.fault, tries: s.n, began: s.began, took: took,
 	}
 	if s.n > 0 {
 		e.backend = s.tried[s.n-1].Address()

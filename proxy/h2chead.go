@@ -55,9 +55,11 @@ func (s *stream) forward(h http.Header) {
 		return
 	}
 	if how == ForwardedReplace {
-		delete(h, "X-Forwarded-For")
-		delete(h, "X-Forwarded-Host")
-		delete(h, "X-Forwarded-Proto")
+		for name := range h {
+			if strings.HasPrefix(name, "X-Forwarded-") {
+				delete(h, name)
+			}
+		}
 		delete(h, "Forwarded")
 	}
 	var via []string

@@ -138,6 +138,7 @@ func (s *stream) broken(resp *http.Response, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	s.h.stats.Failed.Add(1)
+	s.fault = faultOf(err)
 	s.blame(err)
 	if !s.grpc || resp.StatusCode != http.StatusOK {
 		s.count()

@@ -33,6 +33,7 @@ type stream struct {
 	began  time.Time
 	since  time.Time // the attempt under way began
 	status int       // of the answer, as HTTP says it; zero: none was given
+	fault  string    // what went wrong, of the kinds of X-Portside-Error
 }
 
 // backend is the one that serves the request, or is asked to.

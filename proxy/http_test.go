@@ -241,12 +241,12 @@ func TestHTTPCarries50MBBothWays(t *testing.T) {
 
 func TestHTTPForwardedFields(t *testing.T) {
 	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s|%s|%s|%s|%s", r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("Via"), r.Host)
+		fmt.Fprintf(w, "%s%s|%s|%s|%s|%s", r.Header.Get("X-Forwarded-Port"), r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("Via"), r.Host)
 	})
 	for how, want := range map[Forwarded]string{
-		ForwardedAppend:  "1.2.3.4, 5.6.7.8, 127.0.0.1|given.example|http|1.1 portside|orders.example",
+		ForwardedAppend:  "991.2.3.4, 5.6.7.8, 127.0.0.1|given.example|http|1.1 portside|orders.example",
 		ForwardedReplace: "127.0.0.1|orders.example|http|1.1 portside|orders.example",
-		ForwardedOff:     "1.2.3.4|given.example|||orders.example",
+		ForwardedOff:     "991.2.3.4|given.example|||orders.example",
 	} {
 		s := startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{Forwarded: how}}, address)
 		req, _ := http.NewRequest("GET", s.url, nil)
@@ -256,6 +256,7 @@ func TestHTTPForwardedFields(t *testing.T) {
 			req.Header["X-Forwarded-For"] = []string{"1.2.3.4"}
 		}
 		req.Header.Set("X-Forwarded-Host", "given.example")
+		req.Header["x-forwarded-PORT"] = []string{"99"}
 		resp, err := newClient(t).Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -22,6 +22,9 @@ import (
 func (p *process) reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
+	if source := p.config().Source; source != "" && p.nothingToRead() == nil {
+		p.file = watched{last: lookAt(source)} // what is applied now is no news to who watches
+	}
 	cfg, err := p.readAgain()
 	if err == nil {
 		err = p.apply(cfg)
@@ -317,7 +320,9 @@ func (p *process) watchConfig() error {
 			p.log.Debug("watching the configuration", "error", err)
 		case <-timer.C:
 			unsettled = time.Time{}
+			p.reloading.Lock()
 			changed, again := p.file.see(lookAt(source), time.Now())
+			p.reloading.Unlock()
 			if changed {
 				_ = p.reload() // it has said what is wrong
 			}

@@ -209,7 +209,9 @@ func (tr *traffic) verdict() {
 		return
 	}
 	// Nobody stopped, so nobody needed a second try either.
-	if ejections := tr.pool.Status().Ejections; stats.Retries.Load() != 0 || len(ejections) != 0 {
+	ejections := tr.pool.Status().Ejections
+	maps.DeleteFunc(ejections, func(_ string, n uint64) bool { return n == 0 })
+	if stats.Retries.Load() != 0 || len(ejections) != 0 {
 		tr.Errorf("%d retries and %v ejections among servers that were all well", stats.Retries.Load(), ejections)
 	}
 }

@@ -32,6 +32,14 @@ func (w want) order() []string {
 	return []string{w.protocol, w.protocol + "s"}
 }
 
+// plain warns of an endpoint that wants TLS where the service's requests are plain.
+func (w want) plain(address, scheme string) string {
+	if w.protocol == "http" && slices.Contains([]string{"https", "grpcs", "wss", "tls"}, scheme) {
+		return address + " is said to speak " + scheme + ", and requests to it are plain: with protocol tcp, clients could speak TLS to it themselves"
+	}
+	return ""
+}
+
 // suits reports whether what a record says it is, is what the user named.
 func (w want) suits(scheme string) bool {
 	return w.only == "" || scheme == w.only || scheme == w.only+"s"

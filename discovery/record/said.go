@@ -83,7 +83,7 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	}
 	more, dropped := bound(s.more)
 	e.Metadata = more
-	return e, join(warning, dropped, caution(address)), nil
+	return e, join(warning, dropped, in.want.plain(address, scheme), caution(address)), nil
 }
 
 func (in entry) address(s said) (address, scheme string, err error) {

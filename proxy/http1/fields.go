@@ -75,6 +75,16 @@ func (f *Fields) OmitAll(name Name) {
 	}
 }
 
+// OmitPrefixed keeps every line whose name begins with prefix, which is in lower case,
+// from the next recipient.
+func (f *Fields) OmitPrefixed(prefix string) {
+	for i := range f.n {
+		if name := f.Name(i); len(name) >= len(prefix) && Is(name[:len(prefix)], prefix) {
+			f.Omit(i)
+		}
+	}
+}
+
 // reset forgets what was parsed, for a head that begins anew.
 func (f *Fields) reset() {
 	f.buf, f.n, f.seen, f.length, f.options = nil, 0, 0, -1, 0
