@@ -71,12 +71,22 @@ func (s *httpSession) acquire() (pool.Lease, error) {
 	return s.h.acquire(ctx, s.key, x.tried[:x.nTry])
 }
 
+// inVain is how long a connection was waited for that the client gave up, for that
+// to be the backend's fault: else one that hangs would never be found out by clients
+// who are less patient than we are. A connection takes a round trip, and the first
+// segment is sent again after a second.
+const inVain = 100 * time.Millisecond
+
 // dial makes a new connection to b.
 func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration) (*backendConn, error) {
 	ctx, end := s.waiting()
 	defer end()
+	began := time.Now()
 	conn, outcome, err := dial(ctx, b, timeout, false)
 	if err != nil {
+		if outcome == pool.Unknown && time.Since(began) > inVain && s.watch.why() == errClientGone {
+			outcome = pool.Timeout
+		}
 		s.lease.Report(outcome)
 		return nil, err
 	}

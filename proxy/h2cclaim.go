@@ -17,15 +17,21 @@ type claim struct {
 	ended bool
 }
 
-// begin begins an attempt with lease. Of a gRPC call nobody can tell whether it is
-// one in which the backend will be silent for hours; where it decides whether an
-// ejected backend comes back, the backend passes by staying.
-func (c *claim) begin(lease pool.Lease, grpc bool) {
+// begin begins an attempt with lease.
+func (c *claim) begin(lease pool.Lease) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lease, c.said, c.ended = lease, false, false
-	if grpc && lease.Trial() {
-		b := lease.Backend()
+}
+
+// connected says that there is a connection to the backend. Of a gRPC call nobody
+// can tell whether it is one in which the backend will be silent for hours; where
+// it decides whether an ejected backend comes back, the backend passes by staying.
+func (c *claim) connected(grpc bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if grpc && c.lease.Trial() && c.stays == nil {
+		b := c.lease.Backend()
 		c.stays = time.AfterFunc(early, func() { c.reportOn(b, pool.Success) })
 	}
 }

@@ -86,7 +86,7 @@ func (s *stream) send() (*http.Response, error) {
 			s.h.stats.Retries.Add(1)
 		}
 		s.since = time.Now()
-		s.claim.begin(lease, s.grpc)
+		s.claim.begin(lease)
 		s.tried[s.n] = lease.Backend()
 		s.n++
 		resp, how, err := s.attempt()
@@ -109,13 +109,16 @@ const transparent = 3
 // response.
 func (s *stream) attempt() (*http.Response, proof, error) {
 	b := s.backend()
+	trunks := s.h.h2c.trunksTo(b)
+	s.claim.report(trunks.learn())
 	for again := 0; ; again++ {
-		c, outcome, err := s.h.h2c.trunksTo(b).take(s.ctx)
+		c, outcome, err := trunks.take(s.ctx)
 		if err != nil {
 			s.claim.report(outcome)
 			return nil, notSent, &attemptError{"connect_failed", err}
 		}
 		s.trunk = c
+		s.claim.connected(s.grpc)
 		var sent atomic.Bool
 		resp, err := c.RoundTrip(s.request(b, &sent))
 		if err == nil {

@@ -33,6 +33,7 @@ type trunks struct {
 	mu     sync.Mutex
 	open   []*trunk
 	coming *coming
+	owed   owed
 	cut    time.Time // when a backend that left loses its streams; zero: it has not left
 }
 
@@ -41,7 +42,19 @@ type coming struct {
 	done    chan struct{}
 	outcome pool.Outcome
 	err     error
+	untold  bool // who had it made has left
 }
+
+// owed is what a connection taught that could not be made, and whose maker had left
+// before: the next one is told. Otherwise a backend that hangs would never be found
+// out by clients who are less patient than we are.
+type owed struct {
+	outcome pool.Outcome
+	at      time.Time
+}
+
+// owedFor is how long it is of interest.
+const owedFor = 10 * time.Second
 
 const (
 	// trunkIdle is how long a connection without streams is kept.
@@ -69,6 +82,9 @@ func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
 		select {
 		case <-wait.done:
 		case <-ctx.Done():
+			if mine {
+				t.leave(wait)
+			}
 			return nil, pool.Unknown, context.Cause(ctx)
 		}
 		switch {
@@ -81,6 +97,34 @@ func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
 		}
 	}
 	return nil, t.blame(pool.Gateway), errNoStreams
+}
+
+// leave says that who had that connection made does not wait for it any more.
+func (t *trunks) leave(wait *coming) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if wait.untold = true; t.coming != wait { // it has come to an end just now
+		t.owe(wait)
+	}
+}
+
+// owe notes what nobody was told. The caller holds mu.
+func (t *trunks) owe(wait *coming) {
+	if wait.untold && wait.err != nil {
+		t.owed = owed{wait.outcome, time.Now()}
+	}
+}
+
+// learn is what nobody was told yet, once.
+func (t *trunks) learn() pool.Outcome {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.owed
+	t.owed = owed{}
+	if time.Since(o.at) > owedFor {
+		return pool.Unknown
+	}
+	return o.outcome
 }
 
 // find reserves a stream, or says whom to wait for, and whether it was the caller
@@ -114,6 +158,7 @@ func (t *trunks) grow() {
 		t.open = append(t.open, c)
 	}
 	t.coming.outcome, t.coming.err = outcome, err
+	t.owe(t.coming)
 	close(t.coming.done)
 	t.coming = nil
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -126,4 +129,21 @@ func TestCommandStartsThoughAReloadRemovedWhatItWaitedFor(t *testing.T) {
 	c.write("services:\n  ledger: {listen: %q, endpoints: [%q]}\n", local2, a)
 	reloaded(t, p.admin)
 	eventually(t, "the command does not start", func() bool { _, err := os.Stat(told); return err == nil })
+}
+
+// One port on another address cannot be taken while the former one is served.
+func TestAPortThatOneOfOursHasIsSaid(t *testing.T) {
+	a, _ := echo(t)
+	local := freeAddress(t)
+	_, port, _ := net.SplitHostPort(local)
+	const format = "services:\n  orders: {listen: %q, endpoints: [%q]}\n"
+	c := newConfigured(t, format, local, a)
+	p := runPortside(t, "", "-c", c.name)
+	c.write(format, "0.0.0.0:"+port, a)
+	if code, body := askReload(t, p.admin); code != http.StatusUnprocessableEntity || !strings.Contains(body, "by service orders until it listens elsewhere") {
+		t.Errorf("a reload answers %d %s, want it to say who has the port", code, body)
+	}
+	if got, err := who(local); got != a || err != nil {
+		t.Errorf("the service answers %q, %v after a reload that was refused", got, err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -131,7 +132,22 @@ func (p *process) bind(sc config.Service) (*service, error) {
 		}
 		return newServiceOn(ln, sc, p), nil
 	}
-	return newService(sc, p)
+	s, err := newService(sc, p)
+	if old := p.on(sc.Listen); old != nil && errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w, by service %s until it listens elsewhere: give it another port first, or restart", err, old.name)
+	}
+	return s, err
+}
+
+// on is a running service that listens on the port of address, or nil.
+func (p *process) on(address string) *service {
+	_, port, _ := net.SplitHostPort(address)
+	for _, s := range p.running() {
+		if _, its, _ := net.SplitHostPort(s.config().Listen); its == port {
+			return s
+		}
+	}
+	return nil
 }
 
 // share is another listener on ln's socket.
