@@ -384,3 +384,24 @@ func TestChecksThatPassEndFailingOpen(t *testing.T) {
 		}
 	})
 }
+
+// What an operator has drained stays so where a pool takes the place of another.
+func TestDrainedByHandIsInherited(t *testing.T) {
+	es := endpoints(3)
+	former, p := New(Config{}), New(Config{})
+	former.Update(es)
+	if err := former.Drain(es[1].Address); err != nil {
+		t.Fatal(err)
+	}
+	p.Inherit(former)
+	p.Update(es)
+	wantState(t, p, es[1].Address, Draining, "it was drained by hand")
+	for range 30 {
+		if got := use(t, p, Success); got == es[1].Address {
+			t.Fatal("a backend that was drained by hand gets work")
+		}
+	}
+	p.Update(es[:1])
+	p.Update(es)
+	wantState(t, p, es[1].Address, Active, "it came back")
+}

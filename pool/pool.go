@@ -33,14 +33,15 @@ type Pool struct {
 
 	mu        sync.Mutex
 	cfg       *Config
-	backends  []*Backend  // sorted by address
-	listed    listing     // what discovery said last
-	turnout   turnout     // those to choose among
-	restless  []*Backend  // ejected or doubted, and some that no longer are
-	tally     *tally      // has columns left, or nil
-	columns   uint32      // used of it
-	departed  []departure // within the guard's window, unannounced
-	undoubted bool        // what leaves now is not doubted
+	backends  []*Backend      // sorted by address
+	listed    listing         // what discovery said last
+	turnout   turnout         // those to choose among
+	restless  []*Backend      // ejected or doubted, and some that no longer are
+	tally     *tally          // has columns left, or nil
+	columns   uint32          // used of it
+	departed  []departure     // within the guard's window, unannounced
+	undoubted bool            // what leaves now is not doubted
+	inherited map[string]bool // addresses to be drained by hand once they join
 	ejections map[string]uint64
 	events    []Event
 
@@ -210,6 +211,10 @@ func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	p.count(b)
 	b.endpoint = e
 	state, reason := Active, ""
+	if p.inherited[e.Address] {
+		delete(p.inherited, e.Address)
+		b.drained, state, reason = true, Draining, byHand
+	}
 	if e.Draining {
 		state, reason = Draining, announced
 	}
@@ -268,6 +273,22 @@ func (p *Pool) Drain(address string) error {
 		p.publish()
 	}
 	return nil
+}
+
+// Inherit has p, which is new, take the place of former: what was drained by hand
+// there is so here as soon as it joins.
+func (p *Pool) Inherit(former *Pool) {
+	drained := map[string]bool{}
+	former.mu.Lock()
+	for _, b := range former.backends {
+		if b.drained {
+			drained[b.address] = true
+		}
+	}
+	former.mu.Unlock()
+	p.mu.Lock()
+	defer p.unlock()
+	p.inherited = drained
 }
 
 // Undrain undoes [Pool.Drain].

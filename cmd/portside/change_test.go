@@ -147,3 +147,28 @@ func TestAPortThatOneOfOursHasIsSaid(t *testing.T) {
 		t.Errorf("the service answers %q, %v after a reload that was refused", got, err)
 	}
 }
+
+// A service that moves to another port takes along what was drained by hand.
+func TestDrainedByHandOutlivesAnotherPort(t *testing.T) {
+	a, _ := echo(t)
+	b, _ := echo(t)
+	const format = "services:\n  orders: {listen: %q, endpoints: [%q, %q]}\n"
+	c := newConfigured(t, format, freeAddress(t), a, b)
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "not all are there", func() bool { return len(p.service("orders").Backends) == 2 })
+	resp, err := http.Post("http://"+p.admin+"/api/v1/services/orders/backends/"+a+"/drain", "", nil)
+	if err != nil || resp.StatusCode >= 300 {
+		t.Fatal(resp, err)
+	}
+	_ = resp.Body.Close()
+	c.write(format, freeAddress(t), a, b)
+	reloaded(t, p.admin)
+	eventually(t, "it is no longer drained", func() bool {
+		for _, x := range p.service("orders").Backends {
+			if x.Address == a {
+				return x.State == "draining"
+			}
+		}
+		return false
+	})
+}

@@ -83,9 +83,7 @@ func (p *process) apply(cfg *config.Config) error {
 		return err
 	}
 	if !p.replace(cfg, added) {
-		for _, s := range added {
-			_ = s.ln.Close()
-		}
+		discard(added)
 		return errDraining
 	}
 	return nil
@@ -97,19 +95,31 @@ var errDraining = errors.New("the process is draining")
 func (p *process) bindNew(cfg *config.Config) (added map[string]*service, err error) {
 	added = map[string]*service{}
 	for _, sc := range cfg.Services {
-		if old := p.named(sc.Name); old != nil && old.serves(sc) {
+		old := p.named(sc.Name)
+		if old != nil && old.serves(sc) {
 			continue
 		}
 		s, err := p.bind(sc)
 		if err != nil {
-			for _, s := range added {
-				_ = s.ln.Close()
-			}
+			discard(added)
 			return nil, err
+		}
+		if old != nil {
+			s.pool.Inherit(old.pool)
 		}
 		added[sc.Name] = s
 	}
 	return added, nil
+}
+
+// discard gives up services that were not started.
+func discard(added map[string]*service) {
+	for _, s := range added {
+		_ = s.ln.Close()
+		if s.accessFile != nil {
+			_ = s.accessFile.file.Load().Close()
+		}
+	}
 }
 
 // serves reports whether s can become what sc says without another listener.
