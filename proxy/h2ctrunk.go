@@ -120,10 +120,10 @@ func (t *trunks) learn() pool.Outcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.owed
-	t.owed = owed{}
-	if time.Since(o.at) > owedFor {
+	if o.outcome == pool.Unknown || time.Since(o.at) > owedFor {
 		return pool.Unknown
 	}
+	t.owed = owed{}
 	return o.outcome
 }
 
@@ -155,7 +155,7 @@ func (t *trunks) grow() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {
-		t.open = append(t.open, c)
+		t.open, t.owed = append(t.open, c), owed{} // what it failed at before is over
 	}
 	t.coming.outcome, t.coming.err = outcome, err
 	t.owe(t.coming)

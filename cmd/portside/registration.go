@@ -145,7 +145,8 @@ func (r *registration) leave(ctx context.Context) {
 }
 
 // handOver leaves the key to whoever writes it next. It is not deleted: who follows
-// the prefix sees it changed, not gone. If nobody does, it goes with its lease.
+// the prefix sees it changed, not gone. If nobody does, such as for a check that does
+// not pass any more, it goes with its lease.
 func (r *registration) handOver() {
 	r.withdraw()
 	r.stop()
