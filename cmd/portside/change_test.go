@@ -65,18 +65,27 @@ func TestReplacedBackendsGetNothing(t *testing.T) {
 }
 
 // A changed registration is changed: those who follow it see no moment without it.
+// So is one whose etcd is known under other names now.
 func TestAChangedRegistrationIsNeverGone(t *testing.T) {
 	endpoint, etcd := startEtcd(t)
 	a, _ := echo(t)
 	key := "service/billing/" + a
-	c := newConfigured(t, "register:\n  billing: {address: %q, weight: 1}\n", a)
-	p := runPortside(t, endpoint, "-c", c.name)
+	const format = "etcd: {endpoints: [%s]}\nregister:\n  billing: {address: %q, weight: %d, ttl: %ds}\n"
+	c := newConfigured(t, format, endpoint, a, 1, 10)
+	p := runPortside(t, "", "-c", c.name)
 	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
 	first := value(t, etcd, key)
 	events := etcd.Watch(t.Context(), key)
-	for weight := 2; weight <= 4; weight++ {
+	for weight := 2; weight <= 5; weight++ {
 		was := value(t, etcd, key)
-		c.write("register:\n  billing: {address: %q, weight: %d}\n", a, weight)
+		ttl, named := 10, endpoint
+		if weight >= 4 {
+			ttl = 20
+		}
+		if weight == 5 {
+			named = strings.Replace(endpoint, "127.0.0.1", "localhost", 1) + ", " + endpoint
+		}
+		c.write(format, named, a, weight, ttl)
 		reloaded(t, p.admin)
 		eventually(t, "the record stays as it was", func() bool { return value(t, etcd, key) != was })
 	}
@@ -96,6 +105,49 @@ func TestAChangedRegistrationIsNeverGone(t *testing.T) {
 		}
 		break
 	}
+}
+
+// The changed registration's check decides about the record that its former self
+// left, and so does the end of the process.
+func TestAChangedRegistrationTakesItsRecordAlong(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, _ := echo(t)
+	key := "service/billing/" + a
+	const format = "register:\n  billing: {address: %q, weight: %d, ttl: 60s, check: {%s, interval: 200ms, timeout: 200ms}}\n"
+	registered := func() (configured, *portside) {
+		c := newConfigured(t, format, a, 1, "tcp: {}")
+		p := runPortside(t, endpoint, "-c", c.name)
+		eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
+		return c, p
+	}
+	c, p := registered()
+	c.write(format, a, 2, "http: \"http://"+freeAddress(t)+"/\"")
+	reloaded(t, p.admin)
+	eventually(t, "the new check fails, and the former record stands", func() bool { return value(t, etcd, key) == "" })
+	p.signal(syscall.SIGTERM)
+	p.wait(10 * time.Second)
+
+	c, p = registered()
+	c.write(format, a, 3, "http: \"http://"+mute(t)+"/\"")
+	reloaded(t, p.admin)
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if v := value(t, etcd, key); v != "" {
+		t.Errorf("the process has ended, and etcd still has %q", v)
+	}
+}
+
+// mute is the address of a server that never says a word.
+func mute(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
 }
 
 // Who leaves by a reload has left, even if the process ends meanwhile.

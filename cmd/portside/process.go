@@ -123,7 +123,7 @@ func (p *process) start() {
 		p.startService(s)
 	}
 	for _, rc := range p.cfg.Register {
-		p.startRegistration(rc)
+		p.startRegistration(rc, nil)
 	}
 	p.group.Go(p.watchDiscovery)
 }

@@ -17,9 +17,11 @@ import (
 // registration is one server that is kept in etcd while it can serve.
 type registration struct {
 	cfg    config.Registration
+	entry  etcd.Registration // what it is in etcd
 	keeper *etcd.Keeper
 	log    *slog.Logger
-	stop   context.CancelFunc
+	stop   context.CancelFunc // ends the keeper
+	quiet  context.CancelFunc // ends the check
 
 	mu      sync.Mutex
 	sick    string // what its check last said; empty while healthy
@@ -28,24 +30,29 @@ type registration struct {
 }
 
 // startRegistration keeps rc in etcd until it leaves. With a command that begins
-// once it runs: who answers before is somebody else. The caller holds p.mu.
-func (p *process) startRegistration(rc config.Registration) {
+// once it runs: who answers before is somebody else. Former, if not nil, had its
+// key, and its record stands until rc's check has said something. The caller holds
+// p.mu.
+func (p *process) startRegistration(rc config.Registration, former *registration) *registration {
 	log := p.log.With("registration", rc.Name)
 	entry, err := recordOf(rc)
 	if err != nil {
 		// load has tried the same.
 		log.Error("cannot be registered", "error", err)
-		return
+		return nil
 	}
-	ctx, stop := context.WithCancel(p.ctx)
-	r := &registration{cfg: rc, log: log, stop: stop, sick: "its check has not passed yet"}
-	r.keeper = p.etcd.Keeper(entry)
-	p.registrations = append(p.registrations, r)
+	ctx, quiet := context.WithCancel(p.ctx)
+	r := &registration{cfg: rc, entry: entry, log: log, quiet: quiet, sick: "its check has not passed yet"}
 	if rc.Check == nil {
 		r.sick = "its command does not run yet"
 	}
-	r.keeper.Present(false)
-	p.group.Go(func() error { return ended(r.keeper.Run(ctx)) })
+	if former != nil {
+		r.keeper, r.stop, r.offered = former.keeper, former.stop, former.withdraw()
+		former.quiet()
+	} else {
+		p.startKeeper(r)
+	}
+	p.registrations = append(p.registrations, r)
 	p.group.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -59,6 +66,16 @@ func (p *process) startRegistration(rc config.Registration) {
 		r.monitor().Run(ctx, func(err error) { r.checked(err, &p.events) })
 		return nil
 	})
+	return r
+}
+
+// startKeeper has r's key kept, once r is offered.
+func (p *process) startKeeper(r *registration) {
+	ctx, stop := context.WithCancel(p.ctx)
+	r.keeper, r.stop = p.etcd.Keeper(r.entry), stop
+	r.keeper.Present(false)
+	keeper := r.keeper
+	p.group.Go(func() error { return ended(keeper.Run(ctx)) })
 }
 
 // offer has the server in etcd unless err says why it cannot serve, and reports
@@ -75,7 +92,13 @@ func (r *registration) offer(err error) (before bool) {
 		return before
 	}
 	r.offered = before || err == nil
-	r.keeper.Present(err == nil)
+	if err != nil {
+		r.keeper.Present(false)
+	}
+	r.keeper.Change(r.entry) // a former registration's may stand
+	if err == nil {
+		r.keeper.Present(true)
+	}
 	return before
 }
 
@@ -128,6 +151,7 @@ const announced = 100 * time.Millisecond
 // nothing to leave.
 func (r *registration) leave(ctx context.Context) {
 	defer r.stop()
+	defer r.quiet()
 	if !r.withdraw() {
 		return
 	}
@@ -144,13 +168,20 @@ func (r *registration) leave(ctx context.Context) {
 	}
 }
 
-// handOver leaves the key to whoever writes it next. It is not deleted: who follows
-// the prefix sees it changed, not gone. If nobody does, such as for a check that does
-// not pass any more, it goes with its lease.
-func (r *registration) handOver() {
-	r.withdraw()
-	r.stop()
+// leaveAfter has r leave once next, which has the same key in another etcd, stands
+// there: both may be one, and who follows the key is to see it changed, not gone.
+func (r *registration) leaveAfter(ctx context.Context, next *registration) {
+	standing, cancel := context.WithTimeout(ctx, succession)
+	defer cancel()
+	if next != nil {
+		_ = next.keeper.Stands(standing)
+	}
+	r.leave(ctx)
 }
+
+// succession is how long a registration in a former etcd waits for the one in the
+// next.
+const succession = 5 * time.Second
 
 // withdraw has no check offer the server any more, and reports whether one did.
 func (r *registration) withdraw() (offered bool) {

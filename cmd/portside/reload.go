@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -229,7 +230,7 @@ func (p *process) changeEtcd(was, cfg *config.Config) (changed bool) {
 		// The services follow the new one in a moment, and registrations still
 		// have to leave the old one.
 		p.group.Go(func() error {
-			pause(p.ctx, 10*time.Second)
+			pause(p.ctx, 2*succession)
 			former.stop()
 			return nil
 		})
@@ -266,12 +267,12 @@ func followsElse(a, b config.Service) bool {
 	return a.Prefix != b.Prefix || a.Format != b.Format || a.DefaultPort != b.DefaultPort || !reflect.DeepEqual(a.Endpoints, b.Endpoints)
 }
 
-// changeRegistrations lets those go that are gone or different, and starts what
-// is new. The caller holds p.mu.
+// changeRegistrations lets those go that are gone, changes those that are
+// different, and starts what is new. The caller holds p.mu.
 func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
-	wanted, keys := map[string]config.Registration{}, map[string]bool{}
+	wanted, holders := map[string]config.Registration{}, map[string]*registration{}
 	for _, rc := range cfg.Register {
-		wanted[rc.Name], keys[rc.Key] = rc, true
+		wanted[rc.Name], holders[rc.Key] = rc, nil
 	}
 	kept := p.registrations[:0:0]
 	for _, r := range p.registrations {
@@ -280,23 +281,36 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			delete(wanted, r.cfg.Name)
 			continue
 		}
-		if keys[r.cfg.Key] && !etcdChanged {
-			r.handOver()
+		if _, ok := holders[r.cfg.Key]; ok {
+			holders[r.cfg.Key] = r
 			continue
 		}
-		p.leaving.Add(1)
-		p.group.Go(func() error {
-			defer p.leaving.Done()
-			r.leave(p.ctx)
-			return nil
-		})
+		p.depart(r.leave)
 	}
 	p.registrations = kept
 	for _, rc := range cfg.Register {
-		if _, ok := wanted[rc.Name]; ok {
-			p.startRegistration(rc)
+		if _, ok := wanted[rc.Name]; !ok {
+			continue
 		}
+		holder := holders[rc.Key]
+		if holder == nil || !etcdChanged {
+			p.startRegistration(rc, holder)
+			continue
+		}
+		next := p.startRegistration(rc, nil)
+		p.depart(func(ctx context.Context) { holder.leaveAfter(ctx, next) })
 	}
+}
+
+// depart has a registration leave, beside all else. Who ends the process waits for
+// it.
+func (p *process) depart(leave func(context.Context)) {
+	p.leaving.Add(1)
+	p.group.Go(func() error {
+		defer p.leaving.Done()
+		leave(p.ctx)
+		return nil
+	})
 }
 
 // settle is how long a changed file is left alone before it is read: editors and

@@ -65,3 +65,6 @@ func (r Registration) seconds() int64 {
 	}
 	return int64((r.TTL + time.Second - 1) / time.Second)
 }
+
+// ttl is what seconds says.
+func (r Registration) ttl() time.Duration { return time.Duration(r.seconds()) * time.Second }

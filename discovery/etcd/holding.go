@@ -13,16 +13,18 @@ import (
 // errChanged is a guarded write that found another key than it expected.
 var errChanged = errors.New("the key changed meanwhile")
 
-// write puts value under our lease, if the key is still what was found.
-func (r *keeping) write(ctx context.Context, l link, value string) error {
+// write puts the value that is wished for under our lease, if the key is still
+// what was found.
+func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
 	defer cancel()
-	if err := r.grant(ctx, l); err != nil {
+	if err := r.grant(ctx, l, want.reg.seconds()); err != nil {
 		return err
 	}
+	value := r.wish(want)
 	t, err := l.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(r.reg.Key), "=", r.found.modified)).
-		Then(clientv3.OpPut(r.reg.Key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
+		If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified)).
+		Then(clientv3.OpPut(r.key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
 		Commit()
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
@@ -57,9 +59,9 @@ func (r *keeping) erase(ctx context.Context, l link) error {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
 	defer cancel()
 	t, err := l.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(r.reg.Key), "=", r.found.modified),
-			clientv3.Compare(clientv3.LeaseValue(r.reg.Key), "=", r.found.lease)).
-		Then(clientv3.OpDelete(r.reg.Key)).
+		If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified),
+			clientv3.Compare(clientv3.LeaseValue(r.key), "=", r.found.lease)).
+		Then(clientv3.OpDelete(r.key)).
 		Commit()
 	switch {
 	case err != nil:
@@ -73,12 +75,12 @@ func (r *keeping) erase(ctx context.Context, l link) error {
 	return nil
 }
 
-// grant makes sure of a lease.
-func (r *keeping) grant(ctx context.Context, l link) error {
+// grant makes sure of a lease of so many seconds.
+func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 	if r.lease != nil {
 		return nil
 	}
-	held, err := r.client.leases.hold(ctx, l.etcd, r.reg.seconds())
+	held, err := r.client.leases.hold(ctx, l.etcd, seconds)
 	if err != nil {
 		return err
 	}
@@ -87,21 +89,17 @@ func (r *keeping) grant(ctx context.Context, l link) error {
 	return nil
 }
 
-// giveBack lets go of the lease, on which nothing of ours hangs, and revokes it,
-// as well as that goes, if nothing of others' does.
-func (r *keeping) giveBack(ctx context.Context, l link) {
-	if r.lease == nil {
-		return
-	}
+// giveBack lets go of leases, on which nothing of ours hangs, and revokes them, as
+// well as that goes, if nothing of others' does.
+func (r *keeping) giveBack(ctx context.Context, l link, leases []*lease) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	id := clientv3.LeaseID(r.lease.id)
-	last := r.client.leases.letGo(r.lease)
-	r.lease = nil
-	if !last {
-		return
-	}
-	if _, err := l.etcd.Revoke(ctx, id); err != nil {
-		r.log.Debug("etcd: a lease is left to lapse", "err", err)
+	for _, held := range leases {
+		if !r.client.leases.letGo(held) {
+			continue
+		}
+		if _, err := l.etcd.Revoke(ctx, clientv3.LeaseID(held.id)); err != nil {
+			r.log.Debug("etcd: a lease is left to lapse", "err", err)
+		}
 	}
 }

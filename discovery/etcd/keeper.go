@@ -48,7 +48,7 @@ type KeeperStatus struct {
 // took is not fought over. Its methods are safe for concurrent use.
 type Keeper struct {
 	client *Client
-	reg    Registration
+	key    string
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -62,6 +62,7 @@ type Keeper struct {
 
 // wanted is what shall be in etcd.
 type wanted struct {
+	reg      Registration
 	absent   bool // for now
 	draining bool
 	removed  bool // for good
@@ -71,8 +72,9 @@ type wanted struct {
 func (c *Client) Keeper(reg Registration) *Keeper {
 	return &Keeper{
 		client: c,
-		reg:    reg,
+		key:    reg.Key,
 		log:    c.log.With("name", reg.Name, "key", reg.Key),
+		want:   wanted{reg: reg},
 		status: KeeperStatus{Name: reg.Name, Key: reg.Key, State: Waiting, Reason: "not tried yet", Since: time.Now()},
 		wake:   make(chan struct{}, 1),
 		moved:  make(chan struct{}),
@@ -90,7 +92,17 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // patience is the longest wait between tries: a third of a lease, at most 5 s.
 func (k *Keeper) patience() time.Duration {
-	return min(time.Duration(k.reg.seconds())*time.Second/3, 5*time.Second)
+	want, _ := k.wanted()
+	return min(want.reg.ttl()/3, 5*time.Second)
+}
+
+// Change puts reg in the place of what was to be in etcd, under the same key,
+// which is written anew and never gone meanwhile. It returns at once.
+func (k *Keeper) Change(reg Registration) {
+	k.ask(func(w *wanted) {
+		reg.Key = k.key
+		w.reg = reg
+	})
 }
 
 // Present says whether the key shall be in etcd now. It is, until told
@@ -102,13 +114,30 @@ func (k *Keeper) Present(yes bool) {
 // Leave announces the departure: it puts Registration.Draining in the place of
 // the value, where there is one, and returns once etcd has it.
 func (k *Keeper) Leave(ctx context.Context) error {
-	return k.settle(ctx, k.ask(func(w *wanted) { w.draining = k.reg.Draining != "" }))
+	return k.settle(ctx, k.ask(func(w *wanted) { w.draining = w.reg.Draining != "" }))
 }
 
 // Remove deletes the key, if it is still ours, and gives its lease back. It
 // returns once that is done; if ctx ends before, the key goes with its lease.
 func (k *Keeper) Remove(ctx context.Context) error {
 	return k.settle(ctx, k.ask(func(w *wanted) { w.removed = true }))
+}
+
+// Stands waits until the registration is in etcd, or has left it for good.
+func (k *Keeper) Stands(ctx context.Context) error {
+	for {
+		k.mu.Lock()
+		state, moved := k.status.State, k.moved
+		k.mu.Unlock()
+		if state == Registered || state == Left {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-moved:
+		}
+	}
 }
 
 // Status is a snapshot, safe to take at any time.

@@ -217,6 +217,68 @@ func TestATakenKeyIsRegisteredWhenItIsFree(t *testing.T) {
 	stands(t, k, Registered)
 }
 
+// What is changed is written anew, under another lease if it shall last longer;
+// nothing that others have under the former one is touched.
+func TestAChangedRegistrationIsWrittenAnew(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	c := run(t, quickly(url))
+	k := keep(t, c, registration())
+	other := registration()
+	other.Key = "service/billing/other"
+	stands(t, keep(t, c, other), Registered)
+	former := stands(t, k, Registered).LeaseID
+	_, under := op.get(other.Key)
+	events := op.Watch(t.Context(), "service/billing/", clientv3.WithPrefix())
+
+	changed := registration()
+	changed.Value = "10.0.0.5:8080;weight=2"
+	k.Change(changed)
+	op.inEtcd(4*time.Second, ours, changed.Value)
+	changed.Value, changed.TTL = "10.0.0.5:8080;weight=3", 2*time.Second
+	k.Change(changed)
+	op.inEtcd(4*time.Second, ours, changed.Value)
+	s := stands(t, k, Registered)
+	if s.LeaseID == former || s.TTL != 2*time.Second || s.Losses != 0 {
+		t.Errorf("%+v, want another lease than %x, of 2 s, and no losses", s, former)
+	}
+	if _, lease := op.get(other.Key); lease != under {
+		t.Errorf("the other key is under lease %x now, want %x as before", lease, under)
+	}
+	if err := k.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	var saw []string
+	for len(saw) < 3 {
+		for _, e := range (<-events).Events {
+			saw = append(saw, fmt.Sprintf("%s %s %s", e.Type, e.Kv.Key, e.Kv.Value))
+		}
+	}
+	if want := fmt.Sprintf("[PUT %s 10.0.0.5:8080;weight=2 PUT %s 10.0.0.5:8080;weight=3 DELETE %s ]", ours, ours, ours); fmt.Sprint(saw) != want {
+		t.Errorf("etcd saw %s, want %s", saw, want)
+	}
+}
+
+// A lease that nothing hangs on any more is given back.
+func TestAnOutgrownLeaseIsGivenBack(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	reg := registration()
+	reg.TTL = time.Minute
+	k := keep(t, run(t, quickly(url)), reg)
+	former := stands(t, k, Registered).LeaseID
+	reg.TTL = 2 * time.Minute
+	k.Change(reg)
+	within(t, 5*time.Second, func() string {
+		left, err := op.TimeToLive(op.ctx(), clientv3.LeaseID(former))
+		if err != nil || left.TTL > 0 {
+			return fmt.Sprintf("the former lease has %v left (%v), want none", left, err)
+		}
+		return ""
+	})
+	op.inEtcd(0, ours, reg.Value)
+}
+
 func TestAKeyIsInEtcdOnlyWhilePresent(t *testing.T) {
 	url := startEtcd(t).Endpoint()
 	op := operatorOn(t, url)

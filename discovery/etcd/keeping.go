@@ -13,12 +13,14 @@ import (
 type keeping struct {
 	*Keeper
 	found    found
-	watch    *watch // on the key; nil: look again
-	lease    *lease // nil: none that is known to live
+	watch    *watch   // on the key; nil: look again
+	lease    *lease   // nil: none that is known to live
+	outgrown []*lease // of another TTL; the key may hang on them until it is written again
 	ours     map[int64]bool
-	newcomer bool // nothing was written yet: the last writer stands, and it is us
-	stood    bool // the key was as it shall be
-	lost     bool // and then was not
+	newcomer bool   // nothing was written yet: the last writer stands, and it is us
+	stood    bool   // the key was as it shall be
+	lost     bool   // and then was not
+	had      string // what it held while it stood
 
 	pause     backoff   // between tries that fail
 	repairs   backoff   // between repairs that succeed and do not last
@@ -90,7 +92,9 @@ func (r *keeping) lookAgain() {
 // stop leaves the key, if there is one, to its lease.
 func (r *keeping) stop() {
 	r.lookAgain()
-	r.loseLease()
+	for _, l := range r.leases() {
+		r.client.leases.lose(l)
+	}
 }
 
 func (r *keeping) events() <-chan struct{} {
@@ -116,15 +120,31 @@ func (r *keeping) loseLease() {
 	}
 }
 
+// leases are all that we have a part in.
+func (r *keeping) leases() []*lease {
+	if r.lease == nil {
+		return r.outgrown
+	}
+	return append(r.outgrown, r.lease)
+}
+
+// outgrow puts the lease aside if its TTL is not what is wanted any more.
+func (r *keeping) outgrow(want wanted) {
+	if r.lease != nil && r.lease.seconds != want.reg.seconds() {
+		r.outgrown, r.lease = append(r.outgrown, r.lease), nil
+	}
+}
+
 // reconcile does what is needed to make the key what it shall be. It returns
 // zero once it is, and else how long to wait for news before trying again.
 func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Duration {
 	if l.stream == nil {
 		return r.unreachable(l, want)
 	}
-	if err := r.observe(ctx, l); err != nil {
+	if err := r.observe(ctx, l, want.reg.ttl()); err != nil {
 		return r.failed(ctx, l, want, err)
 	}
+	r.outgrow(want)
 	action := judge(r.found, r.wish(want), r.leaseID(), r.ours, r.newcomer)
 	r.countLoss(action)
 	var err error
@@ -140,7 +160,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 		if wait := time.Until(r.notBefore); r.lost && wait > 0 {
 			return wait
 		}
-		err = r.write(ctx, l, r.wish(want))
+		err = r.write(ctx, l, want)
 	case erase:
 		err = r.erase(ctx, l)
 	}
@@ -156,10 +176,10 @@ func (r *keeping) wish(w wanted) string {
 	switch {
 	case w.absent || w.removed:
 		return ""
-	case w.draining:
-		return r.reg.Draining
+	case w.draining && w.reg.Draining != "":
+		return w.reg.Draining
 	}
-	return r.reg.Value
+	return w.reg.Value
 }
 
 func (r *keeping) leaseID() int64 {
@@ -180,7 +200,7 @@ func (r *keeping) unreachable(l link, want wanted) time.Duration {
 	case l.err == nil: // not even tried yet
 		r.become(Waiting, "not connected yet")
 	case r.lease == nil || !r.stood:
-		r.become(Retrying, plain(l.err, r.reg.Key, r.client.cfg.Username, l.since))
+		r.become(Retrying, plain(l.err, r.key, r.client.cfg.Username, l.since))
 	}
 	return time.Hour // the connection's change will wake us
 }
@@ -197,7 +217,7 @@ func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) ti
 		if s := r.Status(); s.State == Retrying {
 			since = s.Since
 		}
-		r.become(Retrying, plain(err, r.reg.Key, r.client.cfg.Username, since))
+		r.become(Retrying, plain(err, r.key, r.client.cfg.Username, since))
 	}
 	r.log.Debug("etcd: registration", "err", err)
 	return max(r.pause.next(), time.Millisecond)
@@ -209,7 +229,9 @@ func (r *keeping) settledAs(ctx context.Context, l link, want wanted) {
 		if r.lost {
 			r.log.Info("etcd: registered again", "losses", r.Status().Losses)
 		}
-		r.stood, r.newcomer, r.lost = true, false, false
+		r.stood, r.newcomer, r.lost, r.had = true, false, false, r.found.value
+		r.giveBack(ctx, l, r.outgrown)
+		r.outgrown = nil
 		r.note(func(s *KeeperStatus) {
 			s.TTL, s.LeaseID, s.Revision = r.lease.ttl, r.lease.id, r.found.modified
 		})
@@ -217,7 +239,8 @@ func (r *keeping) settledAs(ctx context.Context, l link, want wanted) {
 		return
 	}
 	r.stood = false
-	r.giveBack(ctx, l)
+	r.giveBack(ctx, l, r.leases())
+	r.lease, r.outgrown = nil, nil
 	r.note(func(s *KeeperStatus) { s.TTL, s.LeaseID, s.Revision = 0, 0, 0 })
 	if want.removed {
 		r.become(Left, "removed")
@@ -231,7 +254,7 @@ func (r *keeping) countLoss(a action) {
 	if !r.stood || a == leaveAlone || a == erase {
 		return
 	}
-	lost := r.found.modified == 0 || !r.ours[r.found.lease] || r.found.value != r.reg.Value && r.found.value != r.reg.Draining
+	lost := r.found.modified == 0 || !r.ours[r.found.lease] || r.found.value != r.had
 	if !lost {
 		return
 	}
@@ -252,7 +275,7 @@ func (f found) says() string {
 
 // observe brings found up to date: from the watch, or by a look after which a
 // watch begins. A watch that ended, whatever for, means to look again.
-func (r *keeping) observe(ctx context.Context, l link) error {
+func (r *keeping) observe(ctx context.Context, l link, ttl time.Duration) error {
 	if r.watch != nil {
 		if r.hear() {
 			return nil
@@ -261,7 +284,7 @@ func (r *keeping) observe(ctx context.Context, l link) error {
 	}
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
 	defer cancel()
-	g, err := l.etcd.Get(ctx, r.reg.Key)
+	g, err := l.etcd.Get(ctx, r.key)
 	if err != nil {
 		return err
 	}
@@ -269,8 +292,8 @@ func (r *keeping) observe(ctx context.Context, l link) error {
 	for _, kv := range g.Kvs {
 		r.found.modified, r.found.lease, r.found.value = kv.ModRevision, kv.Lease, string(kv.Value)
 	}
-	r.watch = l.stream.watch(r.reg.Key, "", g.Header.Revision)
-	r.lookAt = time.Now().Add(jitter(2 * min(max(time.Duration(r.reg.seconds())*time.Second, 5*time.Second), time.Minute)))
+	r.watch = l.stream.watch(r.key, "", g.Header.Revision)
+	r.lookAt = time.Now().Add(jitter(2 * min(max(ttl, 5*time.Second), time.Minute)))
 	return nil
 }
 
