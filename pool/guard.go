@@ -23,21 +23,14 @@ const (
 // new view is needed.
 func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return now.Sub(d.at) > p.cfg.Guard.Window })
-	reason := deleted
-	if p.undoubted {
-		p.departed = nil // nor what left before
-		if !p.cfg.Guard.Off {
-			reason = replaced
-		}
-	}
 	present := len(p.backends)
 	var suspects []*Backend
 	for _, b := range gone {
 		switch {
-		case b.doubted && !p.undoubted:
+		case b.doubted:
 			suspects = append(suspects, b)
-		case p.undoubted || b.state == Draining:
-			p.moved(b, Gone, reason, now)
+		case b.state == Draining:
+			p.moved(b, Gone, deleted, now)
 			changed = true
 		default:
 			p.departed = append(p.departed, departure{b, now})
@@ -55,6 +48,16 @@ func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 	}
 	p.restore(suspects)
 	return changed
+}
+
+// dismiss has gone, which are in no list any more, leave undoubted. It reports
+// whether a new view is needed.
+func (p *Pool) dismiss(gone []*Backend, reason string, now time.Time) (changed bool) {
+	p.departed = nil // nor is what left before a part of any mass
+	for _, b := range gone {
+		p.moved(b, Gone, reason, now)
+	}
+	return len(gone) > 0
 }
 
 // mass reports whether left departures beside present others are more than may

@@ -40,7 +40,6 @@ type Pool struct {
 	tally     *tally          // has columns left, or nil
 	columns   uint32          // used of it
 	departed  []departure     // within the guard's window, unannounced
-	undoubted bool            // what leaves now is not doubted
 	inherited map[string]bool // addresses to be drained by hand once they join
 	ejections map[string]uint64
 	events    []Event
@@ -148,9 +147,16 @@ func (p *Pool) Replace(endpoints []discovery.Endpoint) { p.update(endpoints, tru
 func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	p.mu.Lock()
 	defer p.unlock()
-	p.undoubted = undoubted || p.cfg.Guard.Off
 	now := time.Now()
-	changed := p.match(endpoints, now)
+	gone, changed := p.match(endpoints, now)
+	switch {
+	case p.cfg.Guard.Off:
+		changed = p.dismiss(gone, deleted, now) || changed
+	case undoubted:
+		changed = p.dismiss(gone, replaced, now) || changed
+	default:
+		changed = p.depart(gone, now) || changed
+	}
 	first := false
 	select {
 	case <-p.synced:
@@ -166,20 +172,20 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	}
 }
 
-// match brings the backends in line with endpoints. It reports whether a new view
-// is needed.
-func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (changed bool) {
+// match brings the backends in line with endpoints. Those in gone are in no list
+// any more. It reports whether a new view is needed.
+func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (gone []*Backend, changed bool) {
 	aligned := len(p.backends) == len(p.listed) // backend by backend: nobody is doubted
 	was, is, from := p.listed.update(endpoints)
 	if !aligned {
 		was, is, from = len(p.backends), p.listed, 0
 	}
 	if was == 0 && len(is) == 0 {
-		return false
+		return nil, false
 	}
 	next, gone, changed := p.merge(p.backends[from:from+was], is, now)
 	p.backends = slices.Replace(p.backends, from, from+was, next...)
-	return p.depart(gone, now) || changed
+	return gone, changed
 }
 
 // merge walks some backends and what is now said in their place side by side,

@@ -35,8 +35,12 @@ func (s *service) accessLog(c *config.AccessLog) *proxy.AccessLog {
 		}
 		to, s.accessFile = f, f
 	}
-	out := newOutlet(to, func(bytes int64) {
-		s.log.Warn("a part of the access log was lost: it was not written fast enough", "file", c.File, "bytes", bytes)
+	out := newOutlet(to, func(bytes int64, err error) {
+		if err != nil {
+			s.log.Error("the access log cannot be written", "file", c.File, "error", err)
+			return
+		}
+		s.log.Warn("a part of the access log was lost: it could not be written, or not fast enough", "file", c.File, "bytes", bytes)
 	})
 	s.accessOut.Store(out)
 	log.Out = out

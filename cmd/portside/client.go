@@ -61,7 +61,7 @@ func dialable(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// get decodes what path answers into out.
+// get decodes what path, which is escaped here, answers into out.
 func (c adminClient) get(ctx context.Context, path string, out any) error {
 	return c.call(ctx, http.MethodGet, path, out)
 }
@@ -74,7 +74,7 @@ func (c adminClient) post(ctx context.Context, path string) error {
 func (c adminClient) call(ctx context.Context, method, path string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+(&url.URL{Path: path}).EscapedPath(), nil)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 
 	"github.com/spf13/cobra"
 )
@@ -23,7 +22,7 @@ func newDrain(std stdio, verb string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.post(cmd.Context(), "/api/v1/services/"+args[0]+"/backends/"+url.PathEscape(args[1])+"/"+verb); err != nil {
+			if err := c.post(cmd.Context(), "/api/v1/services/"+args[0]+"/backends/"+args[1]+"/"+verb); err != nil {
 				return err
 			}
 			done := map[string]string{"drain": "drained", "undrain": "back", "forget": "forgotten"}

@@ -118,7 +118,11 @@ func (e explanation) print(w io.Writer, paint painter) {
 		if reason := why(b); reason != "" {
 			fmt.Fprintf(w, "  because: %s\n", legible(reason))
 		}
-		fmt.Fprintf(w, "  keys %s; weight %.4g; %d in flight; %d of %d failed\n", legible(strings.Join(b.Keys, ", ")), b.Weight, b.InFlight, b.Failures, b.Requests)
+		fmt.Fprint(w, "  ")
+		if len(b.Keys) > 0 { // a fixed endpoint has none
+			fmt.Fprintf(w, "keys %s; ", legible(strings.Join(b.Keys, ", ")))
+		}
+		fmt.Fprintf(w, "weight %.4g; %d in flight; %d of %d failed\n", b.Weight, b.InFlight, b.Failures, b.Requests)
 	}
 	if len(e.Events) == 0 {
 		return

@@ -34,7 +34,10 @@ type stdio struct {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std stdio) int {
-	std.logs = newOutlet(std.err, func(bytes int64) {
+	std.logs = newOutlet(std.err, func(bytes int64, err error) {
+		if err != nil {
+			return // there is nowhere to say it
+		}
 		fmt.Fprintf(std.err, "portside: %d bytes of the log were lost: nobody was reading\n", bytes)
 	})
 	root := newRoot(std)

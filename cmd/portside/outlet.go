@@ -11,13 +11,17 @@ import (
 // lost, and counted. It may be used by many at once.
 type outlet struct {
 	out  io.Writer
-	lost func(bytes int64) // is told once there is room again; it may write to the outlet
+	lost func(bytes int64, err error) // is told once writing fails, and how much once it goes again; it may write to the outlet
 
 	mu      sync.Mutex
 	waiting []byte
 	spare   []byte        // what waiting was
 	writing chan struct{} // closed when nothing waits any more; nil: nothing does
 	missing int64
+
+	// Of whoever is in write.
+	failing bool
+	owed    int64 // is missing, and was not told
 }
 
 const (
@@ -27,7 +31,9 @@ const (
 	outletSpare = 64 << 10
 )
 
-func newOutlet(out io.Writer, lost func(bytes int64)) *outlet { return &outlet{out: out, lost: lost} }
+func newOutlet(out io.Writer, lost func(bytes int64, err error)) *outlet {
+	return &outlet{out: out, lost: lost}
+}
 
 // Write takes all of p, or, for want of room, nothing. It reports no error.
 func (o *outlet) Write(p []byte) (int, error) {
@@ -58,15 +64,31 @@ func (o *outlet) write() {
 		now, missing := o.waiting, o.missing
 		o.waiting, o.spare, o.missing = o.spare[:0], nil, 0
 		o.mu.Unlock()
-		_, _ = o.out.Write(now)
-		if missing > 0 {
-			o.lost(missing)
-		}
+		n, err := o.out.Write(now)
+		o.account(missing+int64(len(now)-n), err)
 		if cap(now) <= outletSpare {
 			o.mu.Lock()
 			o.spare = now
 			o.mu.Unlock()
 		}
+	}
+}
+
+// account tells when writing begins to fail, and, when it goes again, how much was
+// not written.
+func (o *outlet) account(missing int64, err error) {
+	o.owed += missing
+	if err != nil {
+		if !o.failing {
+			o.failing = true
+			o.lost(0, err)
+		}
+		return
+	}
+	o.failing = false
+	if o.owed > 0 {
+		o.lost(o.owed, nil)
+		o.owed = 0
 	}
 }
 

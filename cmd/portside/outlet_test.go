@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,7 +29,7 @@ func TestOutletDoesNotWaitForItsReader(t *testing.T) {
 	var lost int64
 	var said sync.WaitGroup
 	said.Add(1)
-	o := newOutlet(to, func(bytes int64) { lost = bytes; said.Done() })
+	o := newOutlet(to, func(bytes int64, _ error) { lost = bytes; said.Done() })
 	line := strings.Repeat("x", 99) + "\n"
 	const lines = 3 * outletRoom / 100
 	start := time.Now()
@@ -60,7 +61,7 @@ func TestOutletDoesNotWaitForItsReader(t *testing.T) {
 func TestOutletKeepsTheOrder(t *testing.T) {
 	to := &stuck{go_: make(chan struct{})}
 	close(to.go_)
-	o := newOutlet(to, func(int64) { t.Error("something was lost") })
+	o := newOutlet(to, func(int64, error) { t.Error("something was lost") })
 	var want strings.Builder
 	for i := range 2000 {
 		line := fmt.Sprintln("line", i)
@@ -72,5 +73,27 @@ func TestOutletKeepsTheOrder(t *testing.T) {
 	defer to.mu.Unlock()
 	if to.got.String() != want.String() {
 		t.Error("lines are missing, or in another order")
+	}
+}
+
+// full is a disk that takes the first bytes of a write only, some times.
+type full struct{ times int }
+
+func (f *full) Write(p []byte) (int, error) {
+	if f.times--; f.times < 0 {
+		return len(p), nil
+	}
+	return 1, syscall.ENOSPC
+}
+
+func TestOutletSaysThatItCannotWrite(t *testing.T) {
+	var told []string
+	o := newOutlet(&full{times: 3}, func(bytes int64, err error) { told = append(told, fmt.Sprint(bytes, err)) })
+	for range 4 {
+		_, _ = o.Write([]byte("a line\n"))
+		o.flush()
+	}
+	if want := "[0 no space left on device 18 <nil>]"; fmt.Sprint(told) != want {
+		t.Errorf("told %v, want %s", told, want)
 	}
 }

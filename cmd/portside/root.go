@@ -39,6 +39,13 @@ registration alive.`,
 	})
 	root.PersistentFlags().String("log-level", env("PORTSIDE_LOG_LEVEL", "info"), "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", env("PORTSIDE_LOG_FORMAT", "text"), "text or json")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if flags := cmd.Flags(); !flags.Changed("log-level") && !flags.Changed("log-format") {
+			return nil
+		}
+		_, err := newLog(cmd, std) // also where nothing is logged: a mistake is one
+		return err
+	}
 	root.AddCommand(
 		newRun(std), newDemo(std), newRegister(std), newResolve(std), newWait(std), newCheck(std), newConfig(std),
 		newStatus(std), newExplain(std), newTop(std), newDrain(std, "drain"), newDrain(std, "undrain"), newDrain(std, "forget"), newDrill(std), newReload(std), newHealthcheck(std), newVersion(std),

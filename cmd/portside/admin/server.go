@@ -16,7 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,23 +138,37 @@ func (v View) service(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if _, _, do := v.object(name); do != nil {
+		refuse(w, http.MethodPost)
+		return
+	}
 	fail(w, http.StatusNotFound, "no service named "+name)
 }
 
-// verb answers POST …/{service}/backends/{address}/{verb}. A service's name may
-// hold slashes, so the path is read from its end.
-func (v View) verb(w http.ResponseWriter, r *http.Request) {
-	path, name := cutLast(r.PathValue("path"))
-	path, address := cutLast(path)
+// object takes apart {service}/backends/{address}/{verb}; do is nil where a path is
+// no such. A service's name may hold slashes, so the path is read from its end.
+func (v View) object(path string) (service, address string, do func(service, address string) error) {
+	path, name := cutLast(path)
+	path, address = cutLast(path)
 	service, backends := cutLast(path)
+	if backends != "backends" {
+		return "", "", nil
+	}
 	verbs := map[string]func(service, address string) error{"drain": v.Drain, "undrain": v.Undrain, "forget": v.Forget}
-	do := verbs[name]
-	if do == nil || backends != "backends" {
+	return service, address, verbs[name]
+}
+
+// verb answers POST …/{service}/backends/{address}/{verb}.
+func (v View) verb(w http.ResponseWriter, r *http.Request) {
+	path := r.PathValue("path")
+	service, address, do := v.object(path)
+	if do == nil {
+		if path == "" || slices.ContainsFunc(v.Services(), func(s Service) bool { return s.Name == path }) {
+			refuse(w, "GET, HEAD")
+			return
+		}
 		fail(w, http.StatusNotFound, "want /api/v1/services/{service}/backends/{address}/drain, undrain or forget")
 		return
-	}
-	if a, err := url.PathUnescape(address); err == nil {
-		address = a
 	}
 	err := do(service, address)
 	if errors.Is(err, pool.ErrNotFound) {
@@ -202,6 +216,12 @@ func done(w http.ResponseWriter, err error) {
 		return
 	}
 	answer(w, map[string]bool{"ok": true})
+}
+
+// refuse says which methods a path has.
+func refuse(w http.ResponseWriter, allowed string) {
+	w.Header().Set("Allow", allowed)
+	fail(w, http.StatusMethodNotAllowed, "method not allowed; want "+allowed)
 }
 
 func fail(w http.ResponseWriter, code int, why string) {

@@ -22,10 +22,11 @@ func TestVerbSaysWhatIsNotThere(t *testing.T) {
 	}, t.Context().Done()))
 	defer srv.Close()
 	for path, want := range map[string]string{
-		"a/b/backends/10.0.0.1:80/forget": "10.0.0.1:80 of service a/b is not a suspect: it is ejected",
-		"a/b/backends/10.0.0.2:80/forget": "service a/b has no backend 10.0.0.2:80",
-		"a/b/backends/10.0.0.2:80/drain":  "service a/b has no backend 10.0.0.2:80",
-		"c/backends/10.0.0.1:80/undrain":  "no service is named c, so it has no backend 10.0.0.1:80",
+		"a/b/backends/10.0.0.1:80/forget":        "10.0.0.1:80 of service a/b is not a suspect: it is ejected",
+		"a/b/backends/10.0.0.2:80/forget":        "service a/b has no backend 10.0.0.2:80",
+		"a/b/backends/10.0.0.2:80/drain":         "service a/b has no backend 10.0.0.2:80",
+		"a/b/backends/[fe80::2%25eth0]:80/drain": "service a/b has no backend [fe80::2%eth0]:80",
+		"c/backends/10.0.0.1:80/undrain":         "no service is named c, so it has no backend 10.0.0.1:80",
 	} {
 		resp, err := http.Post(srv.URL+"/api/v1/services/"+path, "", nil)
 		if err != nil {
@@ -35,6 +36,32 @@ func TestVerbSaysWhatIsNotThere(t *testing.T) {
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusNotFound || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s, %s; want 404 and %q", path, resp.Status, body, want)
+		}
+	}
+}
+
+// What is there under another method says which.
+func TestAnotherMethodIsNotMissing(t *testing.T) {
+	srv := httptest.NewServer(handler(View{
+		Services: func() []Service { return []Service{{Name: "a/b"}} },
+		Metrics:  http.NotFoundHandler(),
+		Drain:    func(string, string) error { return nil },
+	}, t.Context().Done()))
+	defer srv.Close()
+	for _, c := range []struct{ method, path, allowed string }{
+		{"GET", "services/a/b/backends/10.0.0.1:80/drain", "POST"},
+		{"POST", "services/a/b", "GET, HEAD"},
+		{"POST", "services", "GET, HEAD"},
+		{"GET", "reload", "POST"},
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), c.method, srv.URL+"/api/v1/"+c.path, nil)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != c.allowed {
+			t.Errorf("%s %s: %s, Allow %q; want 405 and %q", c.method, c.path, resp.Status, resp.Header.Get("Allow"), c.allowed)
 		}
 	}
 }
