@@ -51,6 +51,7 @@ type record struct {
 	state     State
 	drained   bool     // by hand
 	kept      bool     // fails, but too many others are out
+	byChecks  bool     // kept: by health checks, not by what traffic has shown
 	doubted   bool     // gone from the registry in a mass: what is not out is suspect
 	unhealthy bool     // set aside by health checks, which alone bring it back
 	probing   bool     // a probe is under way

@@ -55,7 +55,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 		}
 		reason := fmt.Sprintf("%s, the last: %s", inARow(streak), o)
 		if p.tooManyOut() {
-			p.keep(b, reason)
+			p.keep(b, reason, false)
 			return
 		}
 		b.level = 0
@@ -71,8 +71,8 @@ func inARow(failures int32) string {
 }
 
 // keep leaves a failing b in rotation, and says so.
-func (p *Pool) keep(b *Backend, reason string) {
-	b.reason = reason + "; kept, too many are out"
+func (p *Pool) keep(b *Backend, reason string, byChecks bool) {
+	b.reason, b.byChecks = reason+"; kept, too many are out", byChecks
 	if !b.kept {
 		b.kept = true
 		p.turnout.touch(b)

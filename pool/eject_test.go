@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestOnlyATrialReadmits(t *testing.T) {
@@ -22,6 +23,35 @@ func TestOnlyATrialReadmits(t *testing.T) {
 	old.Report(Success)
 	old.Release()
 	wantState(t, p, a, Ejected, "work from before its failures is no trial")
+}
+
+// A trial is over once it has shown something: the connection may last for hours.
+func TestATrialThatGoesOnDoesNotHoldUpTheNext(t *testing.T) {
+	inBubble(t, Config{Eject: Eject{Backoff: time.Second}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(3))
+		a := endpoints(3)[0].Address
+		fail(t, f.Pool, a, 5, Refused)
+		time.Sleep(2 * time.Second)
+		trial := must(t, f.Pool)
+		if !trial.Trial() || trial.Backend().Address() != a {
+			t.Fatal("no trial is given when the time is up")
+		}
+		defer trial.Release()
+		trial.Report(Success)
+		fail(t, f.Pool, a, 5, Refused)
+		wantState(t, f.Pool, a, Ejected, "five more refused")
+		time.Sleep(2 * time.Second)
+		next := must(t, f.Pool)
+		defer next.Release()
+		if !next.Trial() {
+			t.Fatal("no trial while the former one's connection lasts")
+		}
+		other := must(t, f.Pool)
+		defer other.Release()
+		if other.Trial() {
+			t.Fatal("two trials at a time")
+		}
+	})
 }
 
 // What nobody is told of is looked for at 3 a.m.: the only backend fails, and is

@@ -107,7 +107,8 @@ func (p *Pool) leave(b *Backend, reason string, now time.Time) {
 	p.backends = slices.DeleteFunc(p.backends, func(x *Backend) bool { return x == b })
 }
 
-// Forget lets a suspect go, or every suspect when address is empty.
+// Forget lets a suspect go, or every suspect when address is empty. Error:
+// [ErrNotFound].
 func (p *Pool) Forget(address string) error {
 	p.mu.Lock()
 	defer p.unlock()

@@ -49,6 +49,12 @@ func (f *fleet) kill(address string) {
 	f.dead[address] = true
 }
 
+func (f *fleet) revive(address string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.dead, address)
+}
+
 func (f *fleet) probe(_ context.Context, address string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -312,9 +318,7 @@ func TestHealthChecksEjectAndReadmit(t *testing.T) {
 				t.Fatal("a backend that fails its checks got a trial from a client")
 			}
 		}
-		f.mu.Lock()
-		delete(f.dead, a)
-		f.mu.Unlock()
+		f.revive(a)
 		time.Sleep(3 * time.Second)
 		wantState(t, f.Pool, a, Active, "two checks passed")
 	})
@@ -329,6 +333,43 @@ func TestPassedChecksDoNotOverruleTraffic(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		wantState(t, f.Pool, es[0].Address, Ejected, "a shallow check passed, real requests fail")
 	})
+}
+
+// Nor do they where the backend was kept because too many were out; and what traffic
+// has shown since is not overruled by those that fail.
+func TestChecksDoNotOverruleTrafficOfAKeptBackend(t *testing.T) {
+	told := 0
+	cfg := Config{Health: Health{Interval: time.Second}, OnEvent: func(e Event) {
+		if e.Backend == nil {
+			told++
+		}
+	}}
+	inBubble(t, cfg, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(1))
+		a := endpoints(1)[0].Address
+		time.Sleep(5 * time.Second)
+		fail(t, f.Pool, a, 5, ServerError)
+		f.kill(a)
+		time.Sleep(1500 * time.Millisecond)
+		f.revive(a)
+		time.Sleep(10 * time.Second)
+		if !f.FailingOpen() {
+			t.Error("a shallow check passed, real requests fail, and the pool is said to be well")
+		}
+		use(t, f.Pool, Success)
+		f.kill(a)
+		time.Sleep(10 * time.Second)
+		for range 20 {
+			use(t, f.Pool, Success)
+			time.Sleep(time.Second)
+		}
+		if f.FailingOpen() {
+			t.Error("the pool fails open though every request succeeds")
+		}
+	})
+	if told > 4 {
+		t.Errorf("failing open began or ended %d times, want 4 at the most", told)
+	}
 }
 
 // What a discovery of another kind no longer has was not deleted by accident.
@@ -375,9 +416,7 @@ func TestChecksThatPassEndFailingOpen(t *testing.T) {
 		if !f.FailingOpen() {
 			t.Fatal("not failing open though the only backend fails its checks")
 		}
-		f.mu.Lock()
-		delete(f.dead, address)
-		f.mu.Unlock()
+		f.revive(address)
 		time.Sleep(10 * time.Second)
 		if b := f.Status().Backends[0]; f.FailingOpen() || b.Reason != "" {
 			t.Errorf("still failing open: %s, %q", b.State, b.Reason)

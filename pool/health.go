@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -12,7 +13,7 @@ const byCheck = "health_check"
 func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	if err == nil {
 		b.checks = max(b.checks, 0) + 1
-		if b.kept && b.checks == p.cfg.Health.Rise {
+		if b.kept && b.byChecks && b.checks == p.cfg.Health.Rise {
 			b.kept, b.reason = false, ""
 			p.turnout.touch(b)
 			p.publish()
@@ -30,13 +31,26 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	}
 	reason := fmt.Sprintf("failed %d health checks, the last: %v", -b.checks, err)
 	if p.tooManyOut() {
-		p.keep(b, reason)
+		// What traffic has shown, a failure or since then a success, stands.
+		if first := -b.checks == p.cfg.Health.Fall; first && !b.kept || b.kept && b.byChecks {
+			p.keep(b, reason, true)
+		}
 		return
 	}
 	p.ejections[byCheck]++
 	p.moved(b, Ejected, reason, now)
 	b.unhealthy = true
 	p.publish()
+}
+
+// hasten brings health checks that are due later than within every forward, spread
+// over that time. The caller holds p.mu and rouses Run.
+func (p *Pool) hasten(every time.Duration, now time.Time) {
+	for _, b := range p.backends {
+		if !b.doubted && b.probeAt.Sub(now) > every {
+			b.probeAt = now.Add(time.Duration(rand.Float64() * float64(every)))
+		}
+	}
 }
 
 // uncheck leaves those that health checks have set aside to a trial: nobody will

@@ -19,12 +19,22 @@ func (l *Lease) Backend() *Backend { return l.backend }
 func (l *Lease) Trial() bool { return l.trial }
 
 // Report says what the work taught about the backend, as soon as it is known.
-// The first report counts; later ones are ignored.
+// The first report counts; later ones are ignored. One that changes the backend's
+// state waits for the pool's lock, and calls [Config.OnEvent].
 func (l *Lease) Report(o Outcome) {
 	if l.reported || o == Unknown {
 		return
 	}
 	l.reported = true
+	l.learned(o)
+	if l.trial {
+		// The work may go on for hours; the next trial need not wait for its end.
+		l.backend.trial.Store(false)
+	}
+}
+
+// learned passes on what the work taught.
+func (l *Lease) learned(o Outcome) {
 	b := l.backend
 	v := l.pool.view.Load()
 	if !o.failure(v.cfg.Eject.On) {
@@ -60,7 +70,7 @@ func (l *Lease) Latency(d time.Duration, now time.Time) {
 // Release ends the work. It must be called exactly once.
 func (l *Lease) Release() {
 	l.pool.view.Load().picker.release(l.backend, l.cell)
-	if l.trial {
+	if l.trial && !l.reported {
 		// No verdict leaves the trial to the next comer.
 		l.backend.trial.Store(false)
 	}

@@ -39,3 +39,16 @@ func TestEventsMayBeTurnedOffWhileSomeAreUntold(t *testing.T) {
 		t.Fatalf("told of %d events, want the two joins and the return: what happened while nobody listened is past", told)
 	}
 }
+
+// Who is checked more often from now on is not first left alone for as long as before.
+func TestAShorterIntervalIsInForceAtOnce(t *testing.T) {
+	inBubble(t, Config{Health: Health{Interval: 10 * time.Minute}}, func(t *testing.T, f *fleet) {
+		a := endpoints(3)[0].Address
+		f.Update(endpoints(3))
+		time.Sleep(time.Minute)
+		f.Reconfigure(Config{Health: Health{Interval: time.Second}, Probe: f.probe})
+		f.kill(a)
+		time.Sleep(5 * time.Second)
+		wantState(t, f.Pool, a, Ejected, "three checks failed")
+	})
+}

@@ -11,7 +11,10 @@ import (
 // rendezvous sends a key to the backend whose weighted hash with it is highest
 // (Thaler and Ravishankar; weights after Schindelhauer and Schomaker), so that a
 // backend that comes or goes moves only the keys it gains or loses. Every
-// portside computes the same. Scoring all backends is remembered per key.
+// portside computes the same. Scoring all backends is remembered per key: the one
+// policy whose pick grows with the pool, for keys not seen lately, and whose memory
+// has a lock. What moves fewer keys by looking at fewer backends, such as a ring,
+// spreads them less evenly.
 type rendezvous struct {
 	counting
 	ready   []*Backend

@@ -90,9 +90,10 @@ func (r *roundRobin) next(s *stripe, tried []*Backend) *Backend {
 }
 
 // takesTurn reports whether the i-th backend, of this stride, is chosen in this
-// round: when its line of slope stride/strideTop crosses a whole number. Each
-// starts half a top apart from its neighbour so that equals do not come in runs.
+// round: when its line of slope stride/strideTop crosses a whole number. Lines start
+// apart, in steps of the golden ratio, so that equals take their turns in different
+// rounds, however many they are (Knuth, TAOCP 3, 6.4: Fibonacci hashing).
 func takesTurn(stride, round, i uint64) bool {
-	const apart = strideTop / 2
+	const apart = 40503 // of 65536: the golden ratio, which no short run of neighbours fills evenly twice
 	return (stride*round+i*apart)%strideTop >= strideTop-stride
 }

@@ -82,3 +82,39 @@ func TestWeightedSecondTriesAreSpread(t *testing.T) {
 		}
 	}
 }
+
+// However many light ones there are, their turns do not all come at once, nor the
+// heavy one's.
+func TestRoundRobinSpreadsManyEquals(t *testing.T) {
+	for _, c := range []struct {
+		n           int
+		heavy       float64
+		run, absent int // picks of the heavy one in a row, and of others between two of it, at the most
+	}{
+		{100, 100, 3, 4},
+		{1000, 100, 2, 20},
+		{100, 10, 2, 20},
+	} {
+		ws := make([]float64, c.n)
+		for i := range ws {
+			ws[i] = 1
+		}
+		ws[0] = c.heavy
+		ready, _, _ := weighted(ws)
+		r := newRoundRobin(nil, ready, weights(ready), 1)
+		run, gap, worstRun, worstGap, seen := 0, 0, 0, 0, false
+		for range 20 * c.n {
+			b, cell := r.pick(0, nil)
+			r.release(b, cell)
+			if b == ready[0] {
+				run, gap, seen = run+1, 0, true
+			} else if run, gap = 0, gap+1; seen {
+				worstGap = max(worstGap, gap)
+			}
+			worstRun = max(worstRun, run)
+		}
+		if worstRun > c.run || worstGap > c.absent {
+			t.Errorf("one of weight %v among %d: up to %d times in a row and up to %d others between, want at most %d and %d", c.heavy, c.n, worstRun, worstGap, c.run, c.absent)
+		}
+	}
+}

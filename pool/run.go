@@ -17,14 +17,20 @@ func (p *Pool) Run(ctx context.Context) error {
 	slots := make(chan struct{}, maxProbes)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.wake:
+			if early := minTick - time.Since(last); early > 0 {
+				timer.Reset(early)
+				continue
+			}
 		case <-timer.C:
 		}
-		due, next := p.tick(time.Now())
+		last = time.Now()
+		due, next := p.tick(last)
 		for _, b := range due {
 			probes.Go(func() { p.probe(ctx, b, slots) })
 		}
