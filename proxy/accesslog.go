@@ -184,10 +184,14 @@ func (s *httpSession) observe() {
 // response.
 func (h *HTTP) Duration() HistogramSnapshot { return h.duration.Snapshot() }
 
-// Classes are each backend's answers by class, "2xx" and so on, under its address.
+// Classes are each backend's answers by class, "2xx" and so on, under its address:
+// those that the pool has, not those that have left and still finish.
 func (h *HTTP) Classes() map[string]map[string]uint64 {
 	all := map[string]map[string]uint64{}
 	h.stocks.Range(func(b, v any) bool {
+		if b.(*pool.Backend).Left() {
+			return true // its address may be another's by now
+		}
 		classes := map[string]uint64{}
 		for i := range v.(*stock).classes {
 			if n := v.(*stock).classes[i].Load(); n > 0 {

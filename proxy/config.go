@@ -52,7 +52,8 @@ type Timeouts struct {
 
 // Retry bounds second tries.
 type Retry struct {
-	// Attempts is the most backends that one piece of work is tried on. Zero: 3.
+	// Attempts is the most backends that one piece of work is tried on, at most
+	// [MaxAttempts]. Zero: 3.
 	Attempts int
 	// Budget is the share of requests, from 0 to 1, that may be second tries,
 	// over a floor of 10 a second. Zero: 0.2. Negative: no second tries.

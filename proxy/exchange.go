@@ -29,7 +29,7 @@ type exchange struct {
 	resp     http1.Response
 	up       upload
 	chunks   http1.ChunkReader // of the response
-	tried    [8]*pool.Backend
+	tried    [MaxAttempts]*pool.Backend
 	nTry     int
 	stale    *stock // of the backend whose idle connection turned out to have ended
 	forgiven bool   // a backend was given a second chance after that

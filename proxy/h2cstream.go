@@ -28,7 +28,7 @@ type stream struct {
 
 	claim  claim
 	trunk  *trunk
-	tried  [8]*pool.Backend
+	tried  [MaxAttempts]*pool.Backend
 	n      int // tried so far
 	began  time.Time
 	since  time.Time // the attempt under way began

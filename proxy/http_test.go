@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"portside/discovery"
 	"portside/pool"
 	"portside/proxy/http1"
 )
@@ -125,6 +126,43 @@ func TestHTTPBalancesEachRequestOfAConnection(t *testing.T) {
 	eventually(t, "not 30 durations observed", func() bool { return s.Duration().Count == 30 })
 	if n := s.Classes()[addresses[0]]["2xx"]; n != 10 {
 		t.Fatalf("%d answers of class 2xx counted, want 10", n)
+	}
+}
+
+// What is counted of an address is what its present holder has answered, though a
+// former one still finishes something.
+func TestHTTPCountsAReturnedAddressAnew(t *testing.T) {
+	finish := make(chan struct{})
+	a := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-finish
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, a)
+	c := newClient(t)
+	for range 7 {
+		if status, _, err := fetch(c, s.url); err != nil || status != 200 {
+			t.Fatal(status, err)
+		}
+	}
+	slow := make(chan error, 1)
+	go func() { _, _, err := fetch(c, s.url+"/slow"); slow <- err }()
+	eventually(t, "the slow request is not under way", func() bool { return s.pool.Status().Backends[0].InFlight == 1 })
+	s.pool.Update(nil)
+	s.pool.Update([]discovery.Endpoint{{Address: a}})
+	for range 3 {
+		if status, _, err := fetch(c, s.url); err != nil || status != 200 {
+			t.Fatal(status, err)
+		}
+	}
+	for range 20 { // the order of a map is not the same twice
+		if n := s.Classes()[a]["2xx"]; n != 3 {
+			t.Fatalf("%d answers counted of an address that came back, want its own 3", n)
+		}
+	}
+	close(finish)
+	if err := <-slow; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -52,7 +52,7 @@ type tcpSession struct {
 	tcp    *TCP
 	ctx    context.Context // ends when the service's drain is over
 	client socket.Stream
-	tried  [8]*pool.Backend
+	tried  [MaxAttempts]*pool.Backend
 	nTried int
 	lease  pool.Lease
 	start  time.Time // of the attempt
@@ -121,6 +121,9 @@ func (s *tcpSession) fail(err error) {
 	_ = s.client.Close()
 	s.tcp.exit(s)
 }
+
+// MaxAttempts is the most that [Retry.Attempts] can be.
+const MaxAttempts = 8
 
 // mayTry reports whether one more backend may be tried after the first n of
 // tried. One that left on being tried, as a suspect does that refuses, was no

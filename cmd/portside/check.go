@@ -31,7 +31,7 @@ func newCheck(std stdio) *cobra.Command {
 		},
 	}
 	addConfigFlags(cmd)
-	cmd.Flags().Bool("effective", false, "print the whole configuration, defaults filled in")
+	cmd.Flags().Bool("effective", false, "print the whole configuration, defaults filled in; a password stands as ${PORTSIDE_ETCD_PASSWORD}")
 	return cmd
 }
 

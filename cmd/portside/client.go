@@ -28,32 +28,21 @@ func addAdminFlag(cmd *cobra.Command) {
 
 // newAdminClient finds the address: flag, environment, file, default.
 func newAdminClient(cmd *cobra.Command, std stdio) (adminClient, error) {
-	cfg, err := loadConfig(cmd, std, nil)
+	address, err := config.Admin(configOptions(cmd, std, nil))
 	if err != nil {
-		// A file that is wrong elsewhere must not keep an operator from asking.
-		if a, _ := cmd.Flags().GetString("admin"); a != "" {
-			return adminClient{"http://" + dialable(a)}, nil
-		}
 		return adminClient{}, err
 	}
-	if cfg.Admin == "" {
-		return adminClient{}, usage("the admin API is turned off in %s; say --admin ADDR", sourceOf(cfg))
+	if address == "" {
+		return adminClient{}, usage("the admin API is turned off in the configuration; say --admin ADDR")
 	}
-	return adminClient{"http://" + dialable(cfg.Admin)}, nil
+	return adminClient{"http://" + dialable(address)}, nil
 }
 
-func sourceOf(cfg *config.Config) string {
-	if cfg.Source == "" {
-		return "the environment"
-	}
-	return cfg.Source
-}
-
-// dialable completes an address without a host, and one of all interfaces.
+// dialable puts the loopback in the place of all interfaces.
 func dialable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		host, port = "", strings.TrimPrefix(address, ":")
+		return address
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -9,7 +9,7 @@ import (
 // newDrain is a verb about one backend.
 func newDrain(std stdio, verb string) *cobra.Command {
 	short := map[string]string{
-		"drain":   "Take one backend out of rotation until undrain; what it has may finish",
+		"drain":   "Take one backend out of rotation until undrain, or until it leaves; what it has may finish",
 		"undrain": "Bring a drained backend back",
 		"forget":  "Let go of a suspect: a backend that the registry no longer has",
 	}
@@ -18,6 +18,9 @@ func newDrain(std stdio, verb string) *cobra.Command {
 		Short: short[verb],
 		Args:  argsBetween(2, 2, "a service's name and a backend's address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" || args[1] == "" {
+				return usage("%s wants a service's name and a backend's address; portside status lists them", verb)
+			}
 			c, err := newAdminClient(cmd, std)
 			if err != nil {
 				return err

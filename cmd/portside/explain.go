@@ -64,7 +64,7 @@ type explanation struct {
 
 func explain(ctx context.Context, c adminClient, s admin.Service, address string) (explanation, error) {
 	events, err := c.past(ctx)
-	e := explanation{Service: s.Name, Discovery: s.Discovery}
+	e := explanation{Service: s.Name, Discovery: s.Discovery, Backends: []admin.Backend{}, Events: []admin.Event{}}
 	for _, b := range s.Backends {
 		if address == "" || b.Address == address {
 			e.Backends = append(e.Backends, b)
@@ -83,9 +83,9 @@ func explain(ctx context.Context, c adminClient, s admin.Service, address string
 	return e, err
 }
 
-// past reads the remembered events: those a new listener is told at once.
+// past reads the remembered events: those a new listener is told first.
 func (c adminClient) past(ctx context.Context) (events []admin.Event, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/api/v1/events", nil)
 	if err != nil {
@@ -103,8 +103,11 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 				events = append(events, e)
 			}
 		}
+		if strings.HasPrefix(lines.Text(), ":") {
+			break // the stream goes on with what will happen
+		}
 	}
-	return events, nil // the stream goes on; our time is up
+	return events, nil
 }
 
 func (e explanation) print(w io.Writer, paint painter) {

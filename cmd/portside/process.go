@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,9 @@ func (p *process) start() {
 // connect makes cfg's etcd the one that is used from now on. The caller holds
 // p.mu.
 func (p *process) connect(cfg config.Etcd) {
+	if cfg.TLS != nil && !cfg.Embedded && strings.HasPrefix(strings.Join(cfg.Endpoints, ","), "http://") {
+		p.log.Warn("etcd.tls has no effect: its endpoints are http://, and the connection is not encrypted", "endpoints", cfg.Endpoints)
+	}
 	ctx, stop := context.WithCancel(p.ctx)
 	p.etcd = &registry{Client: etcd.New(cfg.Config, p.log), cfg: cfg, stop: stop}
 	client := p.etcd.Client
@@ -142,6 +146,9 @@ func (p *process) connect(cfg config.Etcd) {
 func (p *process) startService(s *service) {
 	serving, stop := context.WithCancel(p.ctx)
 	s.stop = stop
+	if _, port, _ := net.SplitHostPort(s.config().Listen); port == "0" {
+		s.log.Info("listening on a port of the kernel's choice", "listen", s.ln.Addr())
+	}
 	s.follow(p.etcd, p.cfg.StateDir, false)
 	p.serving.Add(1)
 	p.group.Go(func() error {
@@ -175,10 +182,12 @@ func (p *process) watchDiscovery() error {
 			return nil
 		case <-tick.C:
 		}
+		was := last
+		last = map[*service]string{} // those that have gone are forgotten
 		for _, s := range p.running() {
 			d := s.discovery(time.Now())
-			if was := last[s]; was != string(d.State) {
-				last[s] = string(d.State)
+			last[s] = string(d.State)
+			if was := was[s]; was != last[s] {
 				p.events.Tell(admin.Event{Time: time.Now().UTC(), Service: s.name, Kind: "discovery", From: was, To: string(d.State), Reason: d.Reason})
 			}
 		}

@@ -128,6 +128,8 @@ func TestRegisterCommandLeavesInOrder(t *testing.T) {
 	}
 }
 
+// A command that is dead has nobody to spare: its record goes at once, and no
+// leave_delay is waited for.
 func TestRegisterCommandsEnd(t *testing.T) {
 	endpoint, c := startEtcd(t)
 	a, _ := echo(t)
@@ -140,7 +142,7 @@ func TestRegisterCommandsEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			key := "service/" + strings.ReplaceAll(name, " ", "-") + "/" + a
-			p := register(t, endpoint, strings.ReplaceAll(name, " ", "-"), a, "--leave-delay", "0s", "--", "sh", "-c", w.script)
+			p := register(t, endpoint, strings.ReplaceAll(name, " ", "-"), a, "--leave-delay", "1m", "--", "sh", "-c", w.script)
 			eventually(t, "never registered", func() bool { return value(t, c, key) != "" })
 			if code := p.wait(10 * time.Second); code != w.code {
 				t.Fatalf("exit code %d, want %d", code, w.code)

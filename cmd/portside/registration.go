@@ -195,8 +195,8 @@ func (r *registration) withdraw() (offered bool) {
 const etcdAnswers = 2 * time.Second
 
 // leaveRegistry has every registration leave, and gives those who follow them
-// the time to see it.
-func (p *process) leaveRegistry() {
+// the time to see it. Where the server has died already there is nothing to spare.
+func (p *process) leaveRegistry(died bool) {
 	var wait sync.WaitGroup
 	delay := time.Duration(0)
 	p.mu.Lock()
@@ -210,7 +210,9 @@ func (p *process) leaveRegistry() {
 	}
 	wait.Wait()
 	p.leaving.Wait()
-	pause(p.ctx, delay)
+	if !died {
+		pause(p.ctx, delay)
+	}
 }
 
 // stopTimeout is how long a command may take to end.

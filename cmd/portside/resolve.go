@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -42,7 +43,7 @@ its lease. Keys that yield no endpoint are listed with the reason.`,
 			go func() { done <- r.client.Run(ctx) }()
 			defer func() { cancel(); <-done }()
 			if watch, _ := cmd.Flags().GetBool("watch"); watch {
-				return r.watch(ctx, std.out, asJSON)
+				return r.watch(ctx, std.out, std.err, asJSON)
 			}
 			timeout, _ := cmd.Flags().GetDuration("timeout")
 			found, err := r.resolveWithin(ctx, timeout, cmd.Flags().Changed("timeout"))
@@ -76,6 +77,9 @@ func newResolver(cmd *cobra.Command, std stdio, name string) (*resolver, error) 
 	cfg, err := loadConfig(cmd, std, nil)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Etcd.Embedded {
+		return nil, usage("an embedded etcd lives in the portside that runs it: give its address, which that one's log says, as --etcd")
 	}
 	s := config.Service{Name: name, Prefix: cfg.Etcd.Prefix + name + "/"}
 	for _, sc := range cfg.Services {
@@ -216,8 +220,8 @@ func orDash(s string) string {
 	return legible(s)
 }
 
-// watch prints each change until ctx ends.
-func (r *resolver) watch(ctx context.Context, w io.Writer, asJSON bool) error {
+// watch prints each change until ctx ends, and to trouble what is in the way.
+func (r *resolver) watch(ctx context.Context, w, trouble io.Writer, asJSON bool) error {
 	last := map[string]discovery.Endpoint{}
 	read := decode(r.decoder, slog.New(slog.DiscardHandler))
 	// It is asked about each value once, by who calls the function below.
@@ -233,6 +237,9 @@ func (r *resolver) watch(ctx context.Context, w io.Writer, asJSON bool) error {
 		}
 		return endpoints, reason, err
 	})
+	var complaining sync.WaitGroup
+	complaining.Go(func() { complain(ctx, source.Status, trouble) })
+	defer complaining.Wait()
 	_ = source.Run(ctx, func(endpoints []discovery.Endpoint) {
 		next := map[string]discovery.Endpoint{}
 		for _, e := range endpoints {
@@ -251,6 +258,29 @@ func (r *resolver) watch(ctx context.Context, w io.Writer, asJSON bool) error {
 		last = next
 	})
 	return nil
+}
+
+// complain says why etcd is not followed, for as long as it is not, until ctx ends.
+func complain(ctx context.Context, status func() discovery.Status, w io.Writer) {
+	said := ""
+	for {
+		pause(ctx, time.Second)
+		if ctx.Err() != nil {
+			return
+		}
+		reason := ""
+		if s := status(); s.State != discovery.Synced {
+			reason = s.Reason
+		}
+		switch {
+		case reason == said:
+		case reason == "":
+			fmt.Fprintln(w, "portside: etcd is followed again")
+		default:
+			fmt.Fprintln(w, "portside:", reason)
+		}
+		said = reason
+	}
 }
 
 // yielded reports whether an endpoint comes from key.

@@ -120,12 +120,16 @@ func loadConfig(cmd *cobra.Command, std stdio, args []string, set ...config.Sett
 	return load(configOptions(cmd, std, args, set...))
 }
 
-// load reads a configuration, and sees that what it wants registered can be
-// written in the format it names.
+// load reads a configuration, and sees that what it wants followed can be read, and
+// what it wants registered be written, in the format it names.
 func load(o config.Options) (*config.Config, error) {
 	o.Resolve = func(address string) (string, error) { return resolveAuto(address, os.Getenv, net.InterfaceAddrs) }
 	o.Fits = func(rc config.Registration) error {
 		_, err := recordOf(rc)
+		return err
+	}
+	o.Reads = func(sc config.Service) error {
+		_, err := decoderFor(sc)
 		return err
 	}
 	return config.Load(o)
@@ -167,12 +171,15 @@ func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 	}
 }
 
-// colourful reports whether w is a terminal whose user has not said no
-// (no-color.org).
+// colourful reports whether w is a terminal whose user has not said no: a NO_COLOR
+// that is not empty (no-color.org).
 func colourful(w any) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == ""
+}
+
+func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
-	_, no := os.LookupEnv("NO_COLOR")
-	return ok && !no && term.IsTerminal(int(f.Fd()))
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // outputFlag gives cmd -o.

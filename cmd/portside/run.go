@@ -130,7 +130,8 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.group, p.ctx = errgroup.WithContext(ctx)
-	if err := p.startAdmin(); err != nil {
+	at, err := p.startAdmin()
+	if err != nil {
 		p.closeListeners()
 		return err
 	}
@@ -138,7 +139,7 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 		close(p.begun)
 	}
 	p.start()
-	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", p.cfg.Admin, "configuration", p.cfg.Source)
+	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
 	if l.started != nil {
 		l.started(p)
 	}
@@ -263,7 +264,7 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 	if why.signal != nil {
 		p.log.Info("draining", "signal", why.signal, "delay", cfg.Drain.Delay, "timeout", cfg.Drain.Timeout)
 	}
-	p.leaveRegistry()
+	p.leaveRegistry(why.command != nil && why.signal == nil)
 	if why.command != nil {
 		why.command.end(why.signal, p.stopTimeout())
 	} else if p.ctx.Err() == nil {
@@ -324,15 +325,15 @@ func (p *process) verdict(why reason) error {
 	return nil
 }
 
-// startAdmin opens the admin port.
-func (p *process) startAdmin() error {
+// startAdmin opens the admin port, if there is to be one, and says where it is.
+func (p *process) startAdmin() (at string, err error) {
 	if p.cfg.Admin == "" {
-		return nil
+		return "", nil
 	}
 	ln, err := listen(p.ctx, "admin", p.cfg.Admin)
 	if err != nil {
-		return err
+		return "", err
 	}
 	p.group.Go(func() error { return admin.Serve(p.ctx, ln, p.view()) })
-	return nil
+	return ln.Addr().String(), nil
 }

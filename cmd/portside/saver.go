@@ -18,19 +18,20 @@ type saver struct {
 
 	mu        sync.Mutex
 	endpoints []discovery.Endpoint
+	file      snapshot.File // of whom they are
 }
 
 func newSaver(s *service) *saver { return &saver{service: s, dirty: make(chan struct{}, 1)} }
 
-// update is what sources call.
-func (v *saver) update(endpoints []discovery.Endpoint) {
+// update is what a source calls whose endpoints are kept in file.
+func (v *saver) update(endpoints []discovery.Endpoint, file snapshot.File) {
 	s := v.service
 	s.update(endpoints)
 	s.mu.Lock()
 	s.snapshot = time.Time{} // the registry has spoken
 	s.mu.Unlock()
 	v.mu.Lock()
-	v.endpoints = endpoints
+	v.endpoints, v.file = endpoints, file
 	v.mu.Unlock()
 	select {
 	case v.dirty <- struct{}{}:
@@ -60,17 +61,13 @@ func (v *saver) run(ctx context.Context) {
 }
 
 func (v *saver) save() {
-	s := v.service
-	s.mu.Lock()
-	file := s.file
-	s.mu.Unlock()
+	v.mu.Lock()
+	file, endpoints := v.file, slices.Clone(v.endpoints) // which stand until the next update alone
+	v.mu.Unlock()
 	if file == (snapshot.File{}) {
 		return
 	}
-	v.mu.Lock()
-	endpoints := slices.Clone(v.endpoints) // which stand until the next update alone
-	v.mu.Unlock()
 	if err := file.Save(endpoints); err != nil {
-		s.log.Warn("cannot save the endpoints", "error", err)
+		v.service.log.Warn("cannot save the endpoints", "error", err)
 	}
 }

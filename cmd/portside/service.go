@@ -49,8 +49,7 @@ type service struct {
 	mu       sync.Mutex
 	cfg      config.Service
 	source   discovery.Source
-	file     snapshot.File // zero: none is kept
-	snapshot time.Time     // of the endpoints that were loaded; zero: they are the registry's
+	snapshot time.Time // of the endpoints that were loaded; zero: they are the registry's
 }
 
 // front is what clients meet: a protocol.
@@ -105,9 +104,9 @@ func (s *service) follow(r *registry, stateDir string, anew bool) {
 		s.followSource(static.New(cfg.Endpoints), snapshot.File{}, anew)
 		return
 	}
-	decoder, err := record.New(cfg.Prefix, record.Options{Format: record.Format(cfg.Format), Protocol: string(cfg.Protocol), DefaultPort: cfg.DefaultPort})
+	decoder, err := decoderFor(cfg)
 	if err != nil {
-		// The configuration was checked against the same list of formats.
+		// load has tried the same.
 		s.log.Error("cannot read records", "error", err)
 		return
 	}
@@ -120,22 +119,28 @@ func (s *service) follow(r *registry, stateDir string, anew bool) {
 	s.followSource(source, file, anew)
 }
 
+// decoderFor reads the records of a service.
+func decoderFor(cfg config.Service) (*record.Decoder, error) {
+	return record.New(cfg.Prefix, record.Options{Format: record.Format(cfg.Format), Protocol: string(cfg.Protocol), DefaultPort: cfg.DefaultPort})
+}
+
 func (s *service) followSource(source discovery.Source, file snapshot.File, anew bool) {
 	s.mu.Lock()
-	s.source, s.file = source, file
+	s.source = source
 	s.mu.Unlock()
 	select {
 	case former := <-s.next: // nobody has come to it
 		anew = anew || former.anew
 	default:
 	}
-	s.next <- followed{source, anew}
+	s.next <- followed{source, file, anew}
 }
 
-// followed is what to follow, and whether what was followed before means nothing
-// any more.
+// followed is what to follow, where its endpoints are kept, and whether what was
+// followed before means nothing any more.
 type followed struct {
 	discovery.Source
+	file snapshot.File // zero: nowhere
 	anew bool
 }
 
@@ -191,19 +196,27 @@ func (s *service) run(ctx, serving context.Context) (cut int64, err error) {
 
 // followAll follows one source after another, as reloads replace them.
 func (s *service) followAll(ctx context.Context) {
-	s.loadSnapshot()
 	saver := newSaver(s)
 	var own sync.WaitGroup
 	own.Go(func() { saver.run(ctx) })
 	defer own.Wait()
-	source := <-s.next
+	var next followed
+	select {
+	case next = <-s.next:
+	case <-ctx.Done():
+		return
+	}
+	s.loadSnapshot(next.file)
 	for ctx.Err() == nil {
-		s.anew.Store(source.anew)
+		now := next
+		s.anew.Store(now.anew)
 		following, stop := context.WithCancel(ctx)
 		var one sync.WaitGroup
-		one.Go(func() { _ = source.Run(following, saver.update) })
+		one.Go(func() {
+			_ = now.Run(following, func(endpoints []discovery.Endpoint) { saver.update(endpoints, now.file) })
+		})
 		select {
-		case source = <-s.next:
+		case next = <-s.next:
 		case <-ctx.Done():
 		}
 		stop()
@@ -228,10 +241,7 @@ func (s *service) update(endpoints []discovery.Endpoint) {
 }
 
 // loadSnapshot puts the saved endpoints in the pool, if there are any.
-func (s *service) loadSnapshot() {
-	s.mu.Lock()
-	file := s.file
-	s.mu.Unlock()
+func (s *service) loadSnapshot(file snapshot.File) {
 	if file == (snapshot.File{}) {
 		return
 	}

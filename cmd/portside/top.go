@@ -29,7 +29,7 @@ With -o json it is each time one line: the time, the services and the registrati
 				return err
 			}
 			ctx := cmd.Context()
-			screen := colourful(std.out)
+			screen := isTerminal(std.out)
 			for {
 				now, err := c.glance(ctx)
 				if err != nil {
@@ -40,7 +40,7 @@ With -o json it is each time one line: the time, the services and the registrati
 				if asJSON {
 					err = writeLine(&page, now)
 				} else {
-					err = now.draw(&page, c.base, painter(screen))
+					err = now.draw(&page, c.base, screen, painter(colourful(std.out)))
 				}
 				if err != nil {
 					return err
@@ -75,10 +75,9 @@ func (c adminClient) glance(ctx context.Context) (s glance, err error) {
 	return s, c.get(ctx, "/api/v1/registrations", &s.Registrations)
 }
 
-// draw draws s as a page, in place of the one before when it is in colours: on a
-// screen.
-func (s glance) draw(w io.Writer, base string, paint painter) error {
-	if paint {
+// draw draws s as a page, on a screen in place of the one before.
+func (s glance) draw(w io.Writer, base string, screen bool, paint painter) error {
+	if screen {
 		fmt.Fprint(w, "\x1b[H\x1b[2J")
 	}
 	fmt.Fprintf(w, "portside at %s, %s\n\n", base, s.Time.Local().Format(time.TimeOnly))

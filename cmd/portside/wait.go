@@ -49,7 +49,7 @@ work, and exits with 0; with 1 when --timeout is over first, saying what is miss
 // lacking says which of the services have too few backends, or nil.
 func lacking(ctx context.Context, c adminClient, names []string, least int) error {
 	var services []admin.Service
-	if err := c.get(context.WithoutCancel(ctx), "/api/v1/services", &services); err != nil {
+	if err := c.get(ctx, "/api/v1/services", &services); err != nil {
 		return err
 	}
 	var missing []error

@@ -30,6 +30,7 @@ type Client struct {
 	lists  chan struct{} // one token a list under way
 	extra  []grpc.DialOption
 	leases *leases
+	claims claims
 
 	mu          sync.Mutex
 	now         link

@@ -322,6 +322,17 @@ func (f *follower) doubt(err error) {
 	f.log.Debug("etcd: in doubt", "why", f.why, "err", err)
 }
 
+// noDoubts is each label of a doubt, never seen: a counter begins at zero.
+func noDoubts() map[string]uint64 {
+	never := map[string]uint64{}
+	for _, name := range []string{
+		"compacted", "silent", "behind", "revision", "cluster", "audit", "cancelled", "no_leader", "refused", "reconnect",
+	} {
+		never[name] = 0
+	}
+	return never
+}
+
 // doubtName is the label of a doubt in Status().Resyncs.
 func doubtName(err error) string {
 	switch {

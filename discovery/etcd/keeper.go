@@ -82,8 +82,14 @@ func (c *Client) Keeper(reg Registration) *Keeper {
 }
 
 // Run keeps the registration until Remove, and then returns nil, or until ctx
-// ends, and then returns its error and leaves the key to its lease. It blocks.
+// ends, and then returns its error and leaves the key to its lease. It blocks. While
+// another keeper of the same Client has the key, it waits for that one's end.
 func (k *Keeper) Run(ctx context.Context) error {
+	release, err := k.client.claims.take(ctx, k.key)
+	if err != nil {
+		return err
+	}
+	defer release()
 	wait := backoff{first: 50 * time.Millisecond, most: k.patience()}
 	r := &keeping{Keeper: k, newcomer: true, ours: map[int64]bool{}, pause: wait, repairs: wait}
 	defer r.stop()

@@ -279,6 +279,37 @@ func TestAnOutgrownLeaseIsGivenBack(t *testing.T) {
 	op.inEtcd(0, ours, reg.Value)
 }
 
+// Who comes while a former holder of ours is leaving keeps the key: both have it
+// under one lease.
+func TestWhoLeavesTakesNoSuccessorAlong(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	c := run(t, quickly(url))
+	reg := registration()
+	reg.Draining = "10.0.0.5:8080;draining"
+	other := registration()
+	other.Key = "service/billing/other" // the lease outlives who leaves
+	stands(t, keep(t, c, other), Registered)
+	former := keep(t, c, reg)
+	stands(t, former, Registered)
+	if err := former.Leave(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	next := keep(t, c, reg)
+	time.Sleep(200 * time.Millisecond)
+	if err := former.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if s := stands(t, next, Registered); s.Losses != 0 {
+		t.Errorf("%d losses, want none", s.Losses)
+	}
+	time.Sleep(200 * time.Millisecond)
+	op.inEtcd(0, ours, reg.Value)
+	if s := stands(t, next, Registered); s.Losses != 0 {
+		t.Errorf("%d losses, want none: the former one has taken the key along", s.Losses)
+	}
+}
+
 func TestAKeyIsInEtcdOnlyWhilePresent(t *testing.T) {
 	url := startEtcd(t).Endpoint()
 	op := operatorOn(t, url)

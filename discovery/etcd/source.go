@@ -59,7 +59,7 @@ func (c *Client) Source(prefix string, decode Decode) *Source {
 		end:    clientv3.GetPrefixRangeEnd(prefix),
 		decode: decode,
 		log:    c.log.With("prefix", prefix),
-		seen:   seen{resyncs: map[string]uint64{}},
+		seen:   seen{resyncs: noDoubts()},
 	}
 }
 

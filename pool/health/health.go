@@ -52,7 +52,7 @@ func HTTP(path string) Check {
 	}
 	return func(ctx context.Context, address string) error {
 		url := path
-		if !strings.Contains(path, "://") {
+		if strings.HasPrefix(path, "/") {
 			url = "http://" + address + path
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,7 +30,7 @@ func (es *Events) Tell(e Event) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	if len(es.past) == remembered {
-		es.past = append(es.past[:0], es.past[1:]...)
+		es.past = slices.Delete(es.past, es.most(), es.most()+1)
 	}
 	es.past = append(es.past, e)
 	for l := range es.listeners {
@@ -42,11 +43,16 @@ func (es *Events) Tell(e Event) {
 	}
 }
 
-// Past returns the remembered events, oldest first.
-func (es *Events) Past() []Event {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	return append([]Event(nil), es.past...)
+// most is the oldest event of the service with the most: one that has much to tell
+// must not erase what there is of the others. The caller holds es.mu.
+func (es *Events) most() int {
+	count, busiest := map[string]int{}, es.past[0].Service
+	for _, e := range es.past {
+		if count[e.Service]++; count[e.Service] > count[busiest] {
+			busiest = e.Service
+		}
+	}
+	return slices.IndexFunc(es.past, func(e Event) bool { return e.Service == busiest })
 }
 
 // listen returns what happened lately and a channel of what will, which is
@@ -68,7 +74,7 @@ func (es *Events) leave(l chan Event) {
 	delete(es.listeners, l)
 }
 
-// ServeHTTP streams events as server-sent events until the client leaves or
+// serve streams events as server-sent events until the client leaves or
 // stop, the server's end, is closed.
 func (es *Events) serve(w http.ResponseWriter, r *http.Request, stop <-chan struct{}) {
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -80,6 +86,9 @@ func (es *Events) serve(w http.ResponseWriter, r *http.Request, stop <-chan stru
 		if send(w, out, e) != nil {
 			return
 		}
+	}
+	if _, err := fmt.Fprint(w, ": the past ends here\n\n"); err != nil {
+		return
 	}
 	_ = out.Flush()
 	beat := time.NewTicker(15 * time.Second)

@@ -39,7 +39,11 @@ func badName(name string) string {
 // hostPort takes an address apart. The port is -1 when there is none. IPv6
 // without brackets is an address without a port, whatever its last part looks like.
 func hostPort(text string) (host string, port int, problem string) {
-	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil && (ip.Is6() || !strings.Contains(text, "[")) {
+	bare, bracketed := text, false
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		bare, bracketed = text[1:len(text)-1], true
+	}
+	if ip, err := netip.ParseAddr(bare); err == nil && (ip.Is6() || !bracketed) {
 		return ip.String(), -1, ""
 	}
 	host, digits, err := net.SplitHostPort(text)

@@ -14,17 +14,18 @@ import (
 )
 
 // agree checks what no value shows alone: that values go together.
-func agree(r *reader, c *Config, fits func(Registration) error) {
+func agree(r *reader, c *Config, o Options) {
 	agreeEtcd(r, c.Etcd)
 	agreeListeners(r, c)
 	for _, s := range c.Services {
 		agreeService(r, s)
+		agreeReading(r, s, o.Reads)
 	}
 	keys := map[string]string{}
 	for _, reg := range c.Register {
 		agreeRegistration(r, reg, keys)
-		if fits != nil {
-			agreeFormat(r, reg, fits)
+		if o.Fits != nil {
+			agreeFormat(r, reg, o.Fits)
 		}
 	}
 }
@@ -145,7 +146,7 @@ func agreeService(r *reader, s Service) {
 		case e.Address == "": // reported already
 		case seen[e.Address]:
 			r.wrongAt(place, e.Address+" is listed twice", "for more work give it a weight")
-		case e.Address == s.Listen:
+		case callsItself(e.Address, s.Listen):
 			r.wrongAt(place, e.Address+" is where the service listens: it would call itself", "")
 		}
 		seen[e.Address] = true
@@ -154,6 +155,17 @@ func agreeService(r *reader, s Service) {
 		r.wrongAt(join(at, "eject"), "`max_backoff` is below `backoff`", fmt.Sprintf("at least %s", writeDuration(e.Backoff)))
 	}
 	agreeCheck(r, join(at, "health"), s.Health)
+}
+
+// agreeReading: the format has what the user chooses after a plus sign.
+func agreeReading(r *reader, s Service, reads func(Service) error) {
+	at := join("services", s.Name)
+	if reads == nil || s.fixed() || r.faulty(at) {
+		return
+	}
+	if err := reads(s); err != nil {
+		r.wrongAt(join(at, "format"), err.Error(), "")
+	}
 }
 
 func agreeCheck(r *reader, path string, c *Check) {

@@ -59,6 +59,25 @@ func covers(wide, host string) bool {
 	return strings.EqualFold(wide, ipOf(host))
 }
 
+// callsItself reports whether who listens there would find himself at address. Of a
+// listener on every interface only its loopback is known.
+func callsItself(address, listen string) bool {
+	host, port, _ := hostPort(address)
+	own, ownPort, _ := hostPort(listen)
+	if port != ownPort || port == 0 || listen == "" {
+		return false
+	}
+	ip, err := netip.ParseAddr(ipOf(host))
+	all, errAll := netip.ParseAddr(ipOf(own))
+	if own == "" || errAll == nil && all.IsUnspecified() {
+		return err == nil && ip.Unmap().IsLoopback()
+	}
+	if err == nil && errAll == nil {
+		return ip.Unmap() == all.Unmap()
+	}
+	return strings.EqualFold(host, own)
+}
+
 func ipOf(host string) string {
 	if strings.EqualFold(host, "localhost") {
 		return "127.0.0.1" // what Go listens on for the name

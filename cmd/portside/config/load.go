@@ -32,6 +32,8 @@ type Options struct {
 	Resolve func(address string) (string, error)
 	// Fits says why a registration cannot be written in its format. Nil: all can.
 	Fits func(Registration) error
+	// Reads says why a service's records cannot be read in its format. Nil: all can.
+	Reads func(Service) error
 
 	// Formats and Written are the record formats that can be read and written.
 	// Empty: any word will do.
@@ -50,12 +52,29 @@ func Load(o Options) (*Config, error) {
 	}
 	if !r.exhausted() {
 		settle(r, &c, o.Resolve)
-		agree(r, &c, o.Fits)
+		agree(r, &c, o)
 	}
 	if len(r.faults) > 0 {
 		return nil, r.faults.sorted()
 	}
 	return &c, nil
+}
+
+// Admin is the address of the admin API, whatever is wrong elsewhere: a variable that
+// only the running portside has must not keep an operator from asking it.
+func Admin(o Options) (string, error) {
+	r, c := newReader(o), defaults()
+	docs := r.documents(o, &c)
+	if len(r.faults) > 0 {
+		return "", r.faults.sorted()
+	}
+	for _, doc := range docs {
+		fileSection.read(r, r.root(doc), &c)
+	}
+	if r.faulty("admin") {
+		return "", r.faults.sorted()
+	}
+	return c.Admin, nil
 }
 
 func (o Options) env() func(string) (string, bool) {

@@ -19,7 +19,7 @@ const maxWeight = 1e6
 func parseWeight(text string) (float64, string, string) {
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(v > 0 && v <= maxWeight) {
-		return 0, "wants a weight above 0, has " + shown(text), "1 is an ordinary share, 2 twice that"
+		return 0, "wants a weight above 0 and at most 1000000, has " + shown(text), "1 is an ordinary share, 2 twice that"
 	}
 	return v, "", ""
 }
@@ -85,9 +85,17 @@ func parseRatio(text string, least float64) (float64, string, string) {
 	case v > 1 && !percent && v <= 100:
 		return 0, text + " is more than 1", fmt.Sprintf("write %s%%", text)
 	case v < least || v > 1:
-		return 0, shown(text) + " is out of range", "above 0%, at most 100%"
+		return 0, shown(text) + " is out of range", "from " + lowest(least) + " to 100%"
 	}
 	return max(v, 0), "", "" // max: -0 is 0
+}
+
+// lowest is least in words.
+func lowest(least float64) string {
+	if least > 0 && least < 0.01 {
+		return "above 0%"
+	}
+	return strconv.FormatFloat(least*100, 'f', -1, 64) + "%"
 }
 
 // writeRatio writes the percentage where it reads back as exactly v.

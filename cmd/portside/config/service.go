@@ -5,6 +5,7 @@ import (
 
 	"portside/discovery"
 	"portside/pool"
+	"portside/proxy"
 )
 
 var serviceSection = section(
@@ -63,7 +64,7 @@ var timeoutsSection = section(
 )
 
 var retrySection = section(
-	at("attempts", "In all, the first included; 1 turns retries off.", count(1, 100), func(r *Retry) *int { return &r.Attempts }),
+	at("attempts", "In all, the first included; 1 turns retries off, 8 is the most.", count(1, proxy.MaxAttempts), func(r *Retry) *int { return &r.Attempts }),
 	at("budget", "Share of requests that may be second tries; 0%: none.", share, func(r *Retry) *float64 { return &r.Budget }),
 )
 

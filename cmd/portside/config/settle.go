@@ -7,7 +7,7 @@ import (
 
 // settle fills in the defaults that depend on other values.
 func settle(r *reader, c *Config, resolve func(string) (string, error)) {
-	settleEtcd(&c.Etcd)
+	settleEtcd(r, &c.Etcd)
 	for i := range c.Services {
 		settleService(r, c.Etcd.Prefix, &c.Services[i])
 	}
@@ -19,11 +19,17 @@ func settle(r *reader, c *Config, resolve func(string) (string, error)) {
 	}
 }
 
-// settleEtcd gives host:port the scheme that tls asks for.
-func settleEtcd(e *Etcd) {
+// settleEtcd gives host:port, and the endpoint that nobody named, the scheme that tls
+// asks for.
+func settleEtcd(r *reader, e *Etcd) {
 	scheme := "http://"
 	if e.TLS != nil {
 		scheme = "https://"
+	}
+	if !r.wrote("etcd.endpoints") {
+		for i := range e.Endpoints {
+			e.Endpoints[i] = strings.TrimPrefix(e.Endpoints[i], "http://")
+		}
 	}
 	for i, endpoint := range e.Endpoints {
 		if endpoint != "" && !strings.Contains(endpoint, "://") {
