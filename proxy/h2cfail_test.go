@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"portside/pool"
+	"portside/proxy/http1"
 )
 
 func TestGRPCHidesABadBackend(t *testing.T) {
@@ -377,6 +378,61 @@ func TestH2COwnAnswers(t *testing.T) {
 			}
 			s.atRest(t)
 		})
+	}
+}
+
+// HTTP/2's heads have the limits that HTTP/1.1's have.
+func TestH2CHeadLimits(t *testing.T) {
+	limits := http1.Limits{Target: 1 << 10, Fields: 20}
+	b := serveH2C(t, func(http.ResponseWriter, *http.Request) {})
+	s := startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{Limits: limits}}, b)
+	c := newH2CClient(t)
+	for name, w := range map[string]struct {
+		target string
+		fields int
+		status int
+	}{
+		"target":      {"/?" + strings.Repeat("a", 2<<10), 1, 414},
+		"fields":      {"/", 30, 431},
+		"within them": {"/?" + strings.Repeat("a", 500), 15, 200},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+w.target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range w.fields {
+			req.Header.Add("X", "a")
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != w.status {
+			t.Errorf("%s: %d, want %d", name, resp.StatusCode, w.status)
+		}
+	}
+}
+
+// What is between a client and its first proxy is neither for a backend nor from it.
+func TestH2CKeepsProxyCredentials(t *testing.T) {
+	b := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Proxy-Authenticate", "Basic")
+		w.Header().Set("X-Saw", r.Header.Get("Proxy-Authorization"))
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Proxy-Authorization", "Basic c2VjcmV0")
+	resp, err := newH2CClient(t).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if saw, asked := resp.Header.Get("X-Saw"), resp.Header.Get("Proxy-Authenticate"); saw != "" || asked != "" {
+		t.Errorf("the backend saw %q and the client was asked for %q, want neither", saw, asked)
 	}
 }
 

@@ -44,9 +44,21 @@ func (s *stream) head() http.Header {
 	return h
 }
 
-// hopByHop are fields about a connection (RFC 9110 7.6.1). HTTP/2 has no use for
-// them (RFC 9113 8.2.2).
-var hopByHop = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Te", "Http2-Settings"}
+// hopByHop are fields about a connection (RFC 9110 7.6.1), for which HTTP/2 has no
+// use (RFC 9113 8.2.2), and the credentials between a client and its first proxy
+// (RFC 9110 11.7).
+var hopByHop = [...]string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Te", "Http2-Settings",
+	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
+}
+
+// fieldLines is how many lines h takes in a head.
+func fieldLines(h http.Header) (n int) {
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
+}
 
 // forward says who the client is and what it asked for, as appendForwarded does.
 func (s *stream) forward(h http.Header) {
@@ -94,5 +106,5 @@ func copyHead(dst, from http.Header) {
 	}
 }
 
-// pathOf is what the access log calls a path.
-func pathOf(u *url.URL) []byte { return []byte(u.EscapedPath()) }
+// pathOf is what the access log calls a path: the query is a part of it.
+func pathOf(u *url.URL) []byte { return []byte(u.RequestURI()) }

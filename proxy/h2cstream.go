@@ -59,6 +59,10 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 		s.answer(501, "bad_request", "CONNECT is not served here.")
 		return
 	}
+	if bad := s.cfg.HTTP.Limits.Refuse(len(r.RequestURI), fieldLines(r.Header)); bad != nil {
+		s.answer(bad.Status, "bad_request", bad.Reason+".")
+		return
+	}
 	resp, err := s.send()
 	if err != nil {
 		s.failed(err)

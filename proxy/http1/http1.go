@@ -73,6 +73,18 @@ type Limits struct {
 // MaxFields is how many field lines a head has room for.
 const MaxFields = 128
 
+// Refuse says why a request whose head came another way, in HTTP/2's frames, is
+// beyond l. It is nil for one within.
+func (l Limits) Refuse(target, fields int) *SyntaxError {
+	switch {
+	case target > l.target():
+		return errTargetLong
+	case fields > l.fields():
+		return errFields
+	}
+	return nil
+}
+
 func (l Limits) head() int   { return orDefault(l.Head, 64<<10) }
 func (l Limits) target() int { return orDefault(l.Target, 16<<10) }
 func (l Limits) fields() int { return min(orDefault(l.Fields, MaxFields), MaxFields) }
