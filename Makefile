@@ -1,6 +1,7 @@
 # Tools run at pinned versions and are no part of go.mod.
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+MICRO       = go test -run '^$$' -bench . -benchtime 200ms -count 6 ./pool ./proxy/...
 BENCHSTAT   = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 FUZZTIME ?= 30s
@@ -49,6 +50,11 @@ bench: ## portside beside its peers, in one run; ARGS=-quick for a minute's answ
 
 bench-micro: ## benchmarks beside the code, against the last commit's
 	@mkdir -p bin
-	go test -run '^$$' -bench . -benchtime 200ms -count 6 ./pool ./proxy/... | tee bin/bench.new
-	@if [ -f bin/bench.old ]; then go run $(BENCHSTAT) bin/bench.old bin/bench.new; fi
-	@cp bin/bench.new bin/bench.old
+	@base=$$(git rev-parse --short HEAD); git diff --quiet HEAD -- || changed=yes; \
+	[ -n "$$changed" ] || base=$$(git rev-parse --short HEAD~1); \
+	if [ ! -f bin/bench.$$base ]; then \
+	  former=$$(mktemp -d) && git worktree add -q --detach $$former $$base && echo "first those of $$base" && \
+	  (cd $$former && $(MICRO)) > bin/bench.tmp && mv bin/bench.tmp bin/bench.$$base; \
+	  git worktree remove --force $$former; \
+	fi; \
+	$(MICRO) | tee bin/bench.now && go run $(BENCHSTAT) bin/bench.$$base bin/bench.now

@@ -28,6 +28,7 @@ type schedule struct {
 	recording, ended atomic.Bool
 	ops, faults      atomic.Int64
 	wait, opened     sync.WaitGroup
+	done             chan struct{} // closed when nothing is sent any more
 
 	mu    sync.Mutex
 	due   []time.Time // requests that found no free connection, oldest first
@@ -44,7 +45,7 @@ type lane struct {
 }
 
 func (o openLoop) start(addr string) *schedule {
-	s := &schedule{openLoop: o, delay: newHistogram()}
+	s := &schedule{openLoop: o, delay: newHistogram(), done: make(chan struct{})}
 	for i := range o.conns {
 		l := &lane{sent: make(chan struct{}, 1)}
 		if o.many {
@@ -77,8 +78,8 @@ func (s *schedule) pace() {
 		s.mu.Unlock()
 		s.send(l, due)
 	}
+	close(s.done)
 	for _, l := range s.lanes {
-		close(l.sent)
 		l.close()
 	}
 }
@@ -96,7 +97,12 @@ func (s *schedule) read(l *lane) {
 	err := l.dial()
 	s.opened.Done()
 	s.release(l)
-	for range l.sent {
+	for {
+		select {
+		case <-l.sent:
+		case <-s.done:
+			return
+		}
 		if err == nil {
 			err = s.response(l)
 		}

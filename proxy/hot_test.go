@@ -33,7 +33,8 @@ func startHot(t testing.TB, cfg Config) *hot {
 			return
 		}
 		defer conn.Close()
-		c, _ := socket.New(conn.(*net.TCPConn))
+		var c socket.Conn
+		_ = c.Init(conn.(*net.TCPConn))
 		for buf, answer := make([]byte, 4096), []byte(hotResponse); ; {
 			if _, err := c.Read(buf); err != nil {
 				return
@@ -48,8 +49,8 @@ func startHot(t testing.TB, cfg Config) *hot {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(); s.stop() })
-	c, err := socket.New(conn.(*net.TCPConn))
-	if err != nil {
+	c := &socket.Conn{}
+	if err := c.Init(conn.(*net.TCPConn)); err != nil {
 		t.Fatal(err)
 	}
 	return &hot{c, make([]byte, 4096)}

@@ -175,13 +175,6 @@ func (s *stock) sweep(now time.Time, all bool) {
 	}
 }
 
-// size is how many idle connections there are.
-func (s *stock) size() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.idle)
-}
-
 // sweepAll sweeps every backend's stock, and forgets those of backends that left.
 func (h *HTTP) sweepAll(now time.Time, all bool) {
 	h.stocks.Range(func(b, s any) bool {

@@ -211,3 +211,10 @@ func TestLearnedPatienceIsForgotten(t *testing.T) {
 		t.Fatalf("%s long after, want it forgotten: it may have been a restart", got)
 	}
 }
+
+// size is how many idle connections there are.
+func (s *stock) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.idle)
+}

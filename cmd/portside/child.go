@@ -17,7 +17,6 @@ type child struct {
 	terminal *terminal     // lent to it; nil: it has none of ours
 	done     chan struct{} // closed when it has ended
 	err      error         // of starting or waiting; read after done
-	cut      bool          // killed for not ending in time
 }
 
 // startChild starts command with our standard streams, in a process group of its
@@ -76,7 +75,6 @@ func (c *child) end(s os.Signal, timeout time.Duration) {
 	case <-c.done:
 	case <-timer.C:
 		c.log.Warn("the command did not end in time and is killed", "timeout", timeout)
-		c.cut = true
 		c.signal(syscall.SIGKILL)
 		<-c.done
 	}

@@ -77,10 +77,14 @@ func drill(s admin.Service) drilled {
 		}
 	}
 	half := (listed + 1) / 2
+	all, announced := listed+draining, ""
+	if draining > 0 {
+		announced = fmt.Sprintf("; the %d that are draining leave at once", draining)
+	}
 	return drilled{Service: s.Name, Cases: []drillCase{
-		{"etcd goes away, or falls silent", fmt.Sprintf("its %d backends stand; stale after 10 s, in status, metrics and the log; nothing is dropped when it is back", listed+draining)},
-		{"etcd answers with an empty list", departure(s.Guard, listed, listed, draining)},
-		{fmt.Sprintf("half of the keys, %d, are gone at once", half), departure(s.Guard, half, listed, draining)},
+		{"etcd goes away, or falls silent", fmt.Sprintf("its %d backends stand; stale once it has proven nothing for etcd.liveness, in status, metrics and the log; nothing is dropped when it is back", all)},
+		{"etcd answers with an empty list", departure(s.Guard, listed, listed) + announced},
+		{fmt.Sprintf("half of the keys, %d, are gone at once", half), departure(s.Guard, half, all)},
 		{"one key is deleted", "it leaves at once; what it has begun may finish"},
 		{"etcd is restored from a backup", fmt.Sprintf("it is listed anew though its revision falls below %d; only what differs changes", s.Discovery.Revision)},
 	}}
@@ -96,19 +100,15 @@ func (d drilled) print(w io.Writer, paint painter) {
 	}
 }
 
-// departure says what happens when n of listed leave at once.
-func departure(g admin.Guard, n, listed, draining int) string {
-	announced := ""
-	if draining > 0 {
-		announced = fmt.Sprintf("; the %d that are draining leave at once", draining)
-	}
+// departure says what happens when n of listed, none of them draining, leave at once.
+func departure(g admin.Guard, n, listed int) string {
 	switch {
 	case n == 0:
-		return "there is nothing to lose" + announced
+		return "there is nothing to lose"
 	case g.Off:
-		return fmt.Sprintf("the %d leave at once: the guard is off%s", n, announced)
+		return fmt.Sprintf("the %d leave at once: the guard is off", n)
 	case n < 2 || float64(n) <= math.Max(g.MaxLeave, 0)*float64(listed):
-		return fmt.Sprintf("the %d leave at once: no more than %.0f%% of %d%s", n, g.MaxLeave*100, listed, announced)
+		return fmt.Sprintf("the %d leave at once: no more than %.0f%% of %d", n, g.MaxLeave*100, listed)
 	}
-	return fmt.Sprintf("the %d become suspects: each stays while it answers probes, for %s at most%s", n, g.SuspectMax, announced)
+	return fmt.Sprintf("the %d become suspects: each stays while it answers probes, for %s at most", n, g.SuspectMax)
 }

@@ -168,7 +168,7 @@ func TestTryDoesNotWait(t *testing.T) {
 		t.Skip("there are no connections of our own on other systems")
 	}
 	s, peer := accepted(t, "127.0.0.1")
-	c, err := New(s)
+	c, err := wrap(s)
 	if err != nil {
 		t.Fatal(err)
 	}

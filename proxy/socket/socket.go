@@ -1,7 +1,8 @@
 // Package socket reads and writes TCP connections by plain non-blocking system
 // calls, and says what the kernel knows of them.
 //
-//	c, err := socket.New(conn)
+//	var c socket.Conn
+//	err := c.Init(conn)
 //	n, err := c.Read(buf)      // as conn.Read, a little cheaper
 //	err = c.Alive()            // has the peer ended it? takes nothing, waits for nothing
 //
@@ -39,13 +40,7 @@ type write struct {
 	call func(fd uintptr) bool
 }
 
-// New wraps c, which must not be read or written but through it.
-func New(c Stream) (*Conn, error) {
-	s := &Conn{}
-	return s, s.Init(c)
-}
-
-// Init is New in place.
+// Init makes c wrap conn, which must not be read or written but through it.
 func (c *Conn) Init(conn Stream) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {

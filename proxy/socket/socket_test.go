@@ -28,11 +28,11 @@ func pair(t testing.TB) (a, b *Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err = New(x.(*net.TCPConn))
+	a, err = wrap(x.(*net.TCPConn))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = New(y.(*net.TCPConn)); err != nil {
+	if b, err = wrap(y.(*net.TCPConn)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
@@ -182,4 +182,10 @@ func TestUnreadLeavesAnErrorToTheReader(t *testing.T) {
 	if _, err := a.Read(make([]byte, 8)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read %v afterwards, want the reset", err)
 	}
+}
+
+// wrap is a Conn around s.
+func wrap(s Stream) (*Conn, error) {
+	c := &Conn{}
+	return c, c.Init(s)
 }
