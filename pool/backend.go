@@ -51,7 +51,7 @@ type record struct {
 	state     State
 	drained   bool     // by hand
 	kept      bool     // fails, but too many others are out
-	byChecks  bool     // kept: by health checks, not by what traffic has shown
+	trouble   trouble  // kept or ejected: for what
 	doubted   bool     // gone from the registry in a mass: what is not out is suspect
 	unhealthy bool     // set aside by health checks, which alone bring it back
 	probing   bool     // a probe is under way
@@ -67,6 +67,15 @@ type record struct {
 	probeAt time.Time // the next probe
 	checks  int       // health checks in a row: passed > 0, failed < 0
 }
+
+// trouble is what a backend is kept or ejected for.
+type trouble uint8
+
+const (
+	erring   trouble = iota // its answers, or their lack
+	absentee                // it could not even be reached
+	ailing                  // health checks, not what traffic has shown
+)
 
 func newBackend(address string, weight float64) *Backend {
 	return &Backend{record: &record{address: address, weight: weight}}

@@ -55,7 +55,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 		}
 		reason := fmt.Sprintf("%s, the last: %s", inARow(streak), o)
 		if p.tooManyOut() {
-			p.keep(b, reason, false)
+			p.keep(b, reason, o.trouble(), trial)
 			return
 		}
 		b.level = 0
@@ -70,20 +70,54 @@ func inARow(failures int32) string {
 	return fmt.Sprintf("%d failures in a row", failures)
 }
 
-// keep leaves a failing b in rotation, and says so.
-func (p *Pool) keep(b *Backend, reason string, byChecks bool) {
-	b.reason, b.byChecks = reason+"; kept, too many are out", byChecks
-	if !b.kept {
-		b.kept = true
-		p.turnout.touch(b)
-		p.publish()
+// keep leaves a failing b in rotation, and says so. An absentee has little of it, and
+// trials as if it were out: trial says that this was one.
+func (p *Pool) keep(b *Backend, reason string, why trouble, trial bool) {
+	b.reason = reason + "; kept, too many are out"
+	switch {
+	case !b.kept:
+		b.level = 0
+	case trial && why == absentee:
+		b.level++
+	case b.trouble == why:
+		return
 	}
+	b.kept, b.trouble = true, why
+	if why == absentee {
+		b.until = p.nextTrial(b, time.Now())
+	}
+	p.turnout.touch(b)
+	p.watch(b)
+	p.publish()
+	p.rouse()
+}
+
+// nextTrial is when b, which fails at now, is to be tried again.
+func (p *Pool) nextTrial(b *Backend, now time.Time) time.Time {
+	return now.Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, b.level, rand.Float64()))
+}
+
+// absent reports whether b is kept though it cannot be reached.
+func (b *Backend) absent() bool { return b.kept && b.trouble == absentee }
+
+// absentShare is what part of its weight counts for who is absent. Whoever is sent
+// there goes on to another, at best after a refusal and at worst after
+// timeouts.connect.
+const absentShare = 0.02
+
+// share is what b's weight counts among the others.
+func (b *Backend) share() float64 {
+	if b.absent() {
+		return b.weight * absentShare
+	}
+	return b.weight
 }
 
 // setAside ejects b, or ejects it anew after a failed trial.
 func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 	p.ejections[o.Label()]++
-	b.until = now.Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, b.level, rand.Float64()))
+	b.until = p.nextTrial(b, now)
+	b.trouble = o.trouble()
 	if b.state == Ejected {
 		b.reason = reason
 	} else {
@@ -103,7 +137,7 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 		b.level = 0
 		p.moved(b, b.home(), "trial succeeded", time.Now())
 	case b.kept:
-		b.kept, b.reason = false, ""
+		b.kept, b.reason, b.level = false, "", 0
 		p.turnout.touch(b)
 	default:
 		return

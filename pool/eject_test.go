@@ -54,6 +54,51 @@ func TestATrialThatGoesOnDoesNotHoldUpTheNext(t *testing.T) {
 	})
 }
 
+// Who cannot be reached, and is kept because too many are out, has a small part of
+// its share, by which it is found when it is back.
+func TestKeptAbsenteesAreSeldomChosen(t *testing.T) {
+	for _, balance := range []Balance{RoundRobin, LeastConn, EWMA, Random} {
+		p := New(Config{Balance: balance, Eject: Eject{Backoff: 50 * time.Millisecond}})
+		p.Update(endpoints(3))
+		for _, e := range endpoints(3)[1:] {
+			fail(t, p, e.Address, 5, Refused)
+		}
+		kept := p.find(endpoints(3)[2].Address)
+		if n := count(p, Ejected); n != 1 || !kept.kept {
+			t.Fatalf("%s: %d are ejected, want one of three, and one kept", balance, n)
+		}
+		seen := 0
+		for range 2000 {
+			if l := must(t, p); l.Backend() == kept {
+				seen++
+				l.Release()
+			} else {
+				l.Report(Success)
+				l.Release()
+			}
+		}
+		if seen > 100 {
+			t.Errorf("%s: the dead one that is kept got %d of 2000", balance, seen)
+		}
+		if balance == RoundRobin && seen == 0 {
+			t.Errorf("%s: the dead one that is kept got nothing, and would not be found when it is back", balance)
+		}
+		time.Sleep(100 * time.Millisecond)
+		p.tick(time.Now())
+		for range 2 { // one is the ejected one's
+			l := must(t, p)
+			if !l.Trial() {
+				t.Errorf("%s: no trial for those whose time is up", balance)
+			}
+			defer l.Release()
+			l.Report(Success)
+		}
+		if w := p.view.Load().weights; len(w) != 3 || w[0] != w[2] {
+			t.Errorf("%s: weights %v after a success", balance, w)
+		}
+	}
+}
+
 // What nobody is told of is looked for at 3 a.m.: the only backend fails, and is
 // kept.
 func TestFailingOpenIsTold(t *testing.T) {
@@ -79,4 +124,26 @@ func TestFailingOpenIsTold(t *testing.T) {
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
+}
+
+// With a health check that passes again, who could not be reached has its trial at
+// once, and not when a long wait is over.
+func TestPassedChecksBringATrialForward(t *testing.T) {
+	cfg := Config{Health: Health{Interval: time.Second}, Eject: Eject{Backoff: 10 * time.Minute, MaxBackoff: 10 * time.Minute}}
+	inBubble(t, cfg, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(3))
+		a := endpoints(3)[0].Address
+		f.kill(a)
+		fail(t, f.Pool, a, 5, Refused)
+		time.Sleep(10 * time.Second)
+		for range 20 {
+			if got := use(t, f.Pool, Success); got == a {
+				t.Fatal("a trial before the time and while checks fail")
+			}
+		}
+		f.revive(a)
+		time.Sleep(5 * time.Second)
+		use(t, f.Pool, Success)
+		wantState(t, f.Pool, a, Active, "its checks pass again, and its trial succeeded")
+	})
 }

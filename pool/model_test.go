@@ -152,7 +152,7 @@ func (m *model) acquire(r *rapid.T) {
 	}
 	var least float64
 	for i, b := range usable {
-		if load := float64(b.InFlight()+1) / b.weight; i == 0 || load < least {
+		if load := float64(b.InFlight()+1) / b.share(); i == 0 || load < least {
 			least = load
 		}
 	}
@@ -173,12 +173,12 @@ func (m *model) acquire(r *rapid.T) {
 		r.Fatalf("%s was chosen though it had been tried", b.address)
 	case b.state == Ejected && !l.Trial() && regular > 0:
 		r.Fatalf("%s got ordinary work while ejected, with %d to choose from", b.address, regular)
-	case l.Trial() && b.state != Ejected:
+	case l.Trial() && !b.triable():
 		r.Fatalf("%s is on trial while %s", b.address, b.state)
-	case l.Trial() && slices.ContainsFunc(m.held, func(o *Lease) bool { return o.Trial() && o.Backend() == b }):
+	case l.Trial() && slices.ContainsFunc(m.held, func(o *Lease) bool { return o.Trial() && !o.reported && o.Backend() == b }):
 		r.Fatalf("%s has a second trial at the same time", b.address)
 	}
-	if load := float64(b.InFlight()) / b.weight; m.cfg.Balance == LeastConn && !l.Trial() && len(usable) > 0 && load != least {
+	if load := float64(b.InFlight()) / b.share(); m.cfg.Balance == LeastConn && !l.Trial() && len(usable) > 0 && load != least {
 		r.Fatalf("least_conn chose %s at a load of %v, want the least, %v", b.address, load, least)
 	}
 	m.held = append(m.held, &l)

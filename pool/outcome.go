@@ -77,3 +77,11 @@ func (o Outcome) failure(on EjectOn) bool {
 func (o Outcome) unreachable() bool {
 	return o == Refused || o == Timeout
 }
+
+// trouble is what o sets a backend aside for.
+func (o Outcome) trouble() trouble {
+	if o.unreachable() {
+		return absentee
+	}
+	return erring
+}

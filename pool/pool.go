@@ -104,13 +104,15 @@ func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 	for {
 		v := p.view.Load()
 		for _, b := range v.trials {
-			if !slices.Contains(tried, b) && b.trial.CompareAndSwap(false, true) {
-				v.picker.take(b)
+			if !slices.Contains(tried, b) && v.trial(b) {
 				return Lease{pool: p, backend: b, trial: true}, nil
 			}
 		}
 		if b, c := v.picker.pick(key, tried); b != nil {
 			return Lease{pool: p, backend: b, cell: c}, nil
+		}
+		if b := v.lastResort(tried); b != nil {
+			return Lease{pool: p, backend: b, trial: true}, nil
 		}
 		// A view comes before it is said that there is one.
 		if err := p.none(v); p.view.Load() == v {

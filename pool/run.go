@@ -78,9 +78,9 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 			soon(b.expires)
 		}
 		switch {
-		case b.state == Ejected && !b.unhealthy && b.until.After(now):
+		case b.triable() && b.until.After(now):
 			soon(b.until)
-		case b.state == Ejected && !b.unhealthy:
+		case b.triable():
 			trials++
 		}
 		if !p.probed(b) || b.probing {

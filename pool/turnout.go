@@ -77,13 +77,13 @@ func (t *turnout) weigh(backends []*Backend) {
 	copied := false
 	for _, b := range backends {
 		i, _ := place(t.ready, b.address)
-		if t.weights[i] == b.weight {
+		if t.weights[i] == b.share() {
 			continue
 		}
 		if !copied {
 			t.weights, copied = slices.Clone(t.weights), true
 		}
-		t.weights[i] = b.weight
+		t.weights[i] = b.share()
 	}
 }
 
@@ -105,7 +105,7 @@ func (t *turnout) splice(moved []*Backend) {
 		}
 		old, was = old[i:], was[i:]
 		if b.standing().in() {
-			ready, weights = append(ready, b), append(weights, b.weight)
+			ready, weights = append(ready, b), append(weights, b.share())
 		}
 	}
 	t.ready, t.weights = append(ready, old...), append(weights, was...)

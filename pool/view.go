@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -10,7 +11,8 @@ type view struct {
 	cfg      *Config
 	ready    []*Backend // may be chosen, in order of address
 	weights  []float64  // of ready
-	trials   []*Backend // ejected, their time is up
+	trials   []*Backend // of aside: their time is up
+	aside    []*Backend // for a trial to bring back, in its time
 	picker   picker     // chooses among ready
 	in, out  int        // in rotation, and ejected
 	kept     int        // of ready: failing, kept because too many are out
@@ -59,8 +61,11 @@ func (p *Pool) publish() {
 	v := &view{cfg: p.cfg, ready: t.ready, weights: t.weights, in: len(t.ready), out: t.n[setAside], kept: t.n[keptOn]}
 	now := time.Now()
 	for _, b := range p.troubled() {
-		if b.state == Ejected && !b.unhealthy && !b.until.After(now) {
-			v.trials = append(v.trials, b)
+		if b.triable() {
+			v.aside = append(v.aside, b)
+			if !b.until.After(now) {
+				v.trials = append(v.trials, b)
+			}
 		}
 	}
 	if len(v.ready) == 0 {
@@ -108,9 +113,37 @@ func leastBad(backends []*Backend) (least []*Backend) {
 func weights(ready []*Backend) []float64 {
 	ws := make([]float64, len(ready))
 	for i, b := range ready {
-		ws[i] = b.weight
+		ws[i] = b.share()
 	}
 	return ws
+}
+
+// triable reports whether a trial is to bring b back: no health check's to do so.
+func (b *Backend) triable() bool { return b.state == Ejected && !b.unhealthy || b.absent() }
+
+// trial has b tried by one more, if it is not already.
+func (v *view) trial(b *Backend) bool {
+	if !b.trial.CompareAndSwap(false, true) {
+		return false
+	}
+	v.picker.take(b)
+	return true
+}
+
+// lastResort is an ejected backend to try before its time, for who has tried all
+// that are in rotation: it may be well again by now, and they are not.
+func (v *view) lastResort(tried []*Backend) *Backend {
+	if len(tried) == 0 || len(v.aside) == 0 {
+		return nil
+	}
+	first := rand.IntN(len(v.aside))
+	for i := range v.aside {
+		b := v.aside[(first+i)%len(v.aside)]
+		if !slices.Contains(tried, b) && v.trial(b) {
+			return b
+		}
+	}
+	return nil
 }
 
 // firstUntried is the last resort of every policy.

@@ -219,6 +219,10 @@ func (s *httpSession) judge(c *backendConn) {
 		s.lease.Report(pool.Success)
 	}
 	c.stock.classes[x.resp.Status/100].Add(1)
+	c.bare = x.resp.Kind == http1.None
+	if c.reused {
+		c.stock.lasted()
+	}
 	if x.resp.Idle > 0 {
 		c.stock.expect(x.resp.Idle)
 	}

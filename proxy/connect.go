@@ -17,7 +17,9 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 		lease, err := s.acquire()
 		if err != nil {
 			if last != nil {
-				s.h.budget.giveBack()
+				if x.paid {
+					s.h.budget.giveBack()
+				}
 				err = last
 			}
 			return nil, err

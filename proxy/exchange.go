@@ -33,6 +33,7 @@ type exchange struct {
 	nTry     int
 	stale    *stock // of the backend whose idle connection turned out to have ended
 	forgiven bool   // a backend was given a second chance after that
+	paid     bool   // the budget paid for the attempt under way
 
 	began  time.Time
 	since  time.Time // the attempt under way began

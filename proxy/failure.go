@@ -83,10 +83,13 @@ func (s *httpSession) abort(err error) bool {
 	}
 	if s.x.status != 0 {
 		s.x.fault = faultOf(err)
-		// Part of a response is out. Its end must not look like a whole one's:
-		// a reset, and no end of the stream before it.
-		_ = s.client.SetLinger(0)
-		s.linger = false
+		// Part of a response is out. Its end must not look like a whole one's. Where
+		// the framing shows that something is missing the client gets what there was;
+		// else, and where it does not read, a reset, and no end of the stream before it.
+		s.linger = s.x.resp.Kind != http1.UntilClose && s.x.fault != "" && s.x.fault != "timeout" && s.x.fault != "draining"
+		if !s.linger {
+			_ = s.client.SetLinger(0)
+		}
 		return false
 	}
 	var ae *attemptError

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,5 +156,125 @@ func TestHTTPOnlyTheStaleOneIsTriedTwice(t *testing.T) {
 		if n := stateOf(s.pool, bad).Requests - before; n > 1 {
 			t.Fatalf("the backend that refuses was tried %d times for one request", n)
 		}
+	}
+}
+
+// However many backends refuse, clients do not notice while one serves: what was
+// sent to nobody is tried elsewhere at no cost.
+func TestDeadBackendsAreNotNoticedWhileOneServes(t *testing.T) {
+	good := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	h2 := serveH2C(t, func(http.ResponseWriter, *http.Request) {})
+	for name, c := range map[string]struct {
+		good   string
+		client *http.Client
+	}{"HTTP/1.1": {good, newClient(t)}, "h2c": {h2, newH2CClient(t)}} {
+		s := startHTTP(t, pool.Config{}, Config{}, c.good, refusing(t), refusing(t))
+		failed := 0
+		const requests = 1500
+		for range requests {
+			if status, _, err := fetch(c.client, s.url); status != 200 || err != nil {
+				failed++
+			}
+		}
+		retries := s.Stats().Retries.Load()
+		if failed > 0 || retries > requests/10 {
+			t.Errorf("%s: %d of %d requests failed and %d were tried twice, want none, and few: one of two dead ones is kept in rotation", name, failed, requests, retries)
+		}
+	}
+}
+
+// A backend is ejected, and well again; the other one goes. Who is ejected is asked
+// before its time rather than the client told that there is nobody.
+func TestEjectedBackendIsAskedWhenNobodyElseServes(t *testing.T) {
+	good := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: time.Minute}}, Config{}, good, refusing(t))
+	ejectAddress(t, s.pool, good)
+	c := newClient(t)
+	for range 20 {
+		if status, body, err := fetch(c, s.url); status != 200 || err != nil {
+			t.Fatal(status, body, err)
+		}
+	}
+	if b := stateOf(s.pool, good); b.State != pool.Active {
+		t.Errorf("the backend that serves is %s", b.State)
+	}
+}
+
+// ejectAddress has the backend at address fail until it is ejected.
+func ejectAddress(t *testing.T, p *pool.Pool, address string) {
+	t.Helper()
+	for range 5 {
+		var others []*pool.Backend
+		for {
+			l, err := p.Acquire(0, others)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Backend().Address() == address {
+				l.Report(pool.Refused)
+				l.Release()
+				break
+			}
+			others = append(others, l.Backend())
+			l.Release()
+		}
+	}
+	if b := stateOf(p, address); b.State != pool.Ejected {
+		t.Fatalf("%s is %s after 5 failures", address, b.State)
+	}
+}
+
+// One that ends every connection after a response, and does not say so, has none of
+// its connections kept.
+func TestBackendThatEndsEachConnectionUnannounced(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); serving.Wait() })
+	s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Budget: 0.01}}, ln.Addr().String())
+	c := newClient(t)
+	for i := range 1000 {
+		if status, body, err := fetch(c, s.url); status != 200 || err != nil {
+			t.Fatal(i, status, body, err)
+		}
+	}
+}
+
+// What a broken response had brought is not lost with the rest.
+func TestBrokenResponseBringsWhatThereWas(t *testing.T) {
+	const part = 300 << 10
+	address := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000000")
+		_, _ = w.Write(make([]byte, part))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, address)
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // all is there, and the break behind it
+	n, err := io.Copy(io.Discard, resp.Body)
+	if n != part || err == nil {
+		t.Errorf("%d bytes and %v, want the %d that came, and that it is not whole", n, err, part)
 	}
 }

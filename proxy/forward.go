@@ -7,6 +7,7 @@ type proof uint8
 
 const (
 	notSent proof = iota // nothing of the request has reached the backend
+	refused              // it has looked at it, and says that it has not acted upon it
 	unknown              // some may have; it may have been acted upon
 	served               // the response has begun: too late
 )
@@ -78,6 +79,23 @@ func (s *httpSession) ended() bool {
 	return is
 }
 
+// affords reports whether the service can afford a second try after an attempt that
+// failed with that proof, and whether the budget has paid for it. What no backend has
+// seen is no load on any: it is free, but for a budget that turns all of them off.
+func (h *HTTP) affords(how proof, cfg *Config) (may, paid bool) {
+	if how == notSent && cfg.Retry.Budget >= 0 {
+		return true, false
+	}
+	if h.pool.FailingOpen() {
+		return false, false
+	}
+	if !h.budget.take(cfg.Retry.Budget, h.requests.Load(), h.now()) {
+		h.stats.RetriesDenied.Add(1)
+		return false, false
+	}
+	return true, true
+}
+
 // mayRetry reports whether the request may be tried on another backend after an
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
@@ -92,11 +110,9 @@ func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
 		return false
 	case how == unknown && !x.req.MethodID.Idempotent() && !x.req.Has(http1.IdempotencyKey) && !x.req.Has(http1.XIdempotencyKey):
 		return false
-	case s.h.pool.FailingOpen():
-		return false
 	}
-	if !s.h.budget.take(cfg.Retry.Budget, s.h.requests.Load(), s.h.now()) {
-		s.h.stats.RetriesDenied.Add(1)
+	affords, paid := s.h.affords(how, cfg)
+	if x.paid = paid; !affords {
 		return false
 	}
 	if forgive {

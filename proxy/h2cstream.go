@@ -29,7 +29,8 @@ type stream struct {
 	claim  claim
 	trunk  *trunk
 	tried  [MaxAttempts]*pool.Backend
-	n      int // tried so far
+	n      int  // tried so far
+	paid   bool // the budget paid for the attempt under way
 	began  time.Time
 	since  time.Time // the attempt under way began
 	status int       // of the answer, as HTTP says it; zero: none was given
@@ -81,7 +82,9 @@ func (s *stream) send() (*http.Response, error) {
 		lease, err := s.h.acquire(s.ctx, s.client.key, s.tried[:s.n])
 		if err != nil {
 			if last != nil {
-				s.h.budget.giveBack()
+				if s.paid {
+					s.h.budget.giveBack()
+				}
 				err = last
 			}
 			return nil, err
@@ -163,7 +166,7 @@ func (s *stream) blame(err error) proof {
 	case s.backend().Left():
 	case reset && code == codeRefusedStream: // RFC 9113 8.7: it was not processed
 		s.claim.report(pool.Gateway)
-		return notSent
+		return refused
 	case reset && code == codeCancel: // gRPC's servers do so at a call's deadline
 	case reset:
 		s.claim.report(pool.Reset)
@@ -182,14 +185,10 @@ func (s *stream) mayRetry(how proof) bool {
 		return false
 	case how == unknown && !s.repeatable():
 		return false
-	case s.h.pool.FailingOpen():
-		return false
 	}
-	if !s.h.budget.take(s.cfg.Retry.Budget, s.h.requests.Load(), time.Now()) {
-		s.h.stats.RetriesDenied.Add(1)
-		return false
-	}
-	return true
+	affords, paid := s.h.affords(how, s.cfg)
+	s.paid = paid
+	return affords
 }
 
 // repeatable reports whether the request may be acted upon twice.

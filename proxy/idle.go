@@ -15,6 +15,7 @@ type backendConn struct {
 	backend *pool.Backend
 	stock   *stock
 	reused  bool      // it has served a request before
+	bare    bool      // the last response had no body; one may come all the same
 	since   time.Time // idle since
 }
 
@@ -26,12 +27,16 @@ type stock struct {
 	// It has sent bytes that nobody had asked for: each of its connections is
 	// looked at before it is used again.
 	untidy atomic.Bool
+	// How many connections in a row had ended by when they were to be used again,
+	// soon after their last response.
+	spent atomic.Int32
 
 	mu       sync.Mutex
 	idle     []*backendConn
 	away     int           // taken out of idle by sweep, and maybe put back
 	patience time.Duration // how long it keeps an idle connection, as far as we know; zero: not known
 	learned  time.Time     // when that was last seen
+	wary     time.Time     // until then nothing is kept
 }
 
 const (
@@ -47,6 +52,10 @@ const (
 	// costs a system call, and a backend that ends a connection does so at once
 	// or after seconds.
 	freshFor = 5 * time.Millisecond
+	// hasty is how many spent connections in a row show that the backend ends each
+	// after a response, without a word; then none is kept for waryFor.
+	hasty   = 8
+	waryFor = 10 * time.Second
 )
 
 // stockOf returns b's stock.
@@ -67,7 +76,7 @@ func (s *stock) take(once bool, now time.Time) *backendConn {
 			return nil
 		}
 		age := now.Sub(c.since)
-		fresh := age < freshFor && !once && !s.untidy.Load()
+		fresh := age < freshFor && !once && !c.bare && !s.untidy.Load()
 		if age < limit && (fresh || s.sound(c, age)) {
 			c.reused = true
 			return c
@@ -105,10 +114,24 @@ func (s *stock) sound(c *backendConn, age time.Duration) bool {
 
 // learn takes in that the backend ended a connection that was idle for age.
 func (s *stock) learn(age time.Duration) {
-	if age < time.Second {
-		return // not for being idle
+	if age >= time.Second {
+		s.expect(age)
+		return
 	}
-	s.expect(age)
+	// Not for being idle.
+	if s.spent.Add(1) >= hasty {
+		s.spent.Store(0)
+		s.mu.Lock()
+		s.wary = time.Now().Add(waryFor)
+		s.mu.Unlock()
+	}
+}
+
+// lasted takes in that a connection could be used again.
+func (s *stock) lasted() {
+	if s.spent.Load() != 0 {
+		s.spent.Store(0)
+	}
 }
 
 // expect takes in that the backend keeps idle connections for d.
@@ -135,7 +158,7 @@ func (s *stock) age(now time.Time) time.Duration {
 func (s *stock) put(c *backendConn, most int, now time.Time) {
 	c.since = now
 	s.mu.Lock()
-	if len(s.idle)+s.away >= most || c.backend.Left() {
+	if len(s.idle)+s.away >= most || c.backend.Left() || now.Before(s.wary) {
 		s.mu.Unlock()
 		_ = c.Close()
 		return
