@@ -105,6 +105,7 @@ type httpSession struct {
 	address    []byte      // of the client, once asked for
 	requests   int         // it has sent
 	silent     atomic.Bool // none yet
+	unsent     int         // by the kernel, as of the warden's last look
 	linger     bool        // the client may still be sending: let it read our answer first
 	renewed    bool        // it gives its goroutine up; see rest.go
 	rests      int         // how often it has done so

@@ -384,3 +384,49 @@ func TestHTTPBackendThatLeftIsLeft(t *testing.T) {
 	}
 	eventually(t, "the backend that left still works", cut.Load)
 }
+
+// A client that reads a response slowly but steadily is not idle, nor is a backend
+// that so reads an upload.
+func TestHTTPSlowReaderIsNotIdle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what the kernel has still to send is known on Linux alone")
+	}
+	const lasts = 2 * time.Second
+	slowly := func(r io.Reader) error {
+		b := make([]byte, 64<<10)
+		for began := time.Now(); time.Since(began) < lasts; time.Sleep(25 * time.Millisecond) {
+			if _, err := r.Read(b); err != nil {
+				return fmt.Errorf("%w after %v", err, time.Since(began))
+			}
+		}
+		return nil
+	}
+	var upload error
+	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			upload = slowly(r.Body)
+			return
+		}
+		w.Header().Set("Content-Length", "100000000")
+		_, _ = io.Copy(w, io.LimitReader(zeroes{}, 100000000))
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 300 * time.Millisecond}}, address)
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err := slowly(conn); err != nil {
+		t.Errorf("a response read slowly: %v", err)
+	}
+	_ = conn.Close()
+	conn = s.raw(t)
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000000\r\n\r\n")
+	go func() { _, _ = io.Copy(conn, io.LimitReader(zeroes{}, 100000000)) }()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 200 || upload != nil {
+		t.Errorf("an upload read slowly: %v, %v, %v; want 200", resp, err, upload)
+	}
+}
+
+// zeroes has no end.
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { return len(p), nil }

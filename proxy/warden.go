@@ -56,7 +56,11 @@ func (s *httpSession) check(before, now uint64) {
 	if p >= phaseEnding || p == phaseBusy {
 		return
 	}
-	why := s.h.warden.limits.Load().overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
+	l := s.h.warden.limits.Load()
+	if (p == phaseBody || p == phaseResponse) && l.idle > 0 && now > max(since, s.watch.moved.Load())+l.idle/2 && s.trickles() {
+		s.watch.moved.Store(now)
+	}
+	why := l.overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
 	if why == nil && dueToLook(since, before, now) {
 		why = s.look(p, since, before)
 	}
@@ -71,6 +75,18 @@ func (s *httpSession) check(before, now uint64) {
 	case p == phaseIdle && now > since+restAfter:
 		s.renew(since)
 	}
+}
+
+// trickles reports whether what was written to either side moves on, though nothing
+// more could be: the kernel says that there is room again only when a good part of
+// megabytes has gone, for which a slow peer may take longer than the limit.
+func (s *httpSession) trickles() bool {
+	was := s.unsent
+	s.unsent = s.client.Unsent()
+	if c := s.conn.Load(); c != nil {
+		s.unsent += c.Unsent()
+	}
+	return s.unsent != was
 }
 
 // look looks whether those that s waits for are still there. A reader that does

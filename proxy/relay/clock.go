@@ -18,6 +18,7 @@ type clock struct {
 	// The relay's mu guards the rest.
 	timer   *time.Timer
 	since   time.Time // the look that first saw no more bytes
+	unsent  int       // by the kernel, as of the last look at it
 	stopped bool
 }
 
@@ -68,6 +69,9 @@ func (c *clock) look() {
 			d.seen, c.since = moved, now
 		}
 	}
+	if r.cfg.Idle > 0 && now.Sub(c.since) >= r.cfg.Idle/2 && c.trickles() {
+		c.since = now
+	}
 	quiet := now.Sub(c.since)
 	if r.cfg.Idle > 0 && quiet >= r.cfg.Idle {
 		r.stopLocked(Idle, nil)
@@ -77,6 +81,15 @@ func (c *clock) look() {
 		return
 	}
 	c.timer.Reset(c.interval())
+}
+
+// trickles reports whether what was written moves on, though nothing more could be: the
+// kernel says that there is room again only when a good part of megabytes has gone, for
+// which a slow peer may take longer than the limit.
+func (c *clock) trickles() bool {
+	was := c.unsent
+	c.unsent = c.relay.client.unsent() + c.relay.backend.unsent()
+	return c.unsent != was
 }
 
 // again makes a clock look again that has laid its relay down. Its caller holds mu.

@@ -177,6 +177,33 @@ func TestIdleEndsSockets(t *testing.T) {
 	})
 }
 
+// A peer that reads slowly but steadily is not idle, though for longer than the limit
+// there is no room for another write.
+func TestSlowReaderIsNotIdle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what the kernel has still to send is known on Linux alone")
+	}
+	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
+		r := start(t, pair, Config{Idle: 300 * time.Millisecond})
+		go func() {
+			for b := make([]byte, 64<<10); ; {
+				if _, err := r.backend.Write(b); err != nil {
+					return
+				}
+			}
+		}()
+		b := make([]byte, 64<<10)
+		for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(25 * time.Millisecond) {
+			if _, err := r.client.Read(b); err != nil {
+				t.Fatalf("%v after %v of slow reading, want it to go on", err, time.Since(began))
+			}
+		}
+		_ = r.client.Close()
+		_ = r.backend.Close()
+		r.result()
+	})
+}
+
 func TestIdleResetsAStreamItCuts(t *testing.T) {
 	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
 		// A clean end after half an answer would look like a whole one.

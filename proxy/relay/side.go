@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"portside/proxy/socket"
 )
 
 // side is one conn of a relay.
@@ -15,6 +17,14 @@ type side struct {
 
 func (s *side) set(c Conn) {
 	s.Conn, s.raw = c, rawOf(c)
+}
+
+// unsent is how much of what was written to s its peer has not acknowledged.
+func (s *side) unsent() (n int) {
+	if s.raw != nil {
+		_ = s.raw.Control(func(fd uintptr) { n = socket.Unsent(fd) })
+	}
+	return n
 }
 
 // close closes s when the relay is over: after the loss of the other side, after

@@ -155,6 +155,13 @@ func (c *Conn) Alive() (bytes bool, err error) {
 	return bytes, err
 }
 
+// Unsent is how many bytes of what was written the peer has not acknowledged yet. It
+// does not wait.
+func (c *Conn) Unsent() (n int) {
+	_ = c.raw.Control(func(fd uintptr) { n = Unsent(fd) })
+	return n
+}
+
 // Gone reports whether the peer has ended the connection, or its own side of it,
 // even if there is still something to read. It takes nothing and does not wait.
 func (c *Conn) Gone() (gone bool) {

@@ -87,6 +87,13 @@ func hungUp(fd uintptr) bool {
 	return err == nil && n > 0 && p[0].Revents != 0
 }
 
+// Unsent is how many bytes of what was written to a TCP socket its peer has not
+// acknowledged yet.
+func Unsent(fd uintptr) int {
+	n, _ := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	return n
+}
+
 // Unread reports whether there are bytes to be read from a TCP socket. Unlike a
 // peek it takes no error away, which is for whoever reads next.
 func Unread(fd uintptr) bool {

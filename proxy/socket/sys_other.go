@@ -52,6 +52,9 @@ func hungUp(fd uintptr) bool {
 	return n == 0 && errno == 0 || errno != 0 && errno != syscall.EAGAIN
 }
 
+// Unsent is not known here: 0.
+func Unsent(uintptr) int { return 0 }
+
 // Unread reports whether there are bytes to be read. It may take an error away.
 func Unread(fd uintptr) bool {
 	var b [1]byte
