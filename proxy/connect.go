@@ -47,7 +47,7 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 			return c, nil
 		}
 		s.finish()
-		last = &attemptError{"connect_failed", err}
+		last = unreachable(err)
 		if s.ended() || !s.mayRetry(notSent, cfg) {
 			return nil, last
 		}

@@ -37,10 +37,8 @@ func dial(ctx context.Context, b *pool.Backend, timeout time.Duration, lazy bool
 // dialOutcome tells a backend's fault from our own: out of descriptors or ports,
 // or cancelled by us, says nothing about it.
 func dialOutcome(err error) pool.Outcome {
-	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.ENOBUFS, syscall.ENOMEM, context.Canceled} {
-		if errors.Is(err, own) {
-			return pool.Unknown
-		}
+	if ownFault(err) || errors.Is(err, context.Canceled) {
+		return pool.Unknown
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return pool.Timeout
@@ -50,6 +48,16 @@ func dialOutcome(err error) pool.Outcome {
 		return pool.Timeout
 	}
 	return pool.Refused
+}
+
+// ownFault reports whether err is for want of something of ours.
+func ownFault(err error) bool {
+	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	return false
 }
 
 // Listen opens a service's listening socket. An address without a host is

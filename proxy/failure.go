@@ -17,6 +17,23 @@ type attemptError struct {
 func (e *attemptError) Error() string { return e.kind + ": " + e.err.Error() }
 func (e *attemptError) Unwrap() error { return e.err }
 
+// status is what the client is answered.
+func (e *attemptError) status() int {
+	if e.kind == "overloaded" {
+		return 503
+	}
+	return 502
+}
+
+// unreachable is a backend that could not be connected to, or that we had nothing to
+// connect to with.
+func unreachable(err error) *attemptError {
+	if ownFault(err) {
+		return &attemptError{"overloaded", err}
+	}
+	return &attemptError{"connect_failed", err}
+}
+
 // failed answers a request that no backend served.
 func (s *httpSession) failed(err error) bool {
 	if s.ended() {
@@ -30,7 +47,7 @@ func (s *httpSession) failed(err error) bool {
 	case errors.Is(err, pool.ErrTried):
 		return s.answer(502, "connect_failed", "No backend of this service could be reached.")
 	case errors.As(err, &ae):
-		return s.answer(502, ae.kind, explain(ae))
+		return s.answer(ae.status(), ae.kind, explain(ae))
 	}
 	return s.answer(502, "connect_failed", err.Error())
 }
@@ -39,6 +56,8 @@ func explain(e *attemptError) string {
 	switch e.kind {
 	case "connect_failed":
 		return "No backend of this service could be reached: " + plainly(e.err)
+	case "overloaded":
+		return "This proxy cannot make another connection now: " + plainly(e.err)
 	case "bad_response":
 		return "The backend's response is not valid HTTP: " + e.err.Error()
 	}

@@ -55,11 +55,12 @@ func (q *h2c) close() {
 func (q *h2c) newServer(c *h2cClient) *http.Server {
 	cfg := q.h.config()
 	s := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { q.serve(c, w, r) }),
-		Protocols:         new(http.Protocols),
-		ReadHeaderTimeout: cfg.Timeouts.Head,
-		IdleTimeout:       cfg.Timeouts.Idle,
-		MaxHeaderBytes:    cmp.Or(cfg.HTTP.Limits.Head, 64<<10),
+		Handler:                      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { q.serve(c, w, r) }),
+		Protocols:                    new(http.Protocols),
+		DisableGeneralOptionsHandler: true, // OPTIONS * is the backend's to answer
+		ReadHeaderTimeout:            cfg.Timeouts.Head,
+		IdleTimeout:                  cfg.Timeouts.Idle,
+		MaxHeaderBytes:               cmp.Or(cfg.HTTP.Limits.Head, 64<<10),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
 			MaxReceiveBufferPerStream:     streamWindow,

@@ -44,8 +44,10 @@ func (s *stream) answer(status int, kind, text string) {
 // grpcFor is the gRPC status of what we say as HTTP.
 func grpcFor(status int) grpcCode {
 	switch status {
-	case http.StatusGatewayTimeout:
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
 		return grpcDeadlineExceeded
+	case http.StatusBadRequest:
+		return 13 // INTERNAL, as gRPC maps HTTP's (doc/http-grpc-status-mapping.md)
 	case http.StatusNotImplemented:
 		return 12
 	case clientLeft:
@@ -64,9 +66,17 @@ func (s *stream) failed(err error) {
 		s.cancelled()
 		return
 	}
+	cause := context.Cause(s.ctx)
+	switch {
+	case errors.Is(cause, errBodySlow):
+		s.answer(408, "timeout", "The request's body did not arrive in time.")
+		return
+	case errors.Is(err, errBody):
+		s.answer(400, "bad_request", err.Error()+".")
+		return
+	}
 	s.h.stats.Failed.Add(1)
 	var ae *attemptError
-	cause := context.Cause(s.ctx)
 	switch {
 	case errors.Is(cause, errNoResponse), errors.Is(cause, errIdle):
 		s.answer(504, "timeout", "The backend did not answer in time.")
@@ -75,7 +85,7 @@ func (s *stream) failed(err error) {
 	case errors.Is(err, pool.ErrTried):
 		s.answer(502, "connect_failed", "No backend of this service could be reached.")
 	case errors.As(err, &ae):
-		s.answer(502, ae.kind, explain(ae))
+		s.answer(ae.status(), ae.kind, explain(ae))
 	default:
 		s.answer(502, "connect_failed", err.Error())
 	}

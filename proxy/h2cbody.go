@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -13,6 +15,7 @@ import (
 type h2cBody struct {
 	from  io.ReadCloser // the client's; one attempt reads it at a time
 	moved func()        // called when a piece has come
+	came  func()        // called when all has
 
 	mu      sync.Mutex
 	kept    []byte
@@ -20,6 +23,7 @@ type h2cBody struct {
 	settled bool // nobody will want it again
 	reading bool
 	err     error     // that ended it, io.EOF among them
+	ours    bool      // err is for our own closing
 	at      time.Time // when it had come whole; zero: not yet
 }
 
@@ -53,10 +57,11 @@ func (u *h2cUpload) Read(p []byte) (int, error) {
 	u.keep(p[:n])
 	u.pos = len(u.kept)
 	if err != nil {
-		u.err = err
+		u.err, u.ours = err, u.closed
 	}
 	if err == io.EOF {
 		u.at = time.Now()
+		u.came()
 	}
 	return n, err
 }
@@ -91,6 +96,33 @@ func (u *h2cUpload) Close() error {
 
 // open returns the body for one more attempt.
 func (b *h2cBody) open() io.ReadCloser { return &h2cUpload{h2cBody: b} }
+
+// errBody is a body that its client has broken.
+var errBody = errors.New("the request's body is broken")
+
+// broken is an error if the client has broken the body, such as by sending less than
+// its content-length says.
+func (b *h2cBody) broken() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil || b.err == io.EOF || b.ours {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errBody, b.err)
+}
+
+// awaited reports whether the client is waited for.
+func (b *h2cBody) awaited() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reading
+}
 
 // replayable reports whether another attempt can be given the whole of it.
 func (b *h2cBody) replayable() bool {

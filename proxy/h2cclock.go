@@ -21,8 +21,8 @@ func (c *streamClock) start(s *stream) {
 	if d := s.cfg.Timeouts.Idle; d > 0 {
 		c.idle = time.AfterFunc(d, func() { c.end(errIdle) })
 	}
-	if d := s.cfg.Timeouts.Response; d > 0 {
-		c.head = time.AfterFunc(d, func() { c.end(errNoResponse) })
+	if s.body == nil {
+		c.responds()
 	}
 }
 
@@ -33,6 +33,9 @@ func (c *streamClock) end(why error) {
 	defer c.mu.Unlock()
 	if c.over || c.passing && why == errNoResponse {
 		return
+	}
+	if why == errIdle && !c.passing && c.s.body.awaited() {
+		why = errBodySlow
 	}
 	c.s.end(why)
 	if c.passing {
@@ -47,14 +50,13 @@ func (c *streamClock) moves() {
 	}
 }
 
-// uploaded says that some of the request has come. Until a backend has the whole
-// of it, its silence is no wonder.
-func (c *streamClock) uploaded() {
-	c.moves()
+// responds says that the request has come whole, so that it is the backend's turn.
+// Until then its silence is no wonder.
+func (c *streamClock) responds() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.head != nil && !c.passing {
-		c.head.Reset(c.s.cfg.Timeouts.Response)
+	if d := c.s.cfg.Timeouts.Response; d > 0 && !c.passing && !c.over {
+		c.head = time.AfterFunc(d, func() { c.end(errNoResponse) })
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
@@ -414,6 +416,131 @@ func TestH2CHeadLimits(t *testing.T) {
 	}
 }
 
+// While the client sends, or does not, the backend is not to blame for its silence.
+func TestH2CSlowUploadBlamesNobody(t *testing.T) {
+	b := serveH2C(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 100 * time.Millisecond, Idle: 500 * time.Millisecond}}, b)
+	c := newH2CClient(t)
+	slow, send := io.Pipe()
+	go func() {
+		for range 4 {
+			_, _ = send.Write([]byte("piece"))
+			time.Sleep(200 * time.Millisecond)
+		}
+		_ = send.Close()
+	}()
+	resp, err := c.Post(s.url, "text/plain", slow)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v, %v for an upload with pauses longer than timeouts.response, want 200", resp, err)
+	}
+	_ = resp.Body.Close()
+	never, end := io.Pipe()
+	defer end.Close()
+	resp, err = c.Post(s.url, "text/plain", never)
+	if err != nil || resp.StatusCode != 408 || resp.Header.Get("X-Portside-Error") != "timeout" {
+		t.Fatalf("%v, %v for a body that never comes, want 408", resp, err)
+	}
+	_ = resp.Body.Close()
+	if st := stateOf(s.pool, b); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}
+
+// What a client gets wrong is told to it, and to nobody's discredit.
+func TestH2CBrokenRequests(t *testing.T) {
+	b := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Saw", r.Method+" "+r.RequestURI)
+		if err != nil {
+			t.Log("the backend saw", err)
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b)
+	for _, w := range []struct {
+		method, path, length string
+		status               string
+		saw                  string
+	}{
+		{"POST", "/", "10", "400", ""},
+		{"BAD METHOD", "/", "", "400", ""},
+		{"GET", "*", "", "400", ""},
+		{"OPTIONS", "*", "", "200", "OPTIONS *"},
+		{"GET", `/a|b^c"d?e|f`, "", "200", `GET /a|b^c"d?e|f`},
+	} {
+		status, head := rawH2C(t, s.address, w.method, w.path, w.length)
+		if status != w.status || head["x-saw"] != w.saw {
+			t.Errorf("%s %s: %s, the backend saw %q; want %s and %q", w.method, w.path, status, head["x-saw"], w.status, w.saw)
+		}
+	}
+	if st := stateOf(s.pool, b); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}
+
+// rawH2C sends one request in frames, with three bytes of a body if it declares any,
+// and returns what came.
+func rawH2C(t *testing.T, address, method, path, length string) (status string, head map[string]string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	f := http2.NewFramer(conn, conn)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	_ = f.WriteSettings()
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", path}, {"content-length", length}} {
+		if h[1] != "" {
+			_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+		}
+	}
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: length == ""})
+	if length != "" {
+		_ = f.WriteData(1, true, []byte("abc"))
+	}
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return err.Error(), nil
+		}
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			head = map[string]string{}
+			for _, h := range frame.Fields {
+				head[h.Name] = h.Value
+			}
+			return head[":status"], head
+		case *http2.RSTStreamFrame:
+			return frame.ErrCode.String(), nil
+		}
+	}
+}
+
+// An answer without a body may say how long the one was that it has not.
+func TestH2CNotModified(t *testing.T) {
+	b := serveH2C(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5000")
+		w.WriteHeader(http.StatusNotModified)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b)
+	resp, err := newH2CClient(t).Get(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != 304 || len(body) != 0 {
+		t.Errorf("%v with %d bytes, want 304 and none", resp, len(body))
+	}
+	if st := stateOf(s.pool, b); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}
+
 // What is between a client and its first proxy is neither for a backend nor from it.
 func TestH2CKeepsProxyCredentials(t *testing.T) {
 	b := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
@@ -532,7 +659,7 @@ func serveH2C(t testing.TB, handler http.HandlerFunc) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols)}
+	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true}
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = srv.Serve(ln) })

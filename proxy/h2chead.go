@@ -14,6 +14,9 @@ import (
 func (s *stream) request(b *pool.Backend, sent *atomic.Bool) *http.Request {
 	u := *s.r.URL
 	u.Scheme, u.Host, u.User = "http", b.Address(), nil
+	if path, _, _ := strings.Cut(s.r.RequestURI, "?"); !strings.HasPrefix(path, "//") {
+		u.Opaque = path // as it came: no intermediary rewrites it (RFC 9110 7.7)
+	}
 	out := (&http.Request{
 		Method: s.r.Method, URL: &u, Host: s.r.Host, Header: s.head(),
 		ContentLength: s.r.ContentLength, Trailer: s.r.Trailer,

@@ -44,8 +44,8 @@ func (s *stream) pass(resp *http.Response) {
 // passBody passes the body on. A response that is known to have none is left to
 // end with its head: gRPC calls that Trailers-Only.
 func (s *stream) passBody(resp *http.Response) error {
-	if s.r.Method == http.MethodHead {
-		return nil // and the client's interest ends with the head
+	if s.r.Method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
+		return nil // whatever its content-length (RFC 9110 8.6); the client's interest ends with the head
 	}
 	rc := http.NewResponseController(s.w)
 	if resp.ContentLength != 0 {
@@ -130,7 +130,7 @@ func (s *stream) count() {
 func (s *stream) broken(resp *http.Response, err error) {
 	cause := context.Cause(s.ctx)
 	switch {
-	case errors.Is(cause, errIdle), s.r.Context().Err() != nil, errors.Is(err, errClientGone):
+	case errors.Is(cause, errIdle), errors.Is(cause, errBodySlow), s.r.Context().Err() != nil, errors.Is(err, errClientGone):
 		if s.r.Context().Err() != nil {
 			s.status = clientLeft
 		}

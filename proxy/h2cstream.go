@@ -49,18 +49,18 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 	s := &stream{h: q.h, cfg: q.h.config(), client: c, w: w, r: r, grpc: isGRPC(r.Header), began: time.Now()}
 	s.ctx, s.end = context.WithCancelCause(r.Context())
 	defer s.end(nil)
+	if r.ContentLength != 0 { // as net/http says it of a stream that ended with its head, too
+		s.body = &h2cBody{from: r.Body, moved: s.clock.moves, came: s.clock.responds}
+	}
 	s.clock.start(s)
 	defer s.clock.stop()
-	if r.Body != nil && r.Body != http.NoBody {
-		s.body = &h2cBody{from: r.Body, moved: s.clock.uploaded}
-	}
 	s.h.requests.Add(1)
 	defer s.observe()
 	if r.Method == http.MethodConnect {
 		s.answer(501, "bad_request", "CONNECT is not served here.")
 		return
 	}
-	if bad := s.cfg.HTTP.Limits.Refuse(len(r.RequestURI), fieldLines(r.Header)); bad != nil {
+	if bad := s.cfg.HTTP.Limits.Refuse(r.Method, r.RequestURI, fieldLines(r.Header)); bad != nil {
 		s.answer(bad.Status, "bad_request", bad.Reason+".")
 		return
 	}
@@ -122,7 +122,7 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		c, outcome, err := trunks.take(s.ctx)
 		if err != nil {
 			s.claim.report(outcome)
-			return nil, notSent, &attemptError{"connect_failed", err}
+			return nil, notSent, unreachable(err)
 		}
 		s.trunk = c
 		s.claim.connected(s.grpc)
@@ -130,6 +130,9 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		resp, err := c.RoundTrip(s.request(b, &sent))
 		if err == nil {
 			return resp, served, nil
+		}
+		if broken := s.body.broken(); broken != nil {
+			return nil, unknown, broken
 		}
 		// What a connection that is going (GOAWAY) did not take is not the
 		// backend's refusal: it may take it on another one.

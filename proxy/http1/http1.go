@@ -22,6 +22,8 @@
 // what to add about the client, is for the caller to say.
 package http1
 
+import "bytes"
+
 // Kind is how the end of a message's body is found.
 type Kind uint8
 
@@ -73,16 +75,22 @@ type Limits struct {
 // MaxFields is how many field lines a head has room for.
 const MaxFields = 128
 
-// Refuse says why a request whose head came another way, in HTTP/2's frames, is
-// beyond l. It is nil for one within.
-func (l Limits) Refuse(target, fields int) *SyntaxError {
+// Refuse says why a request whose head came another way, in HTTP/2's frames, would
+// not be served had it come this way. It is nil for one that would.
+func (l Limits) Refuse(method, target string, fields int) *SyntaxError {
+	m, t := []byte(method), []byte(target)
 	switch {
-	case target > l.target():
+	case len(t) > l.target():
 		return errTargetLong
 	case fields > l.fields():
 		return errFields
+	case bytes.ContainsFunc(m, func(c rune) bool { return c >= 0x80 || class[c]&token == 0 }):
+		return errMethod
+	case targetEnd(t, 0) != len(t):
+		return errTarget
 	}
-	return nil
+	bad, _ := targetError(m, t).(*SyntaxError)
+	return bad
 }
 
 func (l Limits) head() int   { return orDefault(l.Head, 64<<10) }
