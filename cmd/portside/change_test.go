@@ -139,6 +139,38 @@ func TestAChangedRegistrationTakesItsRecordAlong(t *testing.T) {
 	}
 }
 
+// An etcd that is mistyped in a reload is no reason to leave the one that is there.
+func TestAMistypedEtcdLeavesTheRegistrationWhereItIs(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, _ := echo(t)
+	key := "service/billing/" + a
+	const format = "etcd: {endpoints: [%q]}\nregister:\n  billing: {address: %q, ttl: 2s}\n"
+	c := newConfigured(t, format, endpoint, a)
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
+	c.write(format, "http://127.0.0.1:1", a)
+	reloaded(t, p.admin)
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if value(t, etcd, key) == "" {
+			t.Fatal("the registration is gone from the etcd that is there")
+		}
+	}
+	c.write(format, endpoint, a)
+	reloaded(t, p.admin)
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if value(t, etcd, key) == "" {
+			t.Fatal("the registration is gone once the mistake is corrected")
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(15 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if v := value(t, etcd, key); v != "" {
+		t.Errorf("the process has ended, and etcd still has %q", v)
+	}
+}
+
 // mute is the address of a server that never says a word.
 func mute(t *testing.T) string {
 	t.Helper()

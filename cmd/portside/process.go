@@ -63,8 +63,9 @@ type process struct {
 // registry is a connection to etcd, and what ends it.
 type registry struct {
 	*etcd.Client
-	cfg  config.Etcd
-	stop context.CancelFunc
+	cfg     config.Etcd
+	stop    context.CancelFunc
+	leaving sync.WaitGroup // registrations that are leaving it
 }
 
 // newProcess prepares a process for cfg: it binds every port, so that all that is

@@ -18,6 +18,7 @@ import (
 type registration struct {
 	cfg    config.Registration
 	entry  etcd.Registration // what it is in etcd
+	etcd   *registry
 	keeper *etcd.Keeper
 	log    *slog.Logger
 	stop   context.CancelFunc // ends the keeper
@@ -47,7 +48,7 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 		r.sick = "its command does not run yet"
 	}
 	if former != nil {
-		r.keeper, r.stop, r.offered = former.keeper, former.stop, former.withdraw()
+		r.etcd, r.keeper, r.stop, r.offered = former.etcd, former.keeper, former.stop, former.withdraw()
 		former.quiet()
 	} else {
 		p.startKeeper(r)
@@ -72,7 +73,7 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 // startKeeper has r's key kept, once r is offered.
 func (p *process) startKeeper(r *registration) {
 	ctx, stop := context.WithCancel(p.ctx)
-	r.keeper, r.stop = p.etcd.Keeper(r.entry), stop
+	r.etcd, r.keeper, r.stop = p.etcd, p.etcd.Keeper(r.entry), stop
 	r.keeper.Present(false)
 	keeper := r.keeper
 	p.group.Go(func() error { return ended(keeper.Run(ctx)) })
@@ -169,19 +170,15 @@ func (r *registration) leave(ctx context.Context) {
 }
 
 // leaveAfter has r leave once next, which has the same key in another etcd, stands
-// there: both may be one, and who follows the key is to see it changed, not gone.
+// there, however long that takes: both may be one, and who follows the key is to see
+// it changed, not gone; and one that was mistyped is no reason to be in none.
 func (r *registration) leaveAfter(ctx context.Context, next *registration) {
-	standing, cancel := context.WithTimeout(ctx, succession)
-	defer cancel()
+	r.log.Info("stays in the former etcd until it stands in the next")
 	if next != nil {
-		_ = next.keeper.Stands(standing)
+		_ = next.keeper.Stands(ctx)
 	}
 	r.leave(ctx)
 }
-
-// succession is how long a registration in a former etcd waits for the one in the
-// next.
-const succession = 5 * time.Second
 
 // withdraw has no check offer the server any more, and reports whether one did.
 func (r *registration) withdraw() (offered bool) {

@@ -227,10 +227,11 @@ func (p *process) changeEtcd(was, cfg *config.Config) (changed bool) {
 		return false
 	}
 	if former := p.etcd; former != nil {
-		// The services follow the new one in a moment, and registrations still
-		// have to leave the old one.
+		// The services follow the new one in a moment, and registrations leave the
+		// old one when they stand in the new.
 		p.group.Go(func() error {
-			pause(p.ctx, 2*succession)
+			pause(p.ctx, 5*time.Second)
+			former.leaving.Wait()
 			former.stop()
 			return nil
 		})
@@ -285,7 +286,7 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			holders[r.cfg.Key] = r
 			continue
 		}
-		p.depart(r.leave)
+		p.depart(r, r.leave)
 	}
 	p.registrations = kept
 	for _, rc := range cfg.Register {
@@ -298,16 +299,18 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			continue
 		}
 		next := p.startRegistration(rc, nil)
-		p.depart(func(ctx context.Context) { holder.leaveAfter(ctx, next) })
+		p.depart(holder, func(ctx context.Context) { holder.leaveAfter(ctx, next) })
 	}
 }
 
-// depart has a registration leave, beside all else. Who ends the process waits for
-// it.
-func (p *process) depart(leave func(context.Context)) {
+// depart has r leave, beside all else. Who ends the process, or r's connection to
+// etcd, waits for it.
+func (p *process) depart(r *registration, leave func(context.Context)) {
 	p.leaving.Add(1)
+	r.etcd.leaving.Add(1)
 	p.group.Go(func() error {
 		defer p.leaving.Done()
+		defer r.etcd.leaving.Done()
 		leave(p.ctx)
 		return nil
 	})

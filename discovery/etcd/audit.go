@@ -43,7 +43,7 @@ func (f *follower) onAudit(l listing) {
 		f.doubt(errCluster)
 		return
 	}
-	f.audit.listed = &l
+	f.audit.listed, f.auditTold = &l, ""
 	f.compare()
 }
 

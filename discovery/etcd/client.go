@@ -154,6 +154,11 @@ func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 		if l.stream != nil && l.stream.spoke() {
 			l.since = time.Now()
 		}
+		if refused(l.err) && brokenOff(err) {
+			// A certificate that etcd refuses is most often met as a connection that
+			// breaks: its reason and our next message cross.
+			err = l.err
+		}
 		l.etcd, l.stream, l.err = etcd, nil, err
 	})
 	if ctx.Err() == nil {

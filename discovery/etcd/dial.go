@@ -45,11 +45,19 @@ func whyUnreachable(ctx context.Context, cfg clientv3.Config) error {
 	defer etcd.Close()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err = pb.NewMaintenanceClient(etcd.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
-	if status.Code(err) != codes.Unavailable {
-		return nil
+	for {
+		_, err = pb.NewMaintenanceClient(etcd.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
+		switch {
+		case status.Code(err) != codes.Unavailable:
+			return nil
+		case !brokenOff(err) || ctx.Err() != nil:
+			return err
+		}
+		select { // the next one may be told why
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
 	}
-	return err
 }
 
 func (c *Client) etcdConfig(ctx context.Context) (clientv3.Config, error) {

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -43,8 +44,9 @@ type follower struct {
 	tries   *tries
 	lone    bool // the last list found no quorum
 
-	auditAt time.Time
-	audit   *audit
+	auditAt   time.Time
+	audit     *audit
+	auditTold string // what was last said of one that failed
 
 	told    discovery.State // the state last logged
 	toldAt  time.Time
@@ -186,7 +188,7 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 	if l.kind == keysOnly {
 		f.audit = nil
 		f.auditAt = now.Add(jitter(f.client.cfg.audit() / 4))
-		f.log.Warn("etcd: an audit failed", "err", l.err)
+		f.auditFailed(l.err)
 		return
 	}
 	f.note(func(s *seen) { s.err = l.err })
@@ -198,6 +200,15 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 	f.retryAt = now.Add(wait)
 	f.log.Debug("etcd: list failed", "err", l.err, "again_in", wait)
 	f.moan(l.err, now)
+}
+
+// auditFailed says so, once for each reason.
+func (f *follower) auditFailed(err error) {
+	level, reason := slog.LevelDebug, plain(err, f.prefix, f.client.cfg.Username, f.seen.proven)
+	if f.auditTold != cause(err) {
+		f.auditTold, level = cause(err), slog.LevelWarn
+	}
+	f.log.Log(context.Background(), level, "etcd: an audit failed; the watch alone is relied on", "reason", reason)
 }
 
 // moan says once that there is no first list: at once if somebody has to do

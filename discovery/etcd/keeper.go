@@ -129,13 +129,14 @@ func (k *Keeper) Remove(ctx context.Context) error {
 	return k.settle(ctx, k.ask(func(w *wanted) { w.removed = true }))
 }
 
-// Stands waits until the registration is in etcd, or has left it for good.
+// Stands waits until the registration is in etcd, by us or by another holder of its
+// key, or has left it for good.
 func (k *Keeper) Stands(ctx context.Context) error {
 	for {
 		k.mu.Lock()
 		state, moved := k.status.State, k.moved
 		k.mu.Unlock()
-		if state == Registered || state == Left {
+		if state == Registered || state == Taken || state == Left {
 			return nil
 		}
 		select {

@@ -17,6 +17,7 @@ var (
 	errBehind    = errors.New("too many events waiting")
 	errCompacted = errors.New("history compacted")
 	errEnded     = errors.New("watch ended by etcd")
+	errToken     = errors.New("the token has expired") // a new stream has a new one
 )
 
 // refused reports whether err is etcd's no, or ours to its certificate: trying
@@ -28,6 +29,11 @@ func refused(err error) bool {
 	}
 	return err != nil && containsAny(err.Error(), "permission denied", "authentication failed",
 		"user name is empty", "invalid auth token", "certificate", "tls: ")
+}
+
+// brokenOff reports whether err is a connection that ended without a word.
+func brokenOff(err error) bool {
+	return err != nil && containsAny(err.Error(), "broken pipe", "connection reset", "EOF")
 }
 
 // tokenRefused reports whether the stream's own token is at fault: a new
@@ -72,7 +78,20 @@ func plain(err error, what, user string, since time.Time) string {
 	case leaderless(err):
 		return "etcd has no leader since " + clock(since)
 	}
+	if answered(err) {
+		return "etcd cannot do it: " + cause
+	}
 	return "etcd unreachable since " + clock(since) + ": " + cause
+}
+
+// answered reports whether err is what etcd said.
+func answered(err error) bool {
+	switch status.Code(rpctypes.Error(err)) {
+	case codes.ResourceExhausted, codes.FailedPrecondition, codes.InvalidArgument, codes.OutOfRange:
+		return true
+	}
+	var said rpctypes.EtcdError
+	return errors.As(rpctypes.Error(err), &said) && said.Code() != codes.Unavailable
 }
 
 func clock(t time.Time) string { return t.Format(time.TimeOnly) }
@@ -102,7 +121,7 @@ func cause(err error) string {
 	}
 	text = strings.ReplaceAll(text, `\"`, `"`)
 	text = strings.Trim(strings.TrimSpace(text), `"`)
-	if containsAny(text, "context deadline exceeded") {
+	if containsAny(text, "context deadline exceeded", "context canceled while waiting for connections", "use of closed network connection") {
 		return "no answer in time"
 	}
 	if strings.HasPrefix(text, "dial ") || strings.HasPrefix(text, "read ") || strings.HasPrefix(text, "write ") {

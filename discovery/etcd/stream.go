@@ -219,7 +219,7 @@ func (s *stream) receive() error {
 			return err
 		}
 		if r.Canceled && tokenRefused(r.CancelReason) {
-			return cancelError(r)
+			return errToken
 		}
 		if !s.dispatch(r) {
 			s.first()

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"cmp"
+	"context"
 	"hash/maphash"
 	"log/slog"
 	"maps"
@@ -103,11 +104,16 @@ func (t *table) unskip(key string) {
 // read says nothing, least of all that a server is gone.
 func (t *table) unreadable(key string, r *record, err error) {
 	t.bad++
-	t.log.Warn("etcd: a record cannot be read; it alone is passed over",
-		"key", key, "revision", r.mod, "last_reading_stands", len(r.endpoints) > 0, "err", err)
-	if len(r.endpoints) == 0 {
-		t.skip(key, err.Error())
+	reason, level := err.Error(), slog.LevelWarn
+	if len(r.endpoints) > 0 {
+		reason += "; what it said before stands"
 	}
+	if t.skipped[key] == reason {
+		level = slog.LevelDebug // it was said already
+	}
+	t.log.Log(context.Background(), level, "etcd: a record cannot be read; it alone is passed over",
+		"key", key, "revision", r.mod, "last_reading_stands", len(r.endpoints) > 0, "err", err)
+	t.skip(key, reason)
 }
 
 // remove takes a key out.

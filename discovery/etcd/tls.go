@@ -61,6 +61,9 @@ func (r reloading) ClientHandshake(ctx context.Context, authority string, conn n
 	if err != nil {
 		return nil, nil, err
 	}
+	if cfg.ServerName != "" {
+		authority = cfg.ServerName // gRPC expects what it dialled, whatever the configuration says
+	}
 	return credentials.NewTLS(cfg).ClientHandshake(ctx, authority, conn)
 }
 

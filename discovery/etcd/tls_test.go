@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +113,45 @@ func TestAnAuthorityThatIsCorrectedOnDiskIsTrusted(t *testing.T) {
 	copyFile(t, files.CA, good.in("ca.pem"))
 	v.converges(atLast, a)
 	v.state(discovery.Synced)
+}
+
+// The name that is configured, and not the address that is dialled, is what etcd's
+// certificate has to be for.
+func TestTheConfiguredServerNameIsExpected(t *testing.T) {
+	t.Parallel()
+	papers, f := newPapers(t), newFleet(t)
+	papers.sign(&x509.Certificate{DNSNames: []string{"etcd.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}, papers.in("server.pem"), papers.in("server-key.pem"))
+	p := startSecure(t, papers.in("server.pem"), papers.in("server-key.pem"), papers.in("ca.pem"))
+	files := papers.client()
+	files.ServerName = "etcd.example"
+	a := f.serve()
+	operatorWith(t, p.url, files).put("s/a", a)
+	cfg := quickly(p.url)
+	cfg.TLS = &files
+	f.ride(run(t, cfg), "s").converges(atLast, a)
+
+	other := files
+	other.ServerName = "another.example"
+	cfg.TLS = &other
+	follow(t, run(t, cfg), "s").reason("certificate", "another.example")
+}
+
+// A client certificate that etcd refuses is called so, though most tries end in a
+// connection that breaks.
+func TestARefusedClientCertificateIsSaid(t *testing.T) {
+	t.Parallel()
+	papers := newPapers(t)
+	p := startSecure(t, papers.in("server.pem"), papers.in("server-key.pem"), papers.in("ca.pem"))
+	cfg := quickly(p.url)
+	cfg.TLS = &TLS{CA: papers.in("ca.pem")} // none of ours
+	v := follow(t, run(t, cfg), "s")
+	v.reason("certificate")
+	for range 40 {
+		time.Sleep(50 * time.Millisecond)
+		if reason := v.source.Status().Reason; !strings.Contains(reason, "certificate") {
+			t.Fatalf("the reason becomes %q", reason)
+		}
+	}
 }
 
 // Everything is renewed, etcd's certificate first, by another authority than
