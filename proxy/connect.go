@@ -92,6 +92,14 @@ func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration)
 		s.lease.Report(outcome)
 		return nil, err
 	}
+	if !b.Proven() && !s.x.req.MethodID.Idempotent() {
+		// What cannot be sent twice is not sent to one that ends at once.
+		if err := hold(ctx, conn, b); err != nil {
+			s.lease.Report(endOutcome(err))
+			_ = conn.Close()
+			return nil, err
+		}
+	}
 	c := &backendConn{backend: b, stock: stock}
 	if err := c.Init(conn); err != nil {
 		_ = conn.Close()

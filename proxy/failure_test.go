@@ -278,3 +278,27 @@ func TestBrokenResponseBringsWhatThereWas(t *testing.T) {
 		t.Errorf("%d bytes and %v, want the %d that came, and that it is not whole", n, err, part)
 	}
 }
+
+// A backend that ends each connection as soon as it has accepted it costs nobody a
+// POST once it has been found out, not even as a trial.
+func TestPostsAreNotSpentOnABackendThatEndsAtOnce(t *testing.T) {
+	good := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	ends := startBackend(t, func(*net.TCPConn) {}).address
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: 20 * time.Millisecond, MaxBackoff: 20 * time.Millisecond}}, Config{}, good, ends)
+	c := newClient(t)
+	for i := range 200 {
+		resp, err := c.Post(s.url, "text/plain", strings.NewReader("once"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != 200 || string(body) != "once" {
+			t.Fatalf("request %d: %s %q", i, resp.Status, body)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if b := stateOf(s.pool, ends); b.Failures < 7 {
+		t.Errorf("it was tried %d times: too few to say that trials cost nothing", b.Failures)
+	}
+}
