@@ -1,0 +1,110 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settle is how long a changed file is left alone before it is read: editors and
+// ConfigMaps change it in several steps.
+const settle = 150 * time.Millisecond
+
+// mostSettle is how long it may take for everything in its directory to settle.
+const mostSettle = time.Second
+
+// absence is how long a file may be gone or empty before that is news: some ways
+// to replace it pass through both.
+const absence = time.Second
+
+// unnoticed is how often the file is looked at though no change was noticed: the
+// directory of a file behind a link is not the one that changes.
+const unnoticed = 30 * time.Second
+
+// watchConfig reloads when the configuration's file changes. The directory is
+// watched, since most ways to change a file replace it.
+func (p *process) watchConfig() error {
+	source := p.config().Source
+	if source == "" || p.nothingToRead() != nil {
+		return nil
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer func() { _ = watcher.Close() }()
+		err = watcher.Add(filepath.Dir(source))
+	}
+	if err != nil {
+		p.log.Warn("changes of the configuration are not noticed; send SIGHUP", "file", source, "error", err)
+		return nil
+	}
+	timer := time.NewTimer(settle) // it may have changed since it was read
+	defer timer.Stop()
+	var unsettled time.Time // since when; others may write in the directory all the time
+	for {
+		select {
+		case <-p.ctx.Done():
+			return nil
+		case <-watcher.Events:
+			if unsettled.IsZero() {
+				unsettled = time.Now()
+			}
+			timer.Reset(max(min(settle, time.Until(unsettled.Add(mostSettle))), 0))
+		case err := <-watcher.Errors:
+			p.log.Debug("watching the configuration", "error", err)
+		case <-timer.C:
+			unsettled = time.Time{}
+			p.reloading.Lock()
+			changed, again := p.file.see(lookAt(source), time.Now())
+			p.reloading.Unlock()
+			if changed {
+				_ = p.reload() // it has said what is wrong
+			}
+			timer.Reset(again)
+		}
+	}
+}
+
+// watched is a file that is looked at again and again.
+type watched struct {
+	last look
+	gone time.Time // since when there is nothing in it, unlike last
+}
+
+// see takes in a look, and says whether the file has changed and when to look
+// again.
+func (w *watched) see(now look, at time.Time) (changed bool, again time.Duration) {
+	if now == w.last {
+		w.gone = time.Time{}
+		return false, unnoticed
+	}
+	if now.empty() {
+		if w.gone.IsZero() {
+			w.gone = at
+		}
+		if wait := absence - at.Sub(w.gone); wait > 0 {
+			return false, wait
+		}
+	}
+	w.last, w.gone = now, time.Time{}
+	return true, unnoticed
+}
+
+// look is what a file was seen to be.
+type look struct {
+	content string
+	fault   string // why it cannot be read
+}
+
+func lookAt(name string) look {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return look{fault: err.Error()}
+	}
+	return look{content: string(data)}
+}
+
+// empty reports whether there is nothing to read.
+func (l look) empty() bool { return strings.TrimSpace(l.content) == "" }
