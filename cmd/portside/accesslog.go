@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"portside/cmd/portside/config"
 	"portside/proxy"
@@ -13,6 +15,7 @@ import (
 // opened is said, and goes without: a log is no reason not to serve.
 func (s *service) accessLog(c *config.AccessLog) *proxy.AccessLog {
 	if c == nil {
+		s.access, s.accessFile = nil, nil
 		return nil
 	}
 	if s.access != nil && s.accessCfg == *c {
@@ -79,6 +82,14 @@ func (l *logFile) reopen() error {
 		}
 	}
 	return l.open()
+}
+
+// retire closes the file once what is on its way through out has been written.
+func (l *logFile) retire(ctx context.Context, out *outlet) error {
+	pause(ctx, time.Second) // requests that end now may still have it
+	out.flush()
+	_ = l.file.Load().Close()
+	return nil
 }
 
 func (l *logFile) Write(p []byte) (int, error) {

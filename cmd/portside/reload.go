@@ -248,7 +248,11 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 	if !reflect.DeepEqual(former.Pool, sc.Pool) || !reflect.DeepEqual(former.Health, sc.Health) {
 		s.pool.Reconfigure(s.poolConfig(sc, p))
 	}
+	log, out := s.accessFile, s.accessOut.Load()
 	s.front.Reconfigure(s.proxyConfig(sc, p.cfg.Drain))
+	if log != nil && log != s.accessFile {
+		p.group.Go(func() error { return log.retire(p.ctx, out) })
+	}
 	inEtcd := len(sc.Endpoints) == 0
 	if anew := followsElse(former, sc); anew || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
 		s.follow(p.etcd, p.cfg.StateDir, anew)
