@@ -25,12 +25,12 @@ const (
 type Backend struct {
 	// One cache line, and all that least_conn and round_robin read and write. With
 	// thousands of them side by side it is misses that a pick's time goes to.
-	node   node
-	ladder atomic.Pointer[ladder] // where it stands; changes under the lock of that
-	streak atomic.Int32           // failures since the last success
-	proven atomic.Bool            // has answered since it was last in doubt
-	column uint32                 // of the tally
-	tally  atomic.Pointer[tally]
+	footing footing
+	ladder  atomic.Pointer[ladder] // where it stands; changes under the lock of that
+	streak  atomic.Int32           // failures since the last success
+	proven  atomic.Bool            // has answered since it was last in doubt
+	column  uint32                 // of the tally
+	tally   atomic.Pointer[tally]
 	*record
 
 	started atomic.Int64 // leases counted here, ever; see work
@@ -98,7 +98,7 @@ func (b *Backend) work() (leases, inFlight int64) {
 		d := b.hold()
 		started, ended := b.elsewhere()
 		if d != nil {
-			leases, inFlight = b.node.leases, int64(b.node.inFlight)
+			leases, inFlight = b.footing.leases, int64(b.footing.inFlight)
 			d.mu.Unlock()
 		} else if b.ladder.Load() != nil {
 			continue // some of it went there meanwhile

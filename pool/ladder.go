@@ -22,9 +22,9 @@ type ladder struct {
 	floor rung // below the lowest, always empty
 }
 
-// node is a backend's place on its ladder, and its work since it came to stand
+// footing is a backend's place on its ladder, and its work since it came to stand
 // there. The ladder's lock guards it.
-type node struct {
+type footing struct {
 	rung     *rung
 	weight   float64
 	leases   int64
@@ -44,7 +44,7 @@ type rung struct {
 const nobody = math.MaxUint64
 
 // load is what one more would make of n: (in flight + 1) ÷ weight.
-func (n *node) load() float64 {
+func (n *footing) load() float64 {
 	load := float64(n.inFlight + 1)
 	if n.weight == 1 {
 		return load
@@ -82,9 +82,9 @@ func (d *ladder) unlock() {
 // count makes b's leases in flight n more.
 func (d *ladder) count(b *Backend, n int32) {
 	if n > 0 {
-		b.node.leases += int64(n)
+		b.footing.leases += int64(n)
 	}
-	b.node.inFlight += n
+	b.footing.inFlight += n
 	d.move(b)
 }
 
@@ -92,12 +92,12 @@ func (d *ladder) count(b *Backend, n int32) {
 func (b *Backend) absorb() {
 	started, ended := b.elsewhere()
 	b.ended.Add(started - ended)
-	b.node.inFlight += int32(started - ended)
+	b.footing.inFlight += int32(started - ended)
 }
 
 // move puts b where its load belongs, looking from where it stood.
 func (d *ladder) move(b *Backend) {
-	from, load := b.node.rung, b.node.load()
+	from, load := b.footing.rung, b.footing.load()
 	d.drop(b)
 	at := from
 	for at.load > load {
@@ -116,19 +116,19 @@ func (d *ladder) stand(b *Backend, load float64, at *rung) {
 	if at.load != load {
 		at = d.insert(at, load)
 	}
-	b.node.rung, b.node.at = at, uint32(len(at.members))
+	b.footing.rung, b.footing.at = at, uint32(len(at.members))
 	at.members = append(at.members, b)
 }
 
 // drop takes b off its rung; the last member fills its place.
 func (d *ladder) drop(b *Backend) {
-	r := b.node.rung
+	r := b.footing.rung
 	last := len(r.members) - 1
 	moved := r.members[last]
 	r.members[last] = nil
 	if moved != b {
-		r.members[b.node.at] = moved
-		moved.node.at = b.node.at
+		r.members[b.footing.at] = moved
+		moved.footing.at = b.footing.at
 	}
 	r.members = r.members[:last]
 }

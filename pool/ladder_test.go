@@ -47,7 +47,7 @@ func (d *ladder) fault(wanted map[*Backend]bool) error {
 			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, len(r.members), below.load)
 		}
 		for i, b := range r.members {
-			n := &b.node
+			n := &b.footing
 			started, ended := b.elsewhere()
 			switch {
 			case !wanted[b]:

@@ -47,14 +47,14 @@ func (l *leastConn) arrange(standing []*Backend, n int) {
 	l.lock()
 	defer l.unlock()
 	for _, b := range standing {
-		from, r := b.ladder.Load(), b.node.rung
+		from, r := b.ladder.Load(), b.footing.rung
 		from.drop(b)
 		from.sweep(r)
 		from.size--
 		d := l.roomiest()
 		d.size++
 		b.ladder.Store(d)
-		d.stand(b, b.node.load(), &d.floor)
+		d.stand(b, b.footing.load(), &d.floor)
 	}
 }
 
@@ -76,11 +76,11 @@ func (l *leastConn) join(b *Backend, weight float64) {
 	d := l.roomiest()
 	d.size++
 	d.mu.Lock()
-	b.node = node{weight: weight}
+	b.footing = footing{weight: weight}
 	// First: who counts past the ladder from now on says so.
 	b.ladder.Store(d)
 	b.absorb()
-	d.stand(b, b.node.load(), &d.floor)
+	d.stand(b, b.footing.load(), &d.floor)
 	d.unlock()
 }
 
@@ -88,12 +88,12 @@ func (l *leastConn) join(b *Backend, weight float64) {
 func leave(b *Backend) {
 	d := b.hold()
 	d.size--
-	n := b.node
+	n := b.footing
 	d.drop(b)
 	d.sweep(n.rung)
 	b.started.Add(n.leases)
 	b.ended.Add(n.leases - int64(n.inFlight))
-	b.node = node{}
+	b.footing = footing{}
 	b.ladder.Store(nil)
 	d.unlock()
 }
@@ -101,7 +101,7 @@ func leave(b *Backend) {
 // weigh gives b another weight.
 func weigh(b *Backend, weight float64) {
 	d := b.hold()
-	b.node.weight = weight
+	b.footing.weight = weight
 	d.move(b)
 	d.unlock()
 }

@@ -147,7 +147,7 @@ func (l *leastConn) pickOther(tried []*Backend) *Backend {
 	start := s.random(len(l.ladders))
 	for i := range l.ladders {
 		d := &l.ladders[(start+i)%len(l.ladders)]
-		for r := d.floor.above; r != nil && (best == nil || r.load < best.node.rung.load); r = r.above {
+		for r := d.floor.above; r != nil && (best == nil || r.load < best.footing.rung.load); r = r.above {
 			if b := r.untried(s.random(len(r.members)), tried); b != nil {
 				best, from = b, d
 			}

@@ -160,6 +160,9 @@ func (s *splice) drop() {
 // pipe is an empty pipe, or one that a direction holds.
 type pipe struct{ r, w int }
 
+// The house has no package variables that change. These stand for something that is
+// one for the whole process, and its user: the kernel counts the pages of pipes by
+// user, and beyond a limit grants but one (pipe(7)).
 var (
 	freePipes = make(chan *pipe, 8) // the rest of those open are in use
 	openPipes atomic.Int32
