@@ -58,7 +58,7 @@ var etcdEndpoints = form[Etcd]{
 		return etcdURLs.write(e.Endpoints)
 	},
 	describe: func(w vocabulary, e Etcd) schema {
-		return schema{"anyOf": []schema{{"const": "embedded"}, etcdURLs.describe(w, nil)}}
+		return anyOrVariable(schema{"const": "embedded"}, etcdURLs.describe(w, nil))
 	},
 }
 

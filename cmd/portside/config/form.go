@@ -146,7 +146,7 @@ func orOff[T any](f form[T], fresh func() T, isOff func(T) bool, off func(*T)) f
 			return f.write(v)
 		},
 		describe: func(w vocabulary, v T) schema {
-			return schema{"anyOf": []schema{{"const": "off"}, f.describe(w, fresh())}}
+			return anyOrVariable(schema{"const": "off"}, f.describe(w, fresh()))
 		},
 	}
 }

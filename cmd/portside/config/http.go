@@ -49,7 +49,7 @@ var accessLog = form[*AccessLog]{
 	},
 	write: offOrAccessLog.write,
 	describe: func(w vocabulary, v *AccessLog) schema {
-		return schema{"anyOf": []schema{{"const": stdout}, offOrAccessLog.describe(w, v)}}
+		return anyOrVariable(schema{"const": stdout}, offOrAccessLog.describe(w, v))
 	},
 }
 

@@ -12,7 +12,7 @@ import (
 // weight is a positive number.
 var weight = scalarForm(parseWeight,
 	func(v float64) *node { return word(strconv.FormatFloat(v, 'f', -1, 64)) },
-	anyOrVariable(schema{"type": "number", "exclusiveMinimum": 0, "maximum": maxWeight}))
+	numberOrVariable(schema{"type": "number", "exclusiveMinimum": 0, "maximum": maxWeight}))
 
 const maxWeight = 1e6
 
@@ -68,9 +68,9 @@ var (
 
 func ratioFrom(least float64) form[float64] {
 	parse := func(text string) (float64, string, string) { return parseRatio(text, least) }
-	return scalarForm(parse, writeRatio, anyOrVariable(
-		schema{"type": "string", "pattern": `^[0-9]*\.?[0-9]+%$`},
-		schema{"type": "number", "minimum": least, "maximum": 1}))
+	return scalarForm(parse, writeRatio, numberOrVariable(
+		schema{"type": "number", "minimum": least, "maximum": 1},
+		schema{"type": "string", "pattern": `^[0-9]*\.?[0-9]+%$`}))
 }
 
 func parseRatio(text string, least float64) (float64, string, string) {
@@ -123,7 +123,7 @@ var percent = form[int]{
 	},
 	write: count(1, 100).write,
 	describe: func(vocabulary, int) schema {
-		return anyOrVariable(schema{"type": "integer", "minimum": 1, "maximum": 100}, schema{"type": "string", "pattern": "^[0-9]+%$"})
+		return numberOrVariable(schema{"type": "integer", "minimum": 1, "maximum": 100}, schema{"type": "string", "pattern": "^[0-9]+%$"})
 	},
 }
 

@@ -139,7 +139,7 @@ func count(least, most int) form[int] {
 		},
 		write: func(v int) *node { return word(strconv.Itoa(v)) },
 		describe: func(vocabulary, int) schema {
-			return anyOrVariable(schema{"type": "integer", "minimum": least, "maximum": most})
+			return numberOrVariable(schema{"type": "integer", "minimum": least, "maximum": most})
 		},
 	}
 }

@@ -17,6 +17,12 @@ func anyOrVariable(shapes ...schema) schema {
 	return schema{"anyOf": append(shapes, schema{"type": "string", "pattern": `\$\{`})}
 }
 
+// numberOrVariable is a number, in quotes or not, or text with a variable in it.
+func numberOrVariable(number schema, others ...schema) schema {
+	quoted := schema{"type": "string", "pattern": `^[0-9]*\.?[0-9]+$`}
+	return anyOrVariable(append([]schema{number, quoted}, others...)...)
+}
+
 func patternOrVariable(pattern string) schema {
 	return anyOrVariable(schema{"type": "string", "pattern": pattern})
 }
