@@ -125,7 +125,7 @@ func (p *process) start() {
 		p.startService(s)
 	}
 	for _, rc := range p.cfg.Register {
-		p.startRegistration(rc, nil)
+		p.startRegistration(rc, nil, true)
 	}
 	p.group.Go(p.watchDiscovery)
 }

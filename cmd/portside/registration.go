@@ -32,9 +32,9 @@ type registration struct {
 
 // startRegistration keeps rc in etcd until it leaves. With a command that begins
 // once it runs: who answers before is somebody else. Former, if not nil, had its
-// key, and its record stands until rc's check has said something. The caller holds
-// p.mu.
-func (p *process) startRegistration(rc config.Registration, former *registration) *registration {
+// key. In the same etcd its record stands until rc's check has said something; in
+// another, what it had yielded stays yielded. The caller holds p.mu.
+func (p *process) startRegistration(rc config.Registration, former *registration, sameEtcd bool) *registration {
 	log := p.log.With("registration", rc.Name)
 	entry, err := recordOf(rc)
 	if err != nil {
@@ -47,10 +47,11 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 	if rc.Check == nil {
 		r.sick = "its command does not run yet"
 	}
-	if former != nil {
+	if former != nil && sameEtcd {
 		r.etcd, r.keeper, r.stop, r.offered = former.etcd, former.keeper, former.stop, former.withdraw()
 		former.quiet()
 	} else {
+		r.entry.Yields = former != nil && former.keeper.Status().State == etcd.Taken
 		p.startKeeper(r)
 	}
 	p.registrations = append(p.registrations, r)

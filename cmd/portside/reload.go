@@ -293,12 +293,10 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			continue
 		}
 		holder := holders[rc.Key]
-		if holder == nil || !etcdChanged {
-			p.startRegistration(rc, holder)
-			continue
+		next := p.startRegistration(rc, holder, !etcdChanged)
+		if holder != nil && etcdChanged {
+			p.depart(holder, func(ctx context.Context) { holder.leaveAfter(ctx, next) })
 		}
-		next := p.startRegistration(rc, nil)
-		p.depart(holder, func(ctx context.Context) { holder.leaveAfter(ctx, next) })
 	}
 }
 

@@ -38,6 +38,10 @@ type Registration struct {
 	// TTL of the lease, in whole seconds, rounded up; etcd may grant a longer
 	// one. Zero: 10 s.
 	TTL time.Duration
+	// Yields says that a key which another holder has is left to it from the start.
+	// Else the first write is over whatever is there, which is most often what a
+	// former self left behind.
+	Yields bool
 }
 
 func (c Config) liveness() time.Duration {

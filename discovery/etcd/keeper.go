@@ -91,7 +91,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 	defer release()
 	wait := backoff{first: 50 * time.Millisecond, most: k.patience()}
-	r := &keeping{Keeper: k, newcomer: true, ours: map[int64]bool{}, pause: wait, repairs: wait}
+	want, _ := k.wanted()
+	r := &keeping{Keeper: k, newcomer: !want.reg.Yields, ours: map[int64]bool{}, pause: wait, repairs: wait}
 	defer r.stop()
 	return r.run(ctx)
 }

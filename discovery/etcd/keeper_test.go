@@ -205,6 +205,27 @@ func TestLeavingATakenKeyIsDoneAtOnce(t *testing.T) {
 	}
 }
 
+// Who takes over from one that had yielded yields too, and still registers when the
+// key is free.
+func TestYieldedFromTheStart(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	other := run(t, quickly(url)).Keeper(Registration{Name: "billing", Key: ours, Value: "10.9.9.9:9", TTL: time.Second})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { _ = other.Run(ctx); close(ended) }()
+	op.inEtcd(5*time.Second, ours, "10.9.9.9:9")
+	reg := registration()
+	reg.Yields = true
+	k := keep(t, run(t, quickly(url)), reg)
+	stands(t, k, Taken)
+	op.inEtcd(0, ours, "10.9.9.9:9")
+	stop()
+	<-ended
+	stands(t, k, Registered)
+	op.inEtcd(5*time.Second, ours, reg.Value)
+}
+
 func TestATakenKeyIsRegisteredWhenItIsFree(t *testing.T) {
 	t.Parallel()
 	url := startEtcd(t).Endpoint()
