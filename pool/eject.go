@@ -51,6 +51,12 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 	case Active, Suspect:
 		limit := p.cfg.Eject.Consecutive
 		if limit < 0 || int(streak) < limit {
+			if trial && b.absent() { // kept under other limits
+				b.level++
+				b.until = p.nextTrial(b, now)
+				p.publish()
+				p.rouse()
+			}
 			return
 		}
 		reason := fmt.Sprintf("%s, the last: %s", inARow(streak), o)

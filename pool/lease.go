@@ -50,7 +50,9 @@ func (l *Lease) learned(o Outcome) {
 		return
 	}
 	b.failures.Add(1)
-	b.proven.Store(false)
+	if !o.answer() {
+		b.proven.Store(false)
+	}
 	b.streak.Add(1)
 	if v.cfg.Balance == EWMA {
 		b.latency.observe(penalty(b, &l.pool.latency), time.Now().UnixNano())

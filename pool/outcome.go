@@ -73,6 +73,9 @@ func (o Outcome) failure(on EjectOn) bool {
 	return false
 }
 
+// answer reports whether o is an answer, if a bad one.
+func (o Outcome) answer() bool { return o == Gateway || o == ServerError }
+
 // unreachable reports whether o means that nobody is there.
 func (o Outcome) unreachable() bool {
 	return o == Refused || o == Timeout

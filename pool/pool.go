@@ -103,8 +103,8 @@ func (p *Pool) Synced() <-chan struct{} { return p.synced }
 func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 	for {
 		v := p.view.Load()
-		for _, b := range v.trials {
-			if !slices.Contains(tried, b) && v.trial(b) {
+		if len(tried) == 0 { // a second try is not spent on who failed before
+			if b := v.dueTrial(); b != nil {
 				return Lease{pool: p, backend: b, trial: true}, nil
 			}
 		}
@@ -140,7 +140,8 @@ func (p *Pool) Others(tried []*Backend) bool {
 }
 
 // FailingOpen reports whether every backend that is left to choose from fails,
-// and is kept only so that the pool is not empty: no time for second tries.
+// and is kept only so that the pool is not empty: no time for second tries that any
+// of them would see.
 func (p *Pool) FailingOpen() bool { return p.view.Load().failOpen }
 
 // Update makes endpoints, the whole truth of discovery, the pool's own. What is

@@ -52,3 +52,31 @@ func TestAShorterIntervalIsInForceAtOnce(t *testing.T) {
 		wantState(t, f.Pool, a, Ejected, "three checks failed")
 	})
 }
+
+// Who is kept though it cannot be reached does not get everything as a trial once
+// ejection is turned off.
+func TestAKeptAbsenteeOutlivesEjection(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(3))
+		good := endpoints(3)[0].Address
+		for _, e := range endpoints(3)[1:] {
+			fail(t, f.Pool, e.Address, 5, Refused)
+		}
+		f.Reconfigure(Config{Eject: Eject{Consecutive: -1}, Probe: f.probe})
+		time.Sleep(2 * time.Minute)
+		served := 0
+		for range 1000 {
+			l := must(t, f.Pool)
+			if l.Backend().Address() == good {
+				served++
+				l.Report(Success)
+			} else {
+				l.Report(Refused)
+			}
+			l.Release()
+		}
+		if served < 900 {
+			t.Errorf("the one that serves got %d of 1000", served)
+		}
+	})
+}

@@ -123,11 +123,30 @@ func (b *Backend) triable() bool { return b.state == Ejected && !b.unhealthy || 
 
 // trial has b tried by one more, if it is not already.
 func (v *view) trial(b *Backend) bool {
-	if !b.trial.CompareAndSwap(false, true) {
+	if b.trial.Load() || !b.trial.CompareAndSwap(false, true) {
 		return false
 	}
 	v.picker.take(b)
 	return true
+}
+
+// trialsAsked is how many of those whose trial is due an Acquire asks: with thousands
+// that hang, most trials are under way.
+const trialsAsked = 8
+
+// dueTrial is one whose trial is due, and now begun; nil if there is none, or others
+// were faster.
+func (v *view) dueTrial() *Backend {
+	n, first := len(v.trials), 0
+	if n > trialsAsked {
+		first = rand.IntN(n)
+	}
+	for i := range min(n, trialsAsked) {
+		if b := v.trials[(first+i)%n]; v.trial(b) {
+			return b
+		}
+	}
+	return nil
 }
 
 // lastResort is an ejected backend to try before its time, for who has tried all

@@ -134,8 +134,8 @@ func (s *httpSession) broken(c *backendConn, nothing bool, err error) (proof, er
 func (s *httpSession) blame(c *backendConn, o pool.Outcome, err error) {
 	switch {
 	case errors.Is(err, net.ErrClosed):
-	case c.reused:
-		c.stock.learn(s.h.now().Sub(c.since))
+	case c.uses > 0:
+		c.stock.learn(s.h.now().Sub(c.since), c.uses == 1)
 		s.x.stale = c.stock
 	default:
 		s.lease.Report(o)
@@ -199,7 +199,7 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 		o = pool.Closed
 	}
 	if x.bw > x.br {
-		c.reused = false // it was alive: what it ended, it ended in the middle
+		c.uses = 0 // it was alive: what it ended, it ended in the middle
 	}
 	s.blame(c, o, err)
 	return unknown, &attemptError{"reset", err}
@@ -220,7 +220,7 @@ func (s *httpSession) judge(c *backendConn) {
 	}
 	c.stock.classes[x.resp.Status/100].Add(1)
 	c.bare = x.resp.Kind == http1.None
-	if c.reused {
+	if c.uses > 0 {
 		c.stock.lasted()
 	}
 	if x.resp.Idle > 0 {

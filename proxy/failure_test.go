@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -300,5 +301,104 @@ func TestPostsAreNotSpentOnABackendThatEndsAtOnce(t *testing.T) {
 	}
 	if b := stateOf(s.pool, ends); b.Failures < 7 {
 		t.Errorf("it was tried %d times: too few to say that trials cost nothing", b.Failures)
+	}
+}
+
+// Trials that are due do not use up a request's attempts, however many there are.
+func TestDueTrialsLeaveAttemptsForWhoServes(t *testing.T) {
+	all := []string{serveHTTP(t, func(http.ResponseWriter, *http.Request) {})}
+	for range 5 {
+		all = append(all, refusing(t))
+	}
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: 20 * time.Millisecond, MaxBackoff: 20 * time.Millisecond}}, Config{}, all...)
+	c := newClient(t)
+	for range 200 { // until all are found out; five of six are more than three attempts
+		_, _, _ = fetch(c, s.url)
+	}
+	for range 30 {
+		time.Sleep(50 * time.Millisecond) // every trial is due
+		if status, body, err := fetch(c, s.url); status != 200 || err != nil {
+			t.Fatal(status, body, err)
+		}
+	}
+}
+
+// A backend that ends what is idle, once, as servers do that are reloaded, still has
+// its connections kept afterwards.
+func TestOneReloadOfABackendDoesNotEndKeepAlive(t *testing.T) {
+	var made atomic.Int64
+	var mu sync.Mutex
+	idle := map[net.Conn]bool{}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(2 * time.Millisecond) }))
+	srv.Config.ConnState = func(c net.Conn, st http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch st {
+		case http.StateNew:
+			made.Add(1)
+		case http.StateIdle:
+			idle[c] = true
+		default:
+			delete(idle, c)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	s := startHTTP(t, pool.Config{}, Config{}, strings.TrimPrefix(srv.URL, "http://"))
+	c := newClient(t)
+	load := func() {
+		var clients sync.WaitGroup
+		for range 16 {
+			clients.Go(func() {
+				for range 50 {
+					if status, _, err := fetch(c, s.url); err != nil || status != 200 {
+						t.Error(status, err)
+					}
+				}
+			})
+		}
+		clients.Wait()
+	}
+	load()
+	before := made.Load()
+	mu.Lock()
+	for c := range idle {
+		_ = c.Close()
+	}
+	mu.Unlock()
+	time.Sleep(20 * time.Millisecond)
+	load()
+	if n := made.Load() - before; n > 200 {
+		t.Errorf("%d connections for 800 requests after idle ones were ended once", n)
+	}
+}
+
+// An answer, if a bad one, is no reason to hold what cannot be sent twice.
+func TestPostsAreNotHeldForBadAnswers(t *testing.T) {
+	b := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b)
+	c := newClient(t)
+	if _, _, err := fetch(c, s.url); err != nil { // it has answered
+		t.Fatal(err)
+	}
+	p := s.pool
+	l, err := p.Acquire(0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	l.Report(pool.Success)
+	for range 3 {
+		resp, err := c.Post(s.url, "text/plain", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if !l.Backend().Proven() {
+		t.Error("a backend that answers, with 500, is held to be one that may not")
 	}
 }

@@ -29,12 +29,15 @@ func (c *streamClock) start(s *stream) {
 // end ends the stream. One whose response has begun may be waiting for its client
 // to take more of it: that is ended too.
 func (c *streamClock) end(why error) {
+	// Of a call nobody can tell whose turn it is. The body's lock is taken before c's,
+	// by who reads.
+	slow := why == errIdle && !c.s.grpc && c.s.body.awaited()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over || c.passing && why == errNoResponse {
 		return
 	}
-	if why == errIdle && !c.passing && c.s.body.awaited() {
+	if slow && !c.passing {
 		why = errBodySlow
 	}
 	c.s.end(why)

@@ -446,6 +446,37 @@ func TestH2CSlowUploadBlamesNobody(t *testing.T) {
 	}
 }
 
+// Who reads the body and who ends the stream do not wait for one another.
+func TestH2CClockAndBodyDoNotLockUp(t *testing.T) {
+	for i := range 30_000 {
+		s := &stream{cfg: &Config{Timeouts: Timeouts{Response: time.Hour}}, end: func(error) {}}
+		s.clock.s = s
+		s.body = &h2cBody{from: io.NopCloser(strings.NewReader("")), moved: func() {}, came: s.clock.responds}
+		upload := s.body.open()
+		var both sync.WaitGroup
+		both.Go(func() { _, _ = upload.Read(make([]byte, 1)) })
+		both.Go(func() { s.clock.end(errIdle) })
+		done := make(chan struct{})
+		go func() { both.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("locked up in round %d", i)
+		}
+		s.clock.stop()
+	}
+}
+
+// A body that its client breaks is sent to nobody else.
+func TestH2CBrokenBodyIsNotTriedAgain(t *testing.T) {
+	handler := func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
+	s := startHTTP(t, pool.Config{}, Config{}, serveH2C(t, handler), serveH2C(t, handler), serveH2C(t, handler))
+	status, _ := rawH2C(t, s.address, "PUT", "/", "5")
+	if n := s.Stats().Retries.Load(); status != "400" || n != 0 {
+		t.Errorf("%s after %d second tries, want 400 and none", status, n)
+	}
+}
+
 // What a client gets wrong is told to it, and to nobody's discredit.
 func TestH2CBrokenRequests(t *testing.T) {
 	b := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {

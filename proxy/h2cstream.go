@@ -184,7 +184,7 @@ func (s *stream) blame(err error) proof {
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *stream) mayRetry(how proof) bool {
 	switch {
-	case !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.replayable():
+	case !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.replayable(), s.body.broken() != nil:
 		return false
 	case how == unknown && !s.repeatable():
 		return false

@@ -106,6 +106,7 @@ type httpSession struct {
 	requests   int         // it has sent
 	silent     atomic.Bool // none yet
 	unsent     int         // by the kernel, as of the warden's last look
+	unsentOf   uint64      // 1 + the standstill that was in; see trickles
 	linger     bool        // the client may still be sending: let it read our answer first
 	renewed    bool        // it gives its goroutine up; see rest.go
 	rests      int         // how often it has done so

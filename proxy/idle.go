@@ -14,7 +14,7 @@ type backendConn struct {
 	socket.Conn
 	backend *pool.Backend
 	stock   *stock
-	reused  bool      // it has served a request before
+	uses    int       // how often it was taken again after a request
 	bare    bool      // the last response had no body; one may come all the same
 	since   time.Time // idle since
 }
@@ -78,7 +78,7 @@ func (s *stock) take(once bool, now time.Time) *backendConn {
 		age := now.Sub(c.since)
 		fresh := age < freshFor && !once && !c.bare && !s.untidy.Load()
 		if age < limit && (fresh || s.sound(c, age)) {
-			c.reused = true
+			c.uses++
 			return c
 		}
 		_ = c.Close()
@@ -105,7 +105,7 @@ func (s *stock) sound(c *backendConn, age time.Duration) bool {
 	bytes, err := c.Alive()
 	switch {
 	case err != nil:
-		s.learn(age)
+		s.learn(age, c.uses == 0)
 	case bytes:
 		s.untidy.Store(true)
 	}
@@ -113,13 +113,13 @@ func (s *stock) sound(c *backendConn, age time.Duration) bool {
 }
 
 // learn takes in that the backend ended a connection that was idle for age.
-func (s *stock) learn(age time.Duration) {
+func (s *stock) learn(age time.Duration, first bool) {
 	if age >= time.Second {
 		s.expect(age)
 		return
 	}
 	// Not for being idle.
-	if s.spent.Add(1) >= hasty {
+	if first && s.spent.Add(1) >= hasty {
 		s.spent.Store(0)
 		s.mu.Lock()
 		s.wary = time.Now().Add(waryFor)

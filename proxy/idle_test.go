@@ -199,11 +199,11 @@ func TestLearnedPatienceIsForgotten(t *testing.T) {
 	if got := s.age(now); got != maxAge {
 		t.Fatal(got)
 	}
-	s.learn(500 * time.Millisecond)
+	s.learn(500*time.Millisecond, true)
 	if got := s.age(now); got != maxAge {
 		t.Fatalf("%s learned from an end that came at once", got)
 	}
-	s.learn(2 * time.Second)
+	s.learn(2*time.Second, true)
 	if got := s.age(now); got != time.Second {
 		t.Fatalf("%s after an end at 2 s, want 1 s", got)
 	}

@@ -430,3 +430,32 @@ func TestHTTPSlowReaderIsNotIdle(t *testing.T) {
 type zeroes struct{}
 
 func (zeroes) Read(p []byte) (int, error) { return len(p), nil }
+
+// A client that reads nothing at all is ended at the limit, not half as late again.
+func TestStuckReaderIsIdle(t *testing.T) {
+	const idle = time.Second
+	h := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: idle}}, serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.Copy(w, io.LimitReader(zeroes{}, 64<<20))
+	}))
+	tcp := startTCP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: idle}}, startBackend(t, func(c *net.TCPConn) {
+		_, _ = io.Copy(c, io.LimitReader(zeroes{}, 64<<20))
+	}).address)
+	for name, s := range map[string]struct {
+		address string
+		pool    *pool.Pool
+	}{"HTTP": {h.address, h.pool}, "TCP": {tcp.address, tcp.pool}} {
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		busy := func() bool { return s.pool.Status().Backends[0].InFlight > 0 }
+		eventually(t, "it does not begin", busy)
+		began := time.Now()
+		eventually(t, "it does not end", func() bool { return !busy() })
+		if took := time.Since(began); took < idle-100*time.Millisecond || took > idle+idle*2/5 {
+			t.Errorf("%s: ended after %v, want %v and a little", name, took, idle)
+		}
+		_ = conn.Close()
+	}
+}

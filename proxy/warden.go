@@ -57,8 +57,11 @@ func (s *httpSession) check(before, now uint64) {
 		return
 	}
 	l := s.h.warden.limits.Load()
-	if (p == phaseBody || p == phaseResponse) && l.idle > 0 && now > max(since, s.watch.moved.Load())+l.idle/2 && s.trickles() {
-		s.watch.moved.Store(now)
+	if p == phaseBody || p == phaseResponse {
+		still := max(since, s.watch.moved.Load())
+		if l.idle > 0 && now > still+l.idle/2 && s.trickles(still) {
+			s.watch.moved.Store(now)
+		}
 	}
 	why := l.overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
 	if why == nil && dueToLook(since, before, now) {
@@ -79,14 +82,16 @@ func (s *httpSession) check(before, now uint64) {
 
 // trickles reports whether what was written to either side moves on, though nothing
 // more could be: the kernel says that there is room again only when a good part of
-// megabytes has gone, for which a slow peer may take longer than the limit.
-func (s *httpSession) trickles() bool {
-	was := s.unsent
+// megabytes has gone, for which a slow peer may take longer than the limit. Still is
+// since when nothing else moves; the first look only notes what there is.
+func (s *httpSession) trickles(still uint64) bool {
+	was, compared := s.unsent, s.unsentOf == still+1
+	s.unsentOf = still + 1
 	s.unsent = s.client.Unsent()
 	if c := s.conn.Load(); c != nil {
 		s.unsent += c.Unsent()
 	}
-	return s.unsent != was
+	return compared && s.unsent != was
 }
 
 // look looks whether those that s waits for are still there. A reader that does

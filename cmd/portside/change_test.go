@@ -171,6 +171,73 @@ func TestAMistypedEtcdLeavesTheRegistrationWhereItIs(t *testing.T) {
 	}
 }
 
+// Nor does a next etcd that refuses keep the process from ending.
+func TestTheProcessEndsThoughTheNextEtcdRefuses(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	refuses, admin := startEtcd(t)
+	for _, done := range []func() error{
+		func() error { _, err := admin.UserAdd(t.Context(), "root", "x"); return err },
+		func() error { _, err := admin.UserGrantRole(t.Context(), "root", "root"); return err },
+		func() error { _, err := admin.UserAdd(t.Context(), "app", "x"); return err },
+		func() error { _, err := admin.AuthEnable(t.Context()); return err },
+	} {
+		if err := done(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, _ := echo(t)
+	key := "service/billing/" + a
+	const format = "etcd: {endpoints: [%q]%s}\nregister:\n  billing: {address: %q, ttl: 2s}\n"
+	c := newConfigured(t, format, endpoint, "", a)
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
+	c.write(format, refuses, ", username: app, password: x", a)
+	reloaded(t, p.admin)
+	time.Sleep(time.Second)
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(20 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if v := value(t, etcd, key); v != "" {
+		t.Errorf("the process has ended, and etcd still has %q", v)
+	}
+}
+
+// What a reload takes out stays out, whatever became of the reload before.
+func TestARegistrationTakenOutStaysOut(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, stop := echo(t)
+	key := "service/billing/" + a
+	const format = "etcd: {endpoints: [%q]}\nservices: {web: {listen: %q}}\n"
+	const register = "register:\n  billing: {address: %q, ttl: 2s, check: {tcp: {}, interval: 100ms, timeout: 100ms}}\n"
+	local := freeAddress(t)
+	c := newConfigured(t, format+register, endpoint, local, a)
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
+	stop()
+	eventually(t, "still registered", func() bool { return value(t, etcd, key) == "" })
+	c.write(format+register, "http://127.0.0.1:1", local, a)
+	reloaded(t, p.admin)
+	time.Sleep(500 * time.Millisecond)
+	c.write(format, endpoint, local)
+	reloaded(t, p.admin)
+	time.Sleep(500 * time.Millisecond)
+	ln, err := net.Listen("tcp", a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if v := value(t, etcd, key); v != "" {
+			t.Fatalf("the configuration registers nothing, and etcd has %q", v)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(15 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
 // mute is the address of a server that never says a word.
 func mute(t *testing.T) string {
 	t.Helper()

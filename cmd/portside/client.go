@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -28,7 +29,18 @@ func addAdminFlag(cmd *cobra.Command) {
 
 // newAdminClient finds the address: flag, environment, file, default.
 func newAdminClient(cmd *cobra.Command, std stdio) (adminClient, error) {
-	address, err := config.Admin(configOptions(cmd, std, nil))
+	o := configOptions(cmd, std, nil)
+	if _, said := os.LookupEnv("PORTSIDE_ADMIN"); said || cmd.Flags().Changed("admin") {
+		// Whatever is wrong with a file, it is not needed.
+		o.Path, o.Search = "", []string{}
+		o.Env = func(name string) (string, bool) {
+			if name != "PORTSIDE_ADMIN" {
+				return "", false
+			}
+			return os.LookupEnv(name)
+		}
+	}
+	address, err := config.Admin(o)
 	if err != nil {
 		return adminClient{}, err
 	}

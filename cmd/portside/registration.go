@@ -22,6 +22,7 @@ type registration struct {
 	keeper *etcd.Keeper
 	log    *slog.Logger
 	stop   context.CancelFunc // ends the keeper
+	kept   context.Context    // ends with that
 	quiet  context.CancelFunc // ends the check
 
 	mu      sync.Mutex
@@ -48,7 +49,7 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 		r.sick = "its command does not run yet"
 	}
 	if former != nil && sameEtcd {
-		r.etcd, r.keeper, r.stop, r.offered = former.etcd, former.keeper, former.stop, former.withdraw()
+		r.etcd, r.keeper, r.stop, r.kept, r.offered = former.etcd, former.keeper, former.stop, former.kept, former.withdraw()
 		former.quiet()
 	} else {
 		r.entry.Yields = former != nil && former.keeper.Status().State == etcd.Taken
@@ -74,7 +75,7 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 // startKeeper has r's key kept, once r is offered.
 func (p *process) startKeeper(r *registration) {
 	ctx, stop := context.WithCancel(p.ctx)
-	r.etcd, r.keeper, r.stop = p.etcd, p.etcd.Keeper(r.entry), stop
+	r.etcd, r.keeper, r.stop, r.kept = p.etcd, p.etcd.Keeper(r.entry), stop, ctx
 	r.keeper.Present(false)
 	keeper := r.keeper
 	p.group.Go(func() error { return ended(keeper.Run(ctx)) })
@@ -176,7 +177,7 @@ func (r *registration) leave(ctx context.Context) {
 func (r *registration) leaveAfter(ctx context.Context, next *registration) {
 	r.log.Info("stays in the former etcd until it stands in the next")
 	if next != nil {
-		_ = next.keeper.Stands(ctx)
+		_ = next.keeper.Stands(next.kept) // or is given up
 	}
 	r.leave(ctx)
 }

@@ -209,7 +209,9 @@ func (s *service) followAll(ctx context.Context) {
 	s.loadSnapshot(next.file)
 	for ctx.Err() == nil {
 		now := next
-		s.anew.Store(now.anew)
+		if now.anew { // until a list says so: one before may not have come
+			s.anew.Store(true)
+		}
 		following, stop := context.WithCancel(ctx)
 		var one sync.WaitGroup
 		one.Go(func() {

@@ -19,6 +19,7 @@ type clock struct {
 	timer   *time.Timer
 	since   time.Time // the look that first saw no more bytes
 	unsent  int       // by the kernel, as of the last look at it
+	looked  bool      // at that, since the last byte moved
 	stopped bool
 }
 
@@ -66,7 +67,7 @@ func (c *clock) look() {
 		moved := d.moved.Load()
 		d.paused(moved)
 		if moved != d.seen {
-			d.seen, c.since = moved, now
+			d.seen, c.since, c.looked = moved, now, false
 		}
 	}
 	if r.cfg.Idle > 0 && now.Sub(c.since) >= r.cfg.Idle/2 && c.trickles() {
@@ -87,9 +88,9 @@ func (c *clock) look() {
 // kernel says that there is room again only when a good part of megabytes has gone, for
 // which a slow peer may take longer than the limit.
 func (c *clock) trickles() bool {
-	was := c.unsent
-	c.unsent = c.relay.client.unsent() + c.relay.backend.unsent()
-	return c.unsent != was
+	was, compared := c.unsent, c.looked
+	c.unsent, c.looked = c.relay.client.unsent()+c.relay.backend.unsent(), true
+	return compared && c.unsent != was
 }
 
 // again makes a clock look again that has laid its relay down. Its caller holds mu.
