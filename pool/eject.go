@@ -151,6 +151,38 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 	p.publish()
 }
 
+// stays takes in that b has neither failed nor answered on its trial.
+func (p *Pool) stays(b *Backend) {
+	p.mu.Lock()
+	defer p.unlock()
+	switch {
+	case b.state == Ejected && !b.unhealthy:
+		p.moved(b, b.home(), "its trial goes on", time.Now())
+	case b.kept:
+		b.kept, b.reason = false, ""
+		p.turnout.touch(b)
+	default:
+		return
+	}
+	p.publish()
+}
+
+// settled takes in how the trial ended on which b had been readmitted for staying.
+func (p *Pool) settled(b *Backend, o Outcome, failed bool) {
+	p.mu.Lock()
+	defer p.unlock()
+	switch {
+	case b.state != Active && b.state != Suspect || b.kept: // known by now
+	case !failed:
+		b.level = 0
+		b.streak.Store(0)
+	case !p.tooManyOut():
+		b.failures.Add(1)
+		b.level++
+		p.setAside(b, o, fmt.Sprintf("trial %d failed: %s", b.level, o), time.Now())
+	}
+}
+
 // tooManyOut reports whether the pool can spare no more. The caller holds p.mu and
 // has changed nothing since the view was published.
 func (p *Pool) tooManyOut() bool {

@@ -147,3 +147,42 @@ func TestPassedChecksBringATrialForward(t *testing.T) {
 		wantState(t, f.Pool, a, Active, "its checks pass again, and its trial succeeded")
 	})
 }
+
+// Who is readmitted for staying, and then fails, is set aside again, for longer each
+// time; who answers has passed.
+func TestATrialThatStaysAndFailsIsNoPass(t *testing.T) {
+	inBubble(t, Config{Eject: Eject{Backoff: time.Second}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(3))
+		a := endpoints(3)[0].Address
+		fail(t, f.Pool, a, 5, NoResponse)
+		var waited []time.Duration
+		for range 5 {
+			since := time.Now()
+			for {
+				time.Sleep(50 * time.Millisecond)
+				l := must(t, f.Pool)
+				if !l.Trial() {
+					l.Report(Success)
+					l.Release()
+					continue
+				}
+				waited = append(waited, time.Since(since))
+				l.Stays()
+				wantState(t, f.Pool, a, Active, "nobody can tell")
+				l.Report(NoResponse)
+				l.Release()
+				break
+			}
+			wantState(t, f.Pool, a, Ejected, "its trial failed after all")
+		}
+		if waited[4] < 8*waited[0] {
+			t.Errorf("waited %v between trials, want twice as long each time", waited)
+		}
+		time.Sleep(time.Minute)
+		l := must(t, f.Pool)
+		l.Stays()
+		l.Report(Success)
+		l.Release()
+		wantState(t, f.Pool, a, Active, "it has answered")
+	})
+}

@@ -22,7 +22,14 @@ const (
 // more. Most leave at once; those of a mass become suspects. It reports whether a
 // new view is needed.
 func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
-	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return now.Sub(d.at) > p.cfg.Guard.Window })
+	if len(gone) == 0 {
+		return false
+	}
+	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool {
+		_, back := place(p.backends, d.backend.address)
+		i, again := place(gone, d.backend.address) // it had come back, as another
+		return back || again && gone[i] != d.backend || now.Sub(d.at) > p.cfg.Guard.Window
+	})
 	present := len(p.backends)
 	var suspects []*Backend
 	for _, b := range gone {
@@ -42,7 +49,7 @@ func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 		changed = true
 	}
 	for _, d := range p.departed {
-		if !d.backend.Left() {
+		if !d.backend.Left() && !d.backend.doubted {
 			p.moved(d.backend, Gone, deleted, now)
 		}
 	}
@@ -66,13 +73,17 @@ func mass(left, present int, maxLeave float64) bool {
 	return left > 1 && float64(left) > maxLeave*float64(left+present)
 }
 
-// suspect puts all of the late departures back, under suspicion.
+// suspect puts all of the late departures back, under suspicion. They stay counted
+// among those: of a pool that goes one by one the last is not a single departure.
 func (p *Pool) suspect(now time.Time, present int) {
 	reason := fmt.Sprintf("gone from the registry with %d of %d within %s; in rotation while it answers",
 		len(p.departed), len(p.departed)+present, p.cfg.Guard.Window)
-	suspects := make([]*Backend, len(p.departed))
-	for i, d := range p.departed {
-		suspects[i] = d.backend
+	var suspects []*Backend
+	for _, d := range p.departed {
+		if d.backend.doubted {
+			continue
+		}
+		suspects = append(suspects, d.backend)
 		d.backend.doubted = true
 		d.backend.expires = now.Add(p.cfg.Guard.SuspectMax)
 		d.backend.probeAt = now
@@ -80,7 +91,6 @@ func (p *Pool) suspect(now time.Time, present int) {
 			p.moved(d.backend, Suspect, reason, now)
 		}
 	}
-	p.departed = nil
 	p.restore(suspects)
 }
 

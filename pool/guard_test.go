@@ -118,6 +118,29 @@ func TestMassLeaseExpiryKeepsWhatAnswers(t *testing.T) {
 	})
 }
 
+// The last of a pool that goes one by one is no single departure, whatever its size.
+func TestTheLastOfATrickleIsDoubtedToo(t *testing.T) {
+	for n := 2; n <= 9; n++ {
+		inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+			es := endpoints(n)
+			f.Update(es)
+			for i := 1; i <= n; i++ {
+				time.Sleep(300 * time.Millisecond)
+				f.Update(es[i:])
+			}
+			if got := count(f.Pool, Suspect); got != n {
+				t.Errorf("%d suspects of %d that left one by one, want all: they answer", got, n)
+			}
+			time.Sleep(10 * time.Second)
+			f.Update(es[:2])
+			f.Update(es[:1]) // alone, long after
+			if got := count(f.Pool, Active); got != 1 {
+				t.Errorf("%d active, want 1", got)
+			}
+		})
+	}
+}
+
 func TestTrickleOfExpiriesIsAMassToo(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
 		es := endpoints(6)

@@ -10,6 +10,7 @@ type Lease struct {
 	cell     *cell // where it is counted; nil: where the policy likes
 	trial    bool
 	reported bool
+	stayed   bool // it has passed by staying
 }
 
 // Backend is the one that was chosen.
@@ -22,6 +23,11 @@ func (l *Lease) Trial() bool { return l.trial }
 // The first report counts; later ones are ignored. One that changes the backend's
 // state waits for the pool's lock, and calls [Config.OnEvent].
 func (l *Lease) Report(o Outcome) {
+	if l.stayed && o != Unknown {
+		l.stayed = false
+		l.pool.settled(l.backend, o, o.failure(l.pool.view.Load().cfg.Eject.On))
+		return
+	}
 	if l.reported || o == Unknown {
 		return
 	}
@@ -31,6 +37,18 @@ func (l *Lease) Report(o Outcome) {
 		// The work may go on for hours; the next trial need not wait for its end.
 		l.backend.trial.Store(false)
 	}
+}
+
+// Stays says that a trial's work goes on, and nobody can tell whether it is work in
+// which the backend will be silent for hours. That readmits it; a failure reported
+// later sets it aside again, as one of the trial.
+func (l *Lease) Stays() {
+	if !l.trial || l.reported {
+		return
+	}
+	l.reported, l.stayed = true, true
+	l.pool.stays(l.backend)
+	l.backend.trial.Store(false)
 }
 
 // learned passes on what the work taught.

@@ -220,7 +220,6 @@ func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Ti
 // join makes the backend of a new address: a clean record, whatever a former
 // holder of the address had done.
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
-	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool { return d.backend.address == e.Address })
 	b := newBackend(e.Address, weight(e))
 	p.count(b)
 	b.endpoint = e

@@ -27,12 +27,12 @@ func (c *claim) begin(lease pool.Lease) {
 // connected says that there is a connection to the backend. Of a gRPC call nobody
 // can tell whether it is one in which the backend will be silent for hours; where
 // it decides whether an ejected backend comes back, the backend passes by staying.
-func (c *claim) connected(grpc bool) {
+func (c *claim) connected(grpc bool, response time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if grpc && c.lease.Trial() && c.stays == nil {
 		b := c.lease.Backend()
-		c.stays = time.AfterFunc(early, func() { c.reportOn(b, pool.Success) })
+		c.stays = time.AfterFunc(max(early, response), func() { c.staysOn(b) })
 	}
 }
 
@@ -46,6 +46,15 @@ func (c *claim) reportOn(b *pool.Backend, o pool.Outcome) {
 	if !c.ended && c.lease.Backend() == b {
 		c.lease.Report(o)
 		c.said = c.said || o != pool.Unknown
+	}
+}
+
+// staysOn says that the attempt goes on, unless b is not its backend any more.
+func (c *claim) staysOn(b *pool.Backend) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended && c.lease.Backend() == b {
+		c.lease.Stays()
 	}
 }
 

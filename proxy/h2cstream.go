@@ -125,7 +125,7 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 			return nil, notSent, unreachable(err)
 		}
 		s.trunk = c
-		s.claim.connected(s.grpc)
+		s.claim.connected(s.grpc, s.cfg.Timeouts.Response)
 		var sent atomic.Bool
 		resp, err := c.RoundTrip(s.request(b, &sent))
 		if err == nil {

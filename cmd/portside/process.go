@@ -172,7 +172,8 @@ func ended(err error) error {
 	return err
 }
 
-// watchDiscovery turns changes of the sources' states into events.
+// watchDiscovery turns changes of the sources' states into events, and says what is
+// over.
 func (p *process) watchDiscovery() error {
 	last := map[*service]string{}
 	tick := time.NewTicker(500 * time.Millisecond)
@@ -186,6 +187,7 @@ func (p *process) watchDiscovery() error {
 		was := last
 		last = map[*service]string{} // those that have gone are forgotten
 		for _, s := range p.running() {
+			s.calm(time.Now(), p)
 			d := s.discovery(time.Now())
 			last[s] = string(d.State)
 			if was := was[s]; was != last[s] {

@@ -201,7 +201,12 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 			s.change(sc, p, was, etcdChanged)
 		} else {
 			p.startService(s)
-			p.log.Info("service added", "service", sc.Name, "listen", sc.Listen)
+			if former := old[sc.Name]; former != nil {
+				was := former.config()
+				p.log.Info("service replaced; the former one drains", "service", sc.Name, "listen", sc.Listen, "protocol", sc.Protocol, "was", was.Listen, "spoke", was.Protocol)
+			} else {
+				p.log.Info("service added", "service", sc.Name, "listen", sc.Listen)
+			}
 		}
 		p.services = append(p.services, s)
 	}

@@ -45,6 +45,7 @@ type service struct {
 	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
 	chatter *rate.Limiter // of lines about backends
 	unsaid  atomic.Int64  // lines that were held back
+	open    atomic.Int64  // since when it fails open no more, in Unix nanoseconds; failing; zero: that was said
 
 	mu       sync.Mutex
 	cfg      config.Service
@@ -278,17 +279,44 @@ func (s *service) happened(e pool.Event, p *process) {
 	})
 }
 
-// failsOpen says that every backend fails, or no longer.
+// failsOpen takes in that every backend fails, or no longer. With most answers failing
+// that comes and goes with each that does not: it is said when it begins, and that it
+// is over when it has been for a while; see calm.
 func (s *service) failsOpen(e pool.Event, p *process) {
-	level, text := slog.LevelWarn, "failing open: "+e.Reason+"; they get the traffic all the same"
 	if e.To != pool.FailOpen {
-		level, text = slog.LevelInfo, "no longer failing open: "+e.Reason
+		s.open.Store(time.Now().UnixNano())
+		return
 	}
-	if !s.chatter.Allow() {
-		level = slog.LevelDebug
+	if s.open.Swap(failing) != 0 {
+		return // it was not over for long
 	}
-	s.log.Log(context.Background(), level, text)
-	p.events.Tell(admin.Event{Time: e.Time.UTC(), Service: s.name, Kind: "pool", From: string(e.From), To: string(e.To), Reason: e.Reason})
+	s.log.Warn("failing open: " + e.Reason + "; they get the traffic all the same")
+	s.tellOpen(e.Time, pool.Active, pool.FailOpen, e.Reason, p)
+}
+
+const (
+	// failing stands for a time that has not come: of the end of failing open.
+	failing = -1
+	// calmFor is how long failing open has to be over for that to be said.
+	calmFor = 5 * time.Second
+)
+
+// calm says that failing open is over once it has been for a while.
+func (s *service) calm(now time.Time, p *process) {
+	since := s.open.Load()
+	if since <= 0 || now.UnixNano()-since < int64(calmFor) || !s.open.CompareAndSwap(since, 0) {
+		return
+	}
+	reason := "a backend is well"
+	if len(s.pool.Status().Backends) == 0 {
+		reason = "no backend is left"
+	}
+	s.log.Info("no longer failing open: " + reason)
+	s.tellOpen(now, pool.FailOpen, pool.Active, reason, p)
+}
+
+func (s *service) tellOpen(at time.Time, from, to pool.State, reason string, p *process) {
+	p.events.Tell(admin.Event{Time: at.UTC(), Service: s.name, Kind: "pool", From: string(from), To: string(to), Reason: reason})
 }
 
 // say logs a change of a backend's state. A thousand that come or go at once are

@@ -175,3 +175,34 @@ func TestMonitorGraceIgnoresBadAnswersOnly(t *testing.T) {
 		<-done
 	})
 }
+
+// A server that has just been started is asked often until it passes; what it fails
+// meanwhile counts as seldom as ever.
+func TestMonitorIsEagerUntilTheFirstPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var well atomic.Bool
+		m := Monitor{Check: func(context.Context, string) error {
+			if well.Load() {
+				return nil
+			}
+			return errors.New("starting")
+		}, Interval: 10 * time.Second, Fall: 2}
+		ctx, cancel := context.WithCancel(t.Context())
+		var said []error
+		done := make(chan struct{})
+		go func() { m.Run(ctx, func(err error) { said = append(said, err) }); close(done) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(said) != 0 {
+			t.Fatalf("said %v within a second, want nothing: two bad answers 10 s apart make it unhealthy", said)
+		}
+		well.Store(true)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if len(said) != 1 || said[0] != nil {
+			t.Fatalf("said %v two seconds after it came up, want that it is healthy", said)
+		}
+		cancel()
+		<-done
+	})
+}

@@ -31,7 +31,7 @@ type Monitor struct {
 func (m Monitor) Run(ctx context.Context, changed func(error)) {
 	interval := cmp.Or(m.Interval, 2*time.Second)
 	verdict := verdict{rise: cmp.Or(m.Rise, 1), fall: cmp.Or(m.Fall, 3)}
-	started := time.Now()
+	started, counted, passed, eager := time.Now(), time.Time{}, false, firstAgain
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -44,12 +44,24 @@ func (m Monitor) Run(ctx context.Context, changed func(error)) {
 		if ctx.Err() != nil {
 			return
 		}
-		if (err == nil || time.Since(started) >= m.Grace) && verdict.take(err == nil) {
-			changed(err)
+		now := time.Now()
+		passed = passed || err == nil
+		if err == nil || now.Sub(started) >= m.Grace && now.Sub(counted) >= interval*4/5 {
+			if counted = now; verdict.take(err == nil) {
+				changed(err)
+			}
 		}
-		timer.Reset(time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64())))
+		next := time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64()))
+		if !passed {
+			next, eager = min(next, eager), 2*eager
+		}
+		timer.Reset(next)
 	}
 }
+
+// firstAgain is how soon a server that has never passed is asked again, then twice
+// that, up to the interval: it is starting. Its bad answers count at the usual pace.
+const firstAgain = 50 * time.Millisecond
 
 func (m Monitor) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(m.Timeout, time.Second))
