@@ -228,27 +228,12 @@ func ejectAddress(t *testing.T, p *pool.Pool, address string) {
 // One that ends every connection after a response, and does not say so, has none of
 // its connections kept.
 func TestBackendThatEndsEachConnectionUnannounced(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-				}
-			})
+	b := startBackend(t, func(conn *net.TCPConn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}
 	})
-	t.Cleanup(func() { _ = ln.Close(); serving.Wait() })
-	s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Budget: 0.01}}, ln.Addr().String())
+	s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Budget: 0.01}}, b.address)
 	c := newClient(t)
 	for i := range 1000 {
 		if status, body, err := fetch(c, s.url); status != 200 || err != nil {
