@@ -122,6 +122,7 @@ func (b *Backend) share() float64 {
 // setAside ejects b, or ejects it anew after a failed trial.
 func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 	p.ejections[o.Label()]++
+	b.proven.Store(false) // whatever it has answered
 	b.until = p.nextTrial(b, now)
 	b.trouble = o.trouble()
 	if b.state == Ejected {

@@ -154,7 +154,10 @@ func TestATrialThatStaysAndFailsIsNoPass(t *testing.T) {
 	inBubble(t, Config{Eject: Eject{Backoff: time.Second}}, func(t *testing.T, f *fleet) {
 		f.Update(endpoints(3))
 		a := endpoints(3)[0].Address
-		fail(t, f.Pool, a, 5, NoResponse)
+		for range 9 {
+			use(t, f.Pool, Success)
+		}
+		fail(t, f.Pool, a, 5, Gateway)
 		var waited []time.Duration
 		for range 5 {
 			since := time.Now()
@@ -169,7 +172,7 @@ func TestATrialThatStaysAndFailsIsNoPass(t *testing.T) {
 				waited = append(waited, time.Since(since))
 				l.Stays()
 				wantState(t, f.Pool, a, Active, "nobody can tell")
-				l.Report(NoResponse)
+				l.Report(Gateway)
 				l.Release()
 				break
 			}
@@ -181,8 +184,11 @@ func TestATrialThatStaysAndFailsIsNoPass(t *testing.T) {
 		time.Sleep(time.Minute)
 		l := must(t, f.Pool)
 		l.Stays()
-		l.Report(Success)
+		for range 9 {
+			use(t, f.Pool, Success)
+		}
+		l.Report(Reset) // hours later
 		l.Release()
-		wantState(t, f.Pool, a, Active, "it has answered")
+		wantState(t, f.Pool, a, Active, "it has answered others, and a stream that ends is one failure")
 	})
 }

@@ -24,7 +24,10 @@ func (l *Lease) Trial() bool { return l.trial }
 // state waits for the pool's lock, and calls [Config.OnEvent].
 func (l *Lease) Report(o Outcome) {
 	if l.stayed && o != Unknown {
-		l.stayed = false
+		if l.stayed = false; l.backend.proven.Load() {
+			l.learned(o) // others have found out meanwhile: it is one piece of work among many
+			return
+		}
 		l.pool.settled(l.backend, o, o.failure(l.pool.view.Load().cfg.Eject.On))
 		return
 	}
@@ -41,7 +44,7 @@ func (l *Lease) Report(o Outcome) {
 
 // Stays says that a trial's work goes on, and nobody can tell whether it is work in
 // which the backend will be silent for hours. That readmits it; a failure reported
-// later sets it aside again, as one of the trial.
+// later, before it has answered anybody, sets it aside again, as one of the trial.
 func (l *Lease) Stays() {
 	if !l.trial || l.reported {
 		return
