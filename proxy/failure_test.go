@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -385,5 +387,25 @@ func TestPostsAreNotHeldForBadAnswers(t *testing.T) {
 	}
 	if !l.Backend().Proven() {
 		t.Error("a backend that answers, with 500, is held to be one that may not")
+	}
+}
+
+// For want of something of ours the backend is not blamed, nor the client told that it
+// could not be reached.
+func TestOwnWantIsOverload(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		kind   string
+		says   pool.Outcome
+	}{
+		{syscall.EMFILE, 503, "overloaded", pool.Unknown},
+		{syscall.EADDRNOTAVAIL, 503, "overloaded", pool.Unknown},
+		{syscall.ECONNREFUSED, 502, "connect_failed", pool.Refused},
+	} {
+		err := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", c.err)}
+		if e := unreachable(err); e.status() != c.status || e.kind != c.kind || dialOutcome(err) != c.says {
+			t.Errorf("%v: %d %s, %s; want %d %s, %s", c.err, e.status(), e.kind, dialOutcome(err), c.status, c.kind, c.says)
+		}
 	}
 }

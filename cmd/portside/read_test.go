@@ -45,6 +45,39 @@ func TestUnknownWordsBelowACommandAreUsage(t *testing.T) {
 	}
 }
 
+// What cannot be run is a fault before it is.
+func TestFaultsThatOnlyTheirUseWouldShow(t *testing.T) {
+	for want, args := range map[string][]string{
+		`services.x.format: format "plain+grpc"`: {"check", "x=17101,format=plain+grpc"},
+		"unknown log level":                      {"--log-level", "foo", "version"},
+		"an embedded etcd lives in the portside": {"resolve", "x", "--etcd", "embedded"},
+		"wants a service's name and a backend's": {"drain", "x", ""},
+		`"zz" has no port`:                       {"status", "--admin", "zz"},
+	} {
+		if code, _, complaint := says(t, args...); code != 2 || !strings.Contains(complaint, want) {
+			t.Errorf("%v: exit code %d, %q; want 2 and %q", args, code, complaint, want)
+		}
+	}
+}
+
+// Who asks a running portside needs to know where it is, and nothing else of its
+// configuration.
+func TestAskingNeedsTheAdminAddressAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "portside.yaml")
+	if err := os.WriteFile(file, []byte("etcd: {username: app, password: \"${NOT_SET_HERE}\"}\nadmin: 127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const asked = "no portside answers at http://127.0.0.1:1"
+	if code, _, complaint := says(t, "status", "-c", file); code != 1 || !strings.Contains(complaint, asked) {
+		t.Errorf("exit code %d, %q; want 1 and %q", code, complaint, asked)
+	}
+	for _, name := range []string{file + ".absent", os.DevNull + "/x"} {
+		if code, _, complaint := says(t, "status", "-c", name, "--admin", "127.0.0.1:1"); code != 1 || !strings.Contains(complaint, asked) {
+			t.Errorf("-c %s: exit code %d, %q; want 1 and %q", name, code, complaint, asked)
+		}
+	}
+}
+
 func TestWhatCannotBeRegisteredIsShownInItsPlace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.yaml")
 	if err := os.WriteFile(file, []byte(`register:

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"portside/pool"
+)
+
+// With most answers failing, failing open comes and goes with each that does not: that
+// is two lines, however often.
+func TestFailingOpenIsSaidOnceAndItsEndOnceItLasts(t *testing.T) {
+	var log bytes.Buffer
+	s := &service{name: "web", log: slog.New(slog.NewTextHandler(&log, nil)), pool: pool.New(pool.Config{})}
+	p := &process{}
+	for range 100 {
+		s.failsOpen(pool.Event{From: pool.Active, To: pool.FailOpen, Reason: "all fail"}, p)
+		s.calm(time.Now().Add(time.Hour), p) // not while it lasts
+		s.failsOpen(pool.Event{From: pool.FailOpen, To: pool.Active, Reason: "a backend is well"}, p)
+		s.calm(time.Now().Add(time.Second), p)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "failing open: all fail") {
+		t.Errorf("%d lines, want that it fails open, once:\n%s", n, log.String())
+	}
+	s.calm(time.Now().Add(2*calmFor), p)
+	s.calm(time.Now().Add(3*calmFor), p)
+	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "no longer failing open") {
+		t.Errorf("%d lines, want that it is over, once:\n%s", n, log.String())
+	}
+}
