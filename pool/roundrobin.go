@@ -94,6 +94,6 @@ func (r *roundRobin) next(s *stripe, tried []*Backend) *Backend {
 // apart, in steps of the golden ratio, so that equals take their turns in different
 // rounds, however many they are (Knuth, TAOCP 3, 6.4: Fibonacci hashing).
 func takesTurn(stride, round, i uint64) bool {
-	const apart = 40503 // of 65536: the golden ratio, which no short run of neighbours fills evenly twice
+	const apart = 40503 // the golden ratio, of 65536
 	return (stride*round+i*apart)%strideTop >= strideTop-stride
 }

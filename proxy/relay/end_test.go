@@ -177,6 +177,15 @@ func TestIdleEndsSockets(t *testing.T) {
 	})
 }
 
+// flood writes to c until it ends.
+func flood(c io.Writer) {
+	for b := make([]byte, 64<<10); ; {
+		if _, err := c.Write(b); err != nil {
+			return
+		}
+	}
+}
+
 // A peer that reads slowly but steadily is not idle, though for longer than the limit
 // there is no room for another write.
 func TestSlowReaderIsNotIdle(t *testing.T) {
@@ -185,13 +194,7 @@ func TestSlowReaderIsNotIdle(t *testing.T) {
 	}
 	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
 		r := start(t, pair, Config{Idle: 300 * time.Millisecond})
-		go func() {
-			for b := make([]byte, 64<<10); ; {
-				if _, err := r.backend.Write(b); err != nil {
-					return
-				}
-			}
-		}()
+		go flood(r.backend)
 		b := make([]byte, 64<<10)
 		for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(25 * time.Millisecond) {
 			if _, err := r.client.Read(b); err != nil {
@@ -208,13 +211,7 @@ func TestIdleResetsAStreamItCuts(t *testing.T) {
 	eachTCP(t, func(t *testing.T, pair func(testing.TB) (Conn, Conn)) {
 		// A clean end after half an answer would look like a whole one.
 		r := start(t, pair, Config{Idle: 300 * time.Millisecond})
-		go func() {
-			for b := make([]byte, 64<<10); ; {
-				if _, err := r.backend.Write(b); err != nil {
-					return
-				}
-			}
-		}()
+		go flood(r.backend)
 		if res := r.result(); res.End != Idle {
 			t.Fatalf("ended %v, %v; want idle, because the client takes nothing", res.End, res.Err)
 		}
