@@ -33,6 +33,9 @@ type Endpoint struct {
 	// Draining marks an endpoint that announced its departure: it gets no new
 	// work, and its deletion is then no surprise.
 	Draining bool
+	// Returns counts how often the address had left and was back before a set
+	// without it was handed over.
+	Returns int `json:",omitempty"`
 	// Keys are the registry keys that name this address, sorted.
 	Keys []string
 	// Metadata is what else the record said, flattened to strings.
@@ -42,7 +45,7 @@ type Endpoint struct {
 // Equal reports whether e and f say the same.
 func (e Endpoint) Equal(f Endpoint) bool {
 	return e.Address == f.Address && e.Weight == f.Weight && e.Zone == f.Zone &&
-		e.Version == f.Version && e.Draining == f.Draining &&
+		e.Version == f.Version && e.Draining == f.Draining && e.Returns == f.Returns &&
 		slices.Equal(e.Keys, f.Keys) && maps.Equal(e.Metadata, f.Metadata)
 }
 

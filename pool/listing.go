@@ -56,7 +56,7 @@ func (l listing) differ(endpoints []discovery.Endpoint) (first, last int, ordere
 // seen without a look at what they point to; a becomes one if it was not.
 func same(a, b *discovery.Endpoint) bool {
 	if oneString(a.Address, b.Address) && a.Weight == b.Weight && oneString(a.Zone, b.Zone) &&
-		oneString(a.Version, b.Version) && a.Draining == b.Draining &&
+		oneString(a.Version, b.Version) && a.Draining == b.Draining && a.Returns == b.Returns &&
 		one(a.Keys, b.Keys) && oneMap(a.Metadata, b.Metadata) {
 		return true
 	}

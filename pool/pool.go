@@ -246,6 +246,7 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	if !b.doubted && b.endpoint.Equal(e) {
 		return false
 	}
+	anew := b.doubted || e.Returns > b.endpoint.Returns
 	b.endpoint, b.doubted = e, false
 	if w := weight(e); w != b.weight {
 		b.weight, changed = w, true
@@ -256,12 +257,24 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 		p.moved(b, Draining, announced, now)
 	case !e.Draining && b.state == Draining && !b.drained:
 		p.moved(b, Active, "", now)
-	case b.state == Suspect:
-		p.moved(b, Active, "registered again", now)
+	case anew:
+		return p.absolve(b, now) || changed
 	default:
 		return changed
 	}
 	return true
+}
+
+// absolve gives b, which left the registry and is back, a clean record. It reports
+// whether a new view is needed.
+func (p *Pool) absolve(b *Backend, now time.Time) (changed bool) {
+	changed = b.kept || b.state == Ejected || b.state == Suspect
+	b.streak.Store(0)
+	b.level, b.checks = 0, 0
+	if changed {
+		p.moved(b, Active, "registered again", now)
+	}
+	return changed
 }
 
 func weight(e discovery.Endpoint) float64 {

@@ -302,6 +302,28 @@ func TestReturningAddressStartsClean(t *testing.T) {
 	}
 }
 
+// Who left and was back before a list without it came is no other case.
+func TestAnAddressThatWasBackAtOnceStartsClean(t *testing.T) {
+	p := New(Config{})
+	p.Update(addresses("a:1", "b:1", "c:1"))
+	fail(t, p, "a:1", 5, Refused)
+	fail(t, p, "b:1", 4, Refused)
+	wantState(t, p, "a:1", Ejected, "five refusals")
+	old := p.find("a:1")
+	es := addresses("a:1", "b:1", "c:1")
+	es[0].Returns, es[1].Returns = 1, 1
+	p.Update(es)
+	wantState(t, p, "a:1", Active, "it is registered anew")
+	if p.find("a:1") != old {
+		t.Fatal("an address that is there before and after is another backend")
+	}
+	fail(t, p, "b:1", 4, Refused)
+	wantState(t, p, "b:1", Active, "its four failures of before count no more")
+	fail(t, p, "a:1", 5, Refused)
+	p.Update(addresses("a:1", "b:1", "c:1")) // another source, which counts from zero
+	wantState(t, p, "a:1", Ejected, "nothing says that it had left")
+}
+
 func TestEjectedBackendReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -244,9 +244,15 @@ func (r *resolver) watch(ctx context.Context, w, trouble io.Writer, asJSON bool)
 		next := map[string]discovery.Endpoint{}
 		for _, e := range endpoints {
 			next[e.Address] = e
-			if was, ok := last[e.Address]; !ok {
+			was, known := last[e.Address]
+			back := known && e.Returns > was.Returns
+			if back {
+				printChange(w, asJSON, "remove", was)
+			}
+			switch {
+			case back, !known:
 				printChange(w, asJSON, "add", e)
-			} else if !was.Equal(e) {
+			case !was.Equal(e):
 				printChange(w, asJSON, "change", e)
 			}
 		}

@@ -32,10 +32,16 @@ type table struct {
 	sorted  []discovery.Endpoint
 	spare   []discovery.Endpoint // handed over before sorted; with reuse alone
 	reuse   bool                 // see Source.Reuse
-	pending map[string][]string  // address to look at again → the keys naming it, sorted
+	pending map[string]*claim    // address to look at again → who names it now
 	skipped map[string]string    // key → why it yields nothing
 	skips   bool                 // skipped has changed
 	bad     uint64               // values that could not be read
+}
+
+// A claim is the keys that name one address, sorted.
+type claim struct {
+	keys []string
+	left bool // there were none for a while since the last flush
 }
 
 // record is one key.
@@ -57,7 +63,7 @@ func newTable(decode Decode, log *slog.Logger) *table {
 	return &table{
 		decode: decode, log: log, seed: maphash.MakeSeed(),
 		records: map[string]*record{},
-		pending: map[string][]string{},
+		pending: map[string]*claim{},
 		skipped: map[string]string{},
 	}
 }
@@ -70,6 +76,10 @@ func (t *table) put(kv *mvccpb.KeyValue) {
 		return
 	}
 	key := string(kv.Key)
+	if r != nil && r.create != v.create { // deleted meanwhile, unseen
+		t.remove(key)
+		r = nil
+	}
 	if r == nil {
 		r = &record{}
 		t.records[key] = r
@@ -123,6 +133,10 @@ func (t *table) remove(key string) {
 		return
 	}
 	t.release(key, r)
+	for _, e := range r.endpoints {
+		c := t.pending[e.Address]
+		c.left = c.left || len(c.keys) == 0
+	}
 	delete(t.records, key)
 	t.unskip(key)
 }
@@ -143,34 +157,35 @@ func (t *table) replace(kvs []*mvccpb.KeyValue) {
 
 func (t *table) hold(key string, r *record) {
 	for _, e := range r.endpoints {
-		keys := t.touch(e.Address)
-		if i, held := slices.BinarySearch(keys, key); !held {
-			t.pending[e.Address] = slices.Insert(keys, i, key)
+		c := t.touch(e.Address)
+		if i, held := slices.BinarySearch(c.keys, key); !held {
+			c.keys = slices.Insert(c.keys, i, key)
 		}
 	}
 }
 
 func (t *table) release(key string, r *record) {
 	for _, e := range r.endpoints {
-		keys := t.touch(e.Address)
-		if i, held := slices.BinarySearch(keys, key); held {
-			t.pending[e.Address] = slices.Delete(keys, i, i+1)
+		c := t.touch(e.Address)
+		if i, held := slices.BinarySearch(c.keys, key); held {
+			c.keys = slices.Delete(c.keys, i, i+1)
 		}
 	}
 }
 
-// touch has the next flush look at address again. The keys that name it are
-// the caller's to change.
-func (t *table) touch(address string) (keys []string) {
-	keys, touched := t.pending[address]
-	if touched {
-		return keys
+// touch has the next flush look at address again. The claim is the caller's to
+// change.
+func (t *table) touch(address string) *claim {
+	c := t.pending[address]
+	if c != nil {
+		return c
 	}
+	c = &claim{}
 	if i, known := t.find(address); known {
-		keys = slices.Clone(t.sorted[i].Keys)
+		c.keys = slices.Clone(t.sorted[i].Keys)
 	}
-	t.pending[address] = keys
-	return keys
+	t.pending[address] = c
+	return c
 }
 
 func (t *table) find(address string) (i int, known bool) {
@@ -214,7 +229,7 @@ func (d difference) LogValue() slog.Value {
 // changed, and says what changed.
 func (t *table) flush() difference {
 	edits, d := t.edits()
-	t.pending = map[string][]string{} // not cleared: a list leaves it large
+	t.pending = map[string]*claim{} // not cleared: a list leaves it large
 	if d.empty() {
 		return d
 	}
@@ -262,11 +277,17 @@ type edit struct {
 // edits are those that change anything, in order.
 func (t *table) edits() (edits []edit, d difference) {
 	for _, address := range slices.Sorted(maps.Keys(t.pending)) {
-		keys := t.pending[address]
-		e := edit{lives: len(keys) > 0}
+		c := t.pending[address]
+		e := edit{lives: len(c.keys) > 0}
 		e.at, e.known = t.find(address)
 		if e.lives {
-			e.endpoint = t.merged(address, keys)
+			e.endpoint = t.merged(address, c.keys)
+		}
+		if e.lives && e.known {
+			e.endpoint.Returns = t.sorted[e.at].Returns
+			if c.left {
+				e.endpoint.Returns++
+			}
 		}
 		switch {
 		case e.known && e.lives && e.endpoint.Equal(t.sorted[e.at]), !e.known && !e.lives:
