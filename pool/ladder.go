@@ -26,7 +26,8 @@ type ladder struct {
 // there. The ladder's lock guards it.
 type footing struct {
 	rung     *rung
-	weight   float64
+	weight   float32
+	absent   bool
 	leases   int64
 	inFlight int32 // of before too
 	at       uint32
@@ -43,13 +44,17 @@ type rung struct {
 // nobody is the low of a ladder without backends.
 const nobody = math.MaxUint64
 
-// load is what one more would make of n: (in flight + 1) ÷ weight.
+// load is what one more would make of n: (in flight + 1) ÷ weight. All who are idle
+// are equals, as in HAProxy: else little work would go to the heaviest alone.
 func (n *footing) load() float64 {
+	if n.inFlight == 0 && !n.absent {
+		return 0
+	}
 	load := float64(n.inFlight + 1)
 	if n.weight == 1 {
 		return load
 	}
-	return load / n.weight
+	return load / float64(n.weight)
 }
 
 // hold locks the ladder b stands on. It is nil if b stands on none.
@@ -161,6 +166,20 @@ func (d *ladder) sweep(r *rung) {
 	r.below, r.above = nil, d.spare
 	d.spare = r
 }
+
+// any is one of r, chosen at random: of two by their weights.
+func (r *rung) any(s *seat, heaviest float32) *Backend {
+	for range draws {
+		b := r.members[s.random(len(r.members))]
+		if b.footing.weight >= heaviest || s.fraction() < b.footing.weight/heaviest {
+			return b
+		}
+	}
+	return r.members[s.random(len(r.members))]
+}
+
+// draws are enough to tell weights apart that differ tenfold.
+const draws = 16
 
 // untried is one of r that is not in tried, looking from at; nil if there is
 // none.

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"sync"
@@ -8,7 +9,7 @@ import (
 )
 
 // leastConn picks the backend with the fewest in flight for its weight, exactly,
-// and a random one among equals.
+// and among equals a random one, by weight.
 //
 // Law 1 asks that picking take no lock. An exact minimum that is counted in the
 // same step is one fact shared by all cores, and most of a pick's time goes to
@@ -16,9 +17,10 @@ import (
 // several ladders, each with its lock, and a core stays at one of them for a
 // while, as long as there is no lower load elsewhere.
 type leastConn struct {
-	ladders []ladder
-	lows    []atomic.Uint64 // what each shows
-	seats   sync.Pool       // of *seat: what a core puts back it mostly gets again
+	ladders  []ladder
+	lows     []atomic.Uint64 // what each shows
+	heaviest atomic.Uint32   // weight, a float32
+	seats    sync.Pool       // of *seat: what a core puts back it mostly gets again
 
 	// Guarded by pool.mu.
 	ready   []*Backend // as set last told
@@ -98,12 +100,12 @@ func (l *leastConn) pickAt(s *seat) *Backend {
 			s.left = 0
 			continue
 		}
-		equals := d.floor.above.members
+		equals := d.floor.above
 		if s.left == 0 {
-			s.left = sitting * len(equals)
+			s.left = sitting * len(equals.members)
 		}
 		s.left--
-		b := equals[s.random(len(equals))]
+		b := equals.any(s, math.Float32frombits(l.heaviest.Load()))
 		d.count(b, 1)
 		d.unlock()
 		return b
@@ -196,3 +198,6 @@ func (s *seat) random(n int) int {
 	x, _ := bits.Mul64(mix(s.seed), uint64(n))
 	return int(x)
 }
+
+// fraction is uniform in [0, 1).
+func (s *seat) fraction() float32 { return float32(s.random(1<<24)) / (1 << 24) }

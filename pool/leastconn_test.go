@@ -123,3 +123,21 @@ func TestTriedOnesAreNotPickedAgain(t *testing.T) {
 		t.Errorf("Acquire when all were tried = %v, want ErrTried", err)
 	}
 }
+
+// TestLittleWorkIsSharedByWeight: one request at a time is not for the heaviest
+// alone.
+func TestLittleWorkIsSharedByWeight(t *testing.T) {
+	p := New(Config{Balance: LeastConn})
+	es := addresses("a:1", "b:1", "c:1")
+	es[0].Weight, es[1].Weight = 5, 3
+	p.Update(es)
+	got := map[string]int{}
+	for range 9000 {
+		got[use(t, p, Success)]++
+	}
+	for a, want := range map[string]int{"a:1": 5000, "b:1": 3000, "c:1": 1000} {
+		if n := got[a]; n < want-300 || n > want+300 {
+			t.Errorf("idle %s got %d of 9000 that came one by one, want about %d", a, n, want)
+		}
+	}
+}
