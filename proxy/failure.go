@@ -36,7 +36,7 @@ func unreachable(err error) *attemptError {
 
 // failed answers a request that no backend served.
 func (s *httpSession) failed(err error) bool {
-	if s.ended() {
+	if s.ended() || errors.Is(err, errNoResponse) {
 		return s.abort(err)
 	}
 	s.h.stats.Failed.Add(1)
@@ -120,6 +120,9 @@ func (s *httpSession) abort(err error) bool {
 	case errors.Is(err, errBodySlow):
 		return s.answer(408, "timeout", "The request's body did not arrive in time.")
 	case errors.Is(err, errNoResponse), errors.Is(err, errIdle):
+		if s.watch.why() == errNoResponse && !s.revive() {
+			s.x.closes = true
+		}
 		return s.answer(504, "timeout", "The backend did not answer in time.")
 	case errors.Is(err, errDraining):
 		s.answer(503, "draining", "This proxy is stopping, and the backend had not answered in time.")

@@ -1,6 +1,10 @@
 package proxy
 
-import "portside/proxy/http1"
+import (
+	"time"
+
+	"portside/proxy/http1"
+)
 
 // Why an attempt failed, and so whether another backend may be tried.
 type proof uint8
@@ -32,10 +36,10 @@ func (s *httpSession) proxy() (again bool) {
 		if err == nil || s.x == nil {
 			return again
 		}
-		if how == served || s.ended() || s.x.up.lost() != nil {
+		if how == served || s.x.up.lost() != nil || s.ended() && !s.slow(cfg) {
 			return s.abort(err)
 		}
-		if !s.mayRetry(how, cfg) {
+		if !s.mayRetry(how, cfg) || s.ended() && !s.revive() {
 			return s.failed(err)
 		}
 		last = err
@@ -71,6 +75,20 @@ func (s *httpSession) prepare(cfg *Config) bool {
 // An upgrade to HTTP/2 would be a tunnel for requests that nobody has looked at.
 func upgrades(r *http1.Request) bool {
 	return r.Upgrade != nil && r.Empty() && !http1.Is(r.Upgrade, "h2c")
+}
+
+// slow reports whether the session has been ended because a backend took longer than
+// one may: another may still be tried.
+func (s *httpSession) slow(cfg *Config) bool {
+	return s.watch.why() == errNoResponse && cfg.Timeouts.Response > 0
+}
+
+// revive has a session go on that has been ended for its backend's slowness. It
+// reports false if the service has ended.
+func (s *httpSession) revive() bool {
+	_ = s.client.SetReadDeadline(time.Time{})
+	s.watch.revive(s.h.warden.tick.Load())
+	return s.ctx.Err() == nil // it ends first, and then its sessions are cut
 }
 
 // ended reports whether the session has been ended, by the warden or by a cut.

@@ -59,8 +59,8 @@ func TestHTTPResponseLimitGoesOnBehindAnInterimResponse(t *testing.T) {
 	}
 	began := time.Now()
 	resp, err := http.ReadResponse(in, nil)
-	if took := time.Since(began); err != nil || resp.StatusCode != 504 || !resp.Close || took > time.Second {
-		t.Fatalf("%v %v after %s, want 504 and the end 100 ms later", resp, err, took)
+	if took := time.Since(began); err != nil || resp.StatusCode != 504 || resp.Close || took > time.Second {
+		t.Fatalf("%v %v after %s, want 504, and no end, 100 ms later", resp, err, took)
 	}
 }
 
@@ -249,6 +249,65 @@ func unanswering(t *testing.T) string {
 	}
 	t.Skip("the queue does not fill up")
 	return ""
+}
+
+// A backend that has hung costs those requests a wait that can be sent twice, not
+// their answer; the client's connection goes on as if nothing had been.
+func TestHTTPHungBackendCostsNoGet(t *testing.T) {
+	hung := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	well := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%s %s", r.Method, body)
+	})
+	cfg := Config{Timeouts: Timeouts{Response: 100 * time.Millisecond}}
+	pc := pool.Config{Eject: pool.Eject{Consecutive: -1}, Balance: pool.RoundRobin}
+	s := startHTTP(t, pc, cfg, hung, well)
+	for method, want := range map[string]string{"GET": "200 GET ", "PUT": "200 PUT body", "POST": "504 "} {
+		conn := s.raw(t)
+		in := bufio.NewReader(conn)
+		body, length, timeouts := "", "", 0
+		if method != "GET" {
+			body, length = "body", "Content-Length: 4\r\n"
+		}
+		for range 4 {
+			_, _ = io.WriteString(conn, method+" / HTTP/1.1\r\nHost: x\r\n"+length+"\r\n")
+			time.Sleep(10 * time.Millisecond)
+			_, _ = io.WriteString(conn, body)
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(method, err)
+			}
+			text, err := io.ReadAll(resp.Body)
+			if resp.StatusCode == 504 && method == "POST" && resp.Header.Get("X-Portside-Error") == "timeout" {
+				timeouts++
+				continue
+			}
+			if got := fmt.Sprintf("%d %s", resp.StatusCode, text); err != nil || got != want && method != "POST" {
+				t.Fatalf("%s: %q %v, want %q", method, got, err, want)
+			}
+		}
+		if method == "POST" && timeouts != 2 {
+			t.Errorf("%d of four POSTs timed out, want the two of the hung backend", timeouts)
+		}
+		time.Sleep(300 * time.Millisecond)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("after %s, on the same connection: %v %v", method, resp, err)
+		}
+	}
+	if st := s.Stats(); st.Failed.Load() != 2 {
+		t.Errorf("%d requests failed, want two POSTs", st.Failed.Load())
+	}
+	lonely := startHTTP(t, pc, cfg, hung)
+	began := time.Now()
+	resp, err := newClient(t).Get(lonely.url)
+	if err != nil || resp.StatusCode != 504 || resp.Header.Get("X-Portside-Error") != "timeout" || time.Since(began) > time.Second {
+		t.Fatalf("%v %v after %s where there is no other: want 504 at once", resp, err, time.Since(began))
+	}
+	_ = resp.Body.Close()
 }
 
 // New limits apply to what begins from now on; what waits is not measured anew by

@@ -43,7 +43,8 @@ var (
 	errDraining   = errors.New("the service is draining")
 )
 
-// endings are all of them. A session that has ended keeps the number of its own.
+// endings are all of them. A session that has ended keeps the number of its own;
+// errNoResponse need not be its last.
 var endings = [...]error{errIdle, errHeadSlow, errBodySlow, errNoResponse, errClientGone, errDraining}
 
 // watch is a session's phase and when it began, in one word. Times are ticks:
@@ -93,6 +94,9 @@ func (w *watch) settle() {
 		w.word.Store(reason<<8 | uint64(phaseEnded))
 	}
 }
+
+// revive has a session go on that has ended and knows of it.
+func (w *watch) revive(tick uint64) { w.word.Store(tick<<8 | uint64(phaseBusy)) }
 
 // ended reports whether the session was ended, and if so, why. It waits for whoever
 // is about to wake it.
