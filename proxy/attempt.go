@@ -163,6 +163,10 @@ func (s *httpSession) readResponse(c *backendConn) error {
 				return err
 			}
 		}
+		if x.bw == len(x.back) && x.br > headRoom { // what is before it has been used
+			x.bw = headRoom + copy(x.back[headRoom:], x.back[x.br:x.bw])
+			x.br = headRoom
+		}
 		if x.bw == len(x.back) {
 			bigger := make([]byte, headRoom+4*(len(x.back)-headRoom)+1)
 			x.bw = headRoom + copy(bigger[headRoom:], x.back[x.br:x.bw])

@@ -48,6 +48,27 @@ func TestHTTPInterimResponsesAreBounded(t *testing.T) {
 	}
 }
 
+// Long interim responses take room one after the other, not all at once.
+func TestHTTPInterimResponsesTakeNoMemory(t *testing.T) {
+	hint := "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("x", 40<<10) + "\r\n\r\n"
+	response := []byte(strings.Repeat(hint, 500) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	b := startBackend(t, func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 4<<10))
+		_, _ = c.Write(response)
+		_, _ = io.Copy(io.Discard, c)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	conn := s.raw(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	n, err := io.Copy(io.Discard, conn)
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; err != nil || n < int64(len(response)) || taken > 8<<20 {
+		t.Fatalf("%d of %d bytes, %v, for which %d KiB were allocated", n, len(response), err, taken>>10)
+	}
+}
+
 func TestHTTPResponseLimitGoesOnBehindAnInterimResponse(t *testing.T) {
 	address := answering(t, "HTTP/1.1 100 Continue\r\n\r\n").address
 	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 100 * time.Millisecond}}, address)
