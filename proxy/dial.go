@@ -60,8 +60,8 @@ func ownFault(err error) bool {
 	return false
 }
 
-// Listen opens a service's listening socket. An address without a host is
-// loopback; the backlog is the system's.
+// Listen opens a service's listening socket. An address without a host is every
+// interface; the backlog is the system's.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	k := keepAliveFor(address)
 	lc := net.ListenConfig{KeepAliveConfig: k}

@@ -216,12 +216,16 @@ func hold(ctx context.Context, c socket.Stream, b *pool.Backend) error {
 	if b.Doubtful() {
 		wait = doubtfulHold
 	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	look := time.NewTicker(newcomerHold / 4)
 	defer look.Stop()
 	for {
-		if err := peek(c); !isTimeout(err) {
+		if bytes, err := socket.Alive(raw); bytes || err != nil {
 			return err
 		}
 		select {
@@ -232,11 +236,6 @@ func hold(ctx context.Context, c socket.Stream, b *pool.Backend) error {
 			return nil
 		}
 	}
-}
-
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // endOutcome says what an end before the first byte was.

@@ -49,7 +49,7 @@ func unsentBytes(t *testing.T, c Conn) int {
 	t.Helper()
 	var s side
 	s.set(c)
-	return s.queued()
+	return s.unsent()
 }
 
 func waitUntil(t *testing.T, what string, ok func() bool) {

@@ -19,7 +19,8 @@ func (s *side) set(c Conn) {
 	s.Conn, s.raw = c, rawOf(c)
 }
 
-// unsent is how much of what was written to s its peer has not acknowledged.
+// unsent is how much of what was written to s its peer has not acknowledged; 0 also
+// where that is not known, as of a closed conn.
 func (s *side) unsent() (n int) {
 	if s.raw != nil {
 		_ = s.raw.Control(func(fd uintptr) { n = socket.Unsent(fd) })
@@ -62,7 +63,7 @@ const (
 // reset, and a close with bytes still unread, throw away what waits there. It
 // gives up on a peer that takes nothing for a while, and when s is closed.
 func (s *side) settle() {
-	left := s.queued()
+	left := s.unsent()
 	if left == 0 {
 		return
 	}
@@ -70,7 +71,7 @@ func (s *side) settle() {
 	defer ticker.Stop()
 	since := time.Now()
 	for now := range ticker.C {
-		n := s.queued()
+		n := s.unsent()
 		if n == 0 || n == left && now.Sub(since) > stall {
 			return
 		}
@@ -78,18 +79,6 @@ func (s *side) settle() {
 			left, since = n, now
 		}
 	}
-}
-
-// queued is how many bytes written to s its peer has not acknowledged; 0 also
-// where that is not known, as of a closed conn.
-func (s *side) queued() (n int) {
-	if s.raw == nil {
-		return 0
-	}
-	if s.raw.Control(func(fd uintptr) { n = unacknowledged(fd) }) != nil {
-		return 0
-	}
-	return n
 }
 
 // disconnected reports whether s, a TCP conn, has no connection any more.

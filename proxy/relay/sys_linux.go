@@ -6,14 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func unacknowledged(fd uintptr) int {
-	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 func isClosedTCP(fd uintptr) bool {
 	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && info.State == unix.BPF_TCP_CLOSE

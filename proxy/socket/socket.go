@@ -132,11 +132,14 @@ func (c *Conn) send(fd uintptr) bool {
 	return true
 }
 
+// Alive is [Alive] of the connection.
+func (c *Conn) Alive() (bytes bool, err error) { return Alive(c.raw) }
+
 // Alive looks whether the peer has ended the connection: nil if not, with or
 // without something to read; io.EOF or another error if so. Bytes reports that
 // something can be read. It takes nothing and does not wait.
-func (c *Conn) Alive() (bytes bool, err error) {
-	cerr := c.raw.Control(func(fd uintptr) {
+func Alive(raw syscall.RawConn) (bytes bool, err error) {
+	cerr := raw.Control(func(fd uintptr) {
 		var b [1]byte
 		n, errno := Peek(fd, b[:])
 		switch {

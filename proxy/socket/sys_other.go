@@ -52,7 +52,7 @@ func hungUp(fd uintptr) bool {
 	return n == 0 && errno == 0 || errno != 0 && errno != syscall.EAGAIN
 }
 
-// Unsent is not known here: 0.
+// Unsent is not known here: 0. What waits for a peer that a relay resets may be lost.
 func Unsent(uintptr) int { return 0 }
 
 // Unread reports whether there are bytes to be read. It may take an error away.
