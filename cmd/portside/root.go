@@ -140,7 +140,7 @@ func configOptions(cmd *cobra.Command, std stdio, args []string, set ...config.S
 	cmd.Flags().Visit(func(f *pflag.Flag) { flags[f.Name] = f.Value.String() })
 	return config.Options{
 		Path: flags["config"], Args: args, Flags: flags, Set: set, Stdin: std.in,
-		Formats: words(record.Formats()), Written: words(record.Writable()),
+		Formats: record.Words(), Written: words(record.Writable()),
 	}
 }
 

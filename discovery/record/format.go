@@ -40,33 +40,51 @@ func Formats() []Format {
 	}
 }
 
+// alias is another name that a format is known by.
+type alias struct {
+	name   string
+	format Format
+}
+
+func aliases() []alias {
+	return []alias{
+		{"coredns", SkyDNS},
+		{"dubbo-go", Dubbo},
+		{"grpc", Etcd},
+		{"registrator", Plain},
+		{"sponge", Kratos},
+		{"trpc-go", TRPC},
+	}
+}
+
+// Words lists every name that [Parse] knows: the formats' own, then others.
+func Words() (all []string) {
+	for _, f := range Formats() {
+		all = append(all, string(f))
+	}
+	for _, a := range aliases() {
+		all = append(all, a.name)
+	}
+	return all
+}
+
 // Parse returns the format of that name or of one of its aliases, such as
 // sponge for [Kratos]. The empty name is [Auto].
 func Parse(name string) (Format, error) {
-	switch name {
-	case "":
+	if name == "" {
 		return Auto, nil
-	case "sponge":
-		return Kratos, nil
-	case "grpc":
-		return Etcd, nil
-	case "coredns":
-		return SkyDNS, nil
-	case "dubbo-go":
-		return Dubbo, nil
-	case "trpc-go":
-		return TRPC, nil
-	case "registrator":
-		return Plain, nil
 	}
-	var known []string
 	for _, f := range Formats() {
 		if name == string(f) {
 			return f, nil
 		}
-		known = append(known, string(f))
 	}
-	return "", fmt.Errorf("format %q: unknown; known are %s", short(name), strings.Join(known, ", "))
+	for _, a := range aliases() {
+		if name == a.name {
+			return a.format, nil
+		}
+	}
+	return "", fmt.Errorf("format %q: unknown; known are %s", short(name), strings.Join(Words(), ", "))
 }
 
 // offersSeveral reports whether a plus sign and a name may follow the format,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -451,4 +452,15 @@ func same(a, b Reading) bool {
 		}
 	}
 	return true
+}
+
+func TestEveryWordIsAFormat(t *testing.T) {
+	for _, w := range Words() {
+		if f, err := Parse(w); err != nil || !slices.Contains(Formats(), f) {
+			t.Errorf("Parse(%q) = %q, %v", w, f, err)
+		}
+	}
+	if _, err := Parse("sponges"); err == nil || !strings.Contains(err.Error(), "sponge,") {
+		t.Errorf("an unknown word: %v, want those that are known", err)
+	}
 }
