@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -130,7 +131,7 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.group, p.ctx = errgroup.WithContext(ctx)
-	at, err := p.startAdmin()
+	window, at, err := p.listenAdmin()
 	if err != nil {
 		p.closeListeners()
 		return err
@@ -139,6 +140,9 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 		close(p.begun)
 	}
 	p.start()
+	if window != nil { // not before: a reload needs something to change
+		p.group.Go(func() error { return admin.Serve(p.ctx, window, p.view()) })
+	}
 	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
 	if l.started != nil {
 		l.started(p)
@@ -325,15 +329,13 @@ func (p *process) verdict(why reason) error {
 	return nil
 }
 
-// startAdmin opens the admin port, if there is to be one, and says where it is.
-func (p *process) startAdmin() (at string, err error) {
+// listenAdmin opens the admin port, if there is to be one, and says where it is.
+func (p *process) listenAdmin() (ln net.Listener, at string, err error) {
 	if p.cfg.Admin == "" {
-		return "", nil
+		return nil, "", nil
 	}
-	ln, err := listen(p.ctx, "admin", p.cfg.Admin)
-	if err != nil {
-		return "", err
+	if ln, err = listen(p.ctx, "admin", p.cfg.Admin); err != nil {
+		return nil, "", err
 	}
-	p.group.Go(func() error { return admin.Serve(p.ctx, ln, p.view()) })
-	return ln.Addr().String(), nil
+	return ln, ln.Addr().String(), nil
 }

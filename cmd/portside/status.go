@@ -56,7 +56,8 @@ func newStatus(std stdio) *cobra.Command {
 func fetch(cmd *cobra.Command, c adminClient, args []string) ([]admin.Service, error) {
 	if len(args) == 0 {
 		var all []admin.Service
-		return all, c.get(cmd.Context(), "/api/v1/services", &all)
+		err := c.get(cmd.Context(), "/api/v1/services", &all)
+		return all, err
 	}
 	var one admin.Service
 	err := c.get(cmd.Context(), "/api/v1/services/"+args[0], &one)

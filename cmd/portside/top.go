@@ -72,7 +72,8 @@ func (c adminClient) glance(ctx context.Context) (s glance, err error) {
 	if err := c.get(ctx, "/api/v1/services", &s.Services); err != nil {
 		return s, err
 	}
-	return s, c.get(ctx, "/api/v1/registrations", &s.Registrations)
+	err = c.get(ctx, "/api/v1/registrations", &s.Registrations)
+	return s, err
 }
 
 // draw draws s as a page, on a screen in place of the one before.

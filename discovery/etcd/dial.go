@@ -82,8 +82,9 @@ func (c *Client) etcdConfig(ctx context.Context) (clientv3.Config, error) {
 		DialTimeout:          dialTimeout,
 		DialKeepAliveTime:    10 * time.Second, // etcd resents less than 5 s, gRPC raises less than 10 s
 		DialKeepAliveTimeout: 3 * time.Second,
-		// A call is bounded and made again by whoever made it; retries inside
-		// the client would only hide why it fails.
+		// A call is made again by whoever made it: more tries in here would only
+		// hide why it fails. The second is for a token that has expired, which is
+		// renewed between the two.
 		MaxUnaryRetries: 2,
 		DialOptions:     append(options, c.extra...),
 		Logger:          zapslog.New(c.log, quiet),
