@@ -56,11 +56,18 @@ func TestSidecarManifest(t *testing.T) {
 	if side["restartPolicy"] != "Always" {
 		t.Error("an init container is a sidecar only with restartPolicy: Always")
 	}
-	for probe, path := range map[string]string{"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"} {
-		get := side[probe].(map[string]any)["httpGet"].(map[string]any)
-		if get["path"] != path {
-			t.Errorf("%s asks %v, want %s", probe, get["path"], path)
+	for probe, want := range map[string]string{
+		"startupProbe": "/portside healthcheck --ready", "readinessProbe": "/portside healthcheck --ready", "livenessProbe": "/portside healthcheck",
+	} {
+		words := side[probe].(map[string]any)["exec"].(map[string]any)["command"].([]any)
+		if got := strings.Trim(fmt.Sprint(words), "[]"); got != want {
+			t.Errorf("%s runs %q, want %q", probe, got, want)
 		}
+	}
+	// Where nobody listens: not healthy, rather than misunderstood.
+	ask := exec.Command(binary, "healthcheck", "--ready", "--admin", "127.0.0.1:1")
+	if out, _ := ask.CombinedOutput(); ask.ProcessState.ExitCode() != 1 {
+		t.Errorf("healthcheck --ready of nobody: %v\n%s", ask.ProcessState, out)
 	}
 	if side["resources"].(map[string]any)["limits"] == nil {
 		t.Error("the sidecar has no limits")
