@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -224,6 +225,40 @@ func TestReadmeIsTrue(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:bin/)?portside ([a-z]+)`).FindAllSubmatch(readme, -1) {
 		if out, err := exec.Command(bin, string(m[1]), "--help").CombinedOutput(); err != nil {
 			t.Errorf("README says portside %s: %v\n%s", m[1], err, out)
+		}
+	}
+}
+
+// What can be configured, measured or answered stands in the documents.
+func TestDocumentsAreComplete(t *testing.T) {
+	for _, c := range []struct{ doc, source, pattern, form string }{
+		{"docs/configuration.md", "cmd/portside/config/*.go", `\tat\("([a-z_]+)", "`, "%s:"},
+		{"docs/configuration.md", "discovery/record/format.go", `Format = "([a-z-]+)"`, "`%s`"},
+		{"docs/configuration.md", "discovery/record/format.go", `\{"([a-z-]+)", `, "`%s`"},
+		{"docs/observing.md", "cmd/portside/admin/metrics.go", `desc\("([a-z_]+)"`, "`portside_%s`"},
+		{"docs/observing.md", "proxy/*.go", `attemptError\{"([a-z_]+)"`, "`%s`"},
+		{"docs/observing.md", "proxy/*.go", `\.answer\([0-9a-zA-Z.]+, "([a-z_]+)"`, "`%s`"},
+	} {
+		text, err := os.ReadFile(c.doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(c.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, err := words(files...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(c.pattern).FindAllSubmatch(code, -1)
+		if len(found) == 0 {
+			t.Errorf("nothing like %s in %s: this test looks in the wrong place", c.pattern, c.source)
+		}
+		for _, m := range found {
+			if want := fmt.Sprintf(c.form, m[1]); !bytes.Contains(text, []byte(want)) {
+				t.Errorf("%s does not have %s, which %s has", c.doc, want, c.source)
+			}
 		}
 	}
 }
