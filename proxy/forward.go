@@ -6,16 +6,6 @@ import (
 	"portside/proxy/http1"
 )
 
-// Why an attempt failed, and so whether another backend may be tried.
-type proof uint8
-
-const (
-	notSent proof = iota // nothing of the request has reached the backend
-	refused              // it has looked at it, and says that it has not acted upon it
-	unknown              // some may have; it may have been acted upon
-	served               // the response has begun: too late
-)
-
 // proxy serves the parsed request of x. It reports whether another may follow on
 // the client's connection.
 func (s *httpSession) proxy() (again bool) {
@@ -95,23 +85,6 @@ func (s *httpSession) revive() bool {
 func (s *httpSession) ended() bool {
 	_, is := s.watch.ended()
 	return is
-}
-
-// affords reports whether the service can afford a second try after an attempt that
-// failed with that proof, and whether the budget has paid for it. What no backend has
-// seen is no load on any: it is free, but for a budget that turns all of them off.
-func (h *HTTP) affords(how proof, cfg *Config) (may, paid bool) {
-	if how == notSent && cfg.Retry.Budget >= 0 {
-		return true, false
-	}
-	if h.pool.FailingOpen() {
-		return false, false
-	}
-	if !h.budget.take(cfg.Retry.Budget, h.requests.Load(), h.now()) {
-		h.stats.RetriesDenied.Add(1)
-		return false, false
-	}
-	return true, true
 }
 
 // mayRetry reports whether the request may be tried on another backend after an

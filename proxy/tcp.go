@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -34,17 +33,6 @@ func NewTCP(p *pool.Pool, cfg Config) *TCP {
 func (t *TCP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error) {
 	return t.serve(ctx, ln, t.handle)
 }
-
-// early is how soon after connecting an end without a byte is a backend's fault.
-const early = time.Second
-
-// A backend that has not answered lately is given a moment to show that it ends
-// what it accepts, before the client's first bytes, which may be sent only once,
-// go to it: a short moment for one that is new, a longer one if it has failed.
-const (
-	newcomerHold = 2 * time.Millisecond
-	doubtfulHold = 25 * time.Millisecond
-)
 
 // tcpSession is one client and the connection made for it.
 type tcpSession struct {
@@ -122,39 +110,6 @@ func (s *tcpSession) fail(err error) {
 	s.tcp.exit(s)
 }
 
-// MaxAttempts is the most that [Retry.Attempts] can be.
-const MaxAttempts = 8
-
-// mayTry reports whether one more backend may be tried after the first n of
-// tried. One that left on being tried, as a suspect does that refuses, was no
-// attempt on the service: after a mass departure half of a pool may be such.
-func mayTry(tried []*pool.Backend, n int, cfg *Config) bool {
-	attempts := 0
-	for _, b := range tried[:n] {
-		if !b.Left() {
-			attempts++
-		}
-	}
-	return n < len(tried) && attempts < cfg.Retry.Attempts
-}
-
-// acquire takes a backend; while no list is in, it waits for one, as long as one
-// attempt to connect may take.
-func (s *server) acquire(ctx context.Context, key uint64, tried []*pool.Backend) (pool.Lease, error) {
-	lease, err := s.pool.Acquire(key, tried)
-	if !errors.Is(err, pool.ErrSyncing) {
-		return lease, err
-	}
-	timer := time.NewTimer(s.config().Timeouts.Connect)
-	defer timer.Stop()
-	select {
-	case <-s.pool.Synced():
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return s.pool.Acquire(key, tried)
-}
-
 // attempt joins the client and the leased backend, and returns what their relay has
 // come to. An error means that the client is untouched, and head still to be sent.
 func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err error) {
@@ -207,44 +162,6 @@ func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err erro
 
 // errBackendLeft is a backend that left the pool while it was being connected to.
 var errBackendLeft = errors.New("the backend has left")
-
-// hold waits a moment for c, to a backend that is not proven, to show that it has
-// ended already. It looks now and then: to wait for it would have the runtime's
-// poller watch c for as long as it lives, beside the lot.
-func hold(ctx context.Context, c socket.Stream, b *pool.Backend) error {
-	wait := newcomerHold
-	if b.Doubtful() {
-		wait = doubtfulHold
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	over := time.NewTimer(wait)
-	defer over.Stop()
-	look := time.NewTicker(newcomerHold / 4)
-	defer look.Stop()
-	for {
-		if bytes, err := socket.Alive(raw); bytes || err != nil {
-			return err
-		}
-		select {
-		case <-look.C:
-		case <-over.C:
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// endOutcome says what an end before the first byte was.
-func endOutcome(err error) pool.Outcome {
-	if err == nil || errors.Is(err, io.EOF) {
-		return pool.Closed
-	}
-	return pool.Reset
-}
 
 // begin starts an attempt with lease, end ends it.
 func (s *tcpSession) begin(lease pool.Lease) {
@@ -307,17 +224,4 @@ func (s *tcpSession) cut() {
 	if parked {
 		go s.goOn(relay.Result{}) // to its end
 	}
-}
-
-// clientKey is equal for connections of one client host.
-func clientKey(c net.Conn) uint64 {
-	a := socket.Peer(c).Addr()
-	if !a.IsValid() {
-		return 0
-	}
-	key := uint64(14695981039346656037) // FNV-1a
-	for _, x := range a.As16() {
-		key = (key ^ uint64(x)) * 1099511628211
-	}
-	return key
 }
