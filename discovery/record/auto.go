@@ -74,15 +74,15 @@ func (in entry) claims() ([]Format, error) {
 // A bare word is one only by courtesy of the default port, and then not beside
 // a key that has a whole one: it might as well say "up".
 func (in entry) plainClaim() (bool, error) {
-	text, _, _ := strings.Cut(in.text, ";")
-	if text == "" {
-		text = in.leaf
+	if in.text == "" {
+		return in.namesAddress(), nil
 	}
+	text, _, _ := strings.Cut(in.text, ";")
 	address, _, err := Address(text, in.want.port)
 	if err != nil {
 		return false, nil
 	}
-	if in.text != "" && !isAddress(text) && isAddress(in.leaf) {
+	if !isAddress(text) && isAddress(in.leaf) {
 		if fromKey, _, _ := Address(in.leaf, 0); fromKey != address {
 			return false, fmt.Errorf("the value reads %s, the key %s; set format: plain to go by the value", address, fromKey)
 		}

@@ -68,9 +68,9 @@ func (w want) choose(offers []offer) (chosen offer, reason string, err error) {
 }
 
 func (w want) named(offers []offer) (offer, string, error) {
-	for _, o := range offers {
-		if w.suits(o.scheme) {
-			return o, "", nil
+	for _, scheme := range []string{w.only, w.only + "s"} {
+		if i := slices.IndexFunc(offers, func(o offer) bool { return o.scheme == scheme }); i >= 0 {
+			return offers[i], "", nil
 		}
 	}
 	return offer{}, fmt.Sprintf("no %s endpoint among %s", w.only, list(offers)), nil

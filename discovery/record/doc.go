@@ -13,7 +13,7 @@
 //
 // Weight is what the format gives an ordinary peer; an endpoint's weight is
 // relative to it. Weight, zone, version and draining are honoured in the
-// metadata of any format. "k": the key, not the value, holds the address.
+// metadata of any format; a weight of 0 there is draining. "k": the key, not the value, holds the address.
 //
 //	format    key, where its own writers put it                value                                weight
 //	plain     <prefix>/<any>                                   host:port, URL, host:port;weight=2   1

@@ -10,8 +10,8 @@ const etcdDelete = "1"
 // "Metadata":…}. Op and port may be missing, as in etcd's documentation.
 func readEtcd(in entry) (Reading, error) {
 	var v struct {
-		Op, Addr loose
-		Metadata json.RawMessage
+		Op, Addr, Port loose
+		Metadata       json.RawMessage
 	}
 	if err := in.parse(&v); err != nil {
 		return Reading{}, err
@@ -19,5 +19,5 @@ func readEtcd(in entry) (Reading, error) {
 	if v.Op == etcdDelete {
 		return absent("deleted: Op is 1")
 	}
-	return in.one(said{address: string(v.Addr), more: metadata(v.Metadata)})
+	return in.one(said{address: string(v.Addr), port: string(v.Port), more: metadata(v.Metadata)})
 }

@@ -23,10 +23,12 @@ func readGoFrame(in entry) (Reading, error) {
 	if version == "latest" { // GoFrame's word for none
 		version = ""
 	}
-	return in.one(said{
-		address: addresses, version: version,
-		more: metadata(json.RawMessage(in.text)),
-	})
+	more := metadata(json.RawMessage(in.text))
+	scheme := ""
+	if more["protocol"] == "https" {
+		scheme = "https"
+	}
+	return in.one(said{address: addresses, scheme: scheme, version: version, more: more})
 }
 
 // goFrameAddresses returns the one address to call.

@@ -11,8 +11,8 @@ func readGoMicro(in entry) (Reading, error) {
 	var v struct {
 		Version loose
 		Nodes   []struct {
-			Address  loose
-			Metadata json.RawMessage
+			Address, Port loose
+			Metadata      json.RawMessage
 		}
 		Endpoints json.RawMessage // methods, and none of our business
 	}
@@ -26,7 +26,7 @@ func readGoMicro(in entry) (Reading, error) {
 	for _, n := range v.Nodes {
 		more := metadata(n.Metadata)
 		if in.want.suits(microProtocol(more)) {
-			all = append(all, said{address: string(n.Address), version: string(v.Version), more: more})
+			all = append(all, said{address: string(n.Address), port: string(n.Port), version: string(v.Version), more: more})
 		}
 	}
 	if len(all) == 0 {

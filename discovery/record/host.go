@@ -30,6 +30,9 @@ func isZone(s string) bool {
 // that container names have.
 func cleanName(host string) (string, error) {
 	host = strings.ToLower(host)
+	if isWord(host, "null", "true", "false") {
+		return "", fmt.Errorf("%s is a value of JSON's, no host", host)
+	}
 	name := strings.TrimSuffix(host, ".")
 	if name == "" {
 		return "", fmt.Errorf("no host")

@@ -11,8 +11,8 @@ const kitexOrdinary = 10
 // readKitex reads Kitex' and Hertz' {"network","address","weight","tags"}.
 func readKitex(in entry) (Reading, error) {
 	var v struct {
-		Network, Address, Weight loose
-		Tags                     json.RawMessage
+		Network, Address, Port, Weight loose
+		Tags                           json.RawMessage
 	}
 	if err := in.parse(&v); err != nil {
 		return Reading{}, err
@@ -21,7 +21,7 @@ func readKitex(in entry) (Reading, error) {
 		return absent("network is %q, not TCP", short(string(v.Network)))
 	}
 	return in.one(said{
-		address: string(v.Address), weight: string(v.Weight),
+		address: string(v.Address), port: string(v.Port), weight: string(v.Weight),
 		ordinary: kitexOrdinary, more: metadata(v.Tags),
 	})
 }

@@ -85,8 +85,12 @@ func (l *loose) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-func isTrue(s string) bool  { return s == "true" || s == "1" }
-func isFalse(s string) bool { return s == "false" || s == "0" }
+func isTrue(s string) bool  { return isWord(s, "true", "1", "yes", "on") }
+func isFalse(s string) bool { return isWord(s, "false", "0", "no", "off") }
+
+func isWord(s string, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(s, w) })
+}
 
 // parse reads the whole value as a JSON object. Field names match whatever
 // their case, which is how one struct reads what Go and Java write.

@@ -4,8 +4,8 @@ package record
 // put again with Stopping before its process leaves, which is how to drain.
 func readMilvus(in entry) (Reading, error) {
 	var v struct {
-		ServerName, Address, Version loose
-		HostName, Stopping           loose
+		ServerName, Address, Port, Version loose
+		HostName, Stopping                 loose
 	}
 	if err := in.parse(&v); err != nil {
 		return Reading{}, err
@@ -16,7 +16,7 @@ func readMilvus(in entry) (Reading, error) {
 	more := with(nil, "role", string(v.ServerName))
 	more = with(more, "host", string(v.HostName))
 	return in.one(said{
-		address: string(v.Address), version: string(v.Version),
+		address: string(v.Address), port: string(v.Port), version: string(v.Version),
 		draining: isTrue(string(v.Stopping)), more: more,
 	})
 }

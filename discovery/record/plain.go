@@ -17,20 +17,23 @@ func readPlain(in entry) (Reading, error) {
 	if err != nil {
 		return Reading{}, fmt.Errorf("value %q: %w", short(in.text), err)
 	}
-	zero := more["weight"] == "0"
-	r, err := in.one(said{address: address, more: more})
-	if err == nil && zero {
-		r.Warning = join(r.Warning, "weight 0 is taken as ordinary: use draining=true")
-	}
-	return r, err
+	return in.one(said{address: address, more: more})
 }
 
 // plainKey reads an address that is the key's last segment.
 func (in entry) plainKey() (Reading, error) {
-	if _, _, err := Address(in.leaf, in.want.port); err != nil {
+	if !in.namesAddress() {
 		return absent("placeholder: the value is empty and the key ends in no address")
 	}
 	return in.one(said{address: in.leaf})
+}
+
+// namesAddress reports whether the key's last segment is an address. A word without
+// a port and without a dot is a name like any other key's: of a lock, or of a
+// server whose value was emptied.
+func (in entry) namesAddress() bool {
+	_, _, err := Address(in.leaf, in.want.port)
+	return err == nil && (isAddress(in.leaf) || strings.ContainsAny(in.leaf, ".:"))
 }
 
 func plainSuffix(suffix string) (map[string]string, error) {

@@ -254,10 +254,106 @@ func TestAddressesThatMeanAnotherMachineAreWarnedOf(t *testing.T) {
 	}
 }
 
-func TestZeroWeightInPlainIsWarnedOf(t *testing.T) {
-	r, err := decoder(t, Options{}).Decode("a/b", []byte("10.0.0.5:80;weight=0"))
-	if err != nil || r.Endpoints[0].Weight != 1 || !strings.Contains(r.Warning, "draining") {
-		t.Errorf("got %v, warning %q, %v; who writes weight=0 wants it off and should learn how", r.Endpoints, r.Warning, err)
+// A weight of zero that somebody wrote means no new work; in a field that every
+// record has it is what nobody wrote.
+func TestZeroWeightIsOffWhereItIsWritten(t *testing.T) {
+	for _, tt := range []struct {
+		key, value string
+		off        bool
+	}{
+		{"a/b", "10.0.0.5:80;weight=0", true},
+		{"a/b", `{"Addr":"10.0.0.5:80","Metadata":{"weight":0}}`, true},
+		{"a/b", `{"id":"1","name":"a","metadata":{"weight":"0"},"endpoints":["tcp://10.0.0.5:80"]}`, true},
+		{"a/tcp@10.0.0.5:80", "weight=0.0", true},
+		{"a/providers/dubbo%3A%2F%2F10.0.0.5%3A80%2Fa%3Fweight%3D0", "", true},
+		{"a/b", `{"network":"tcp","address":"10.0.0.5:80","weight":0}`, false},
+		{"a/tcp@10.0.0.5:80", "weight=3", false},
+	} {
+		r, err := decoder(t, Options{}).Decode(tt.key, []byte(tt.value))
+		if err != nil || len(r.Endpoints) != 1 || r.Endpoints[0].Draining != tt.off || strings.Contains(r.Warning, "weight 0") != tt.off {
+			t.Errorf("%s %s: %+v, %v; want it off: %t, and said", tt.key, tt.value, r, err, tt.off)
+		}
+	}
+}
+
+// The port that a record keeps apart counts, and never default_port in its place.
+func TestPortsApartFromTheirHost(t *testing.T) {
+	d := decoder(t, Options{DefaultPort: 9999, Protocol: "http"})
+	for value, want := range map[string]string{
+		`{"address":"10.0.0.5","port":8080}`:                                                 "10.0.0.5:8080",
+		`{"id":"i","name":"n","address":"10.0.0.5","port":"8080","weight":3}`:                "10.0.0.5:8080",
+		`{"ID":"i","Name":"n","Address":"10.0.0.5","Port":8080}`:                             "10.0.0.5:8080",
+		`{"address":"2001:db8::5","port":8080}`:                                              "[2001:db8::5]:8080",
+		`{"address":"http://10.0.0.5/","port":8080}`:                                         "10.0.0.5:8080",
+		`{"address":"10.0.0.5:8080","port":8080}`:                                            "10.0.0.5:8080",
+		`{"address":"10.0.0.5:8080","port":0}`:                                               "10.0.0.5:8080",
+		`{"address":"10.0.0.5:8080","port":8081}`:                                            "",
+		`{"address":"10.0.0.5"}`:                                                             "10.0.0.5:9999",
+		`{"name":"n","nodes":[{"id":"i","address":"10.0.0.5","port":8080}],"endpoints":[]}`:  "10.0.0.5:8080",
+		`{"Op":0,"Addr":"10.0.0.5","Port":8080}`:                                             "10.0.0.5:8080",
+		`{"ServerName":"proxy","Address":"10.0.0.5","Port":8080}`:                            "10.0.0.5:8080",
+		`{"serviceName":"n","host":"10.0.0.5","port":8080,"enable":true,"healthy":true}`:     "10.0.0.5:8080",
+		`{"network":"tcp","address":"10.0.0.5","port":8080,"weight":10,"tags":{"zone":"a"}}`: "10.0.0.5:8080",
+	} {
+		r, err := d.Decode("a/b", []byte(value))
+		got := ""
+		if len(r.Endpoints) == 1 {
+			got = r.Endpoints[0].Address
+		}
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", value, got, err, want)
+		}
+	}
+}
+
+// With a default port nearly every word could be a host.
+func TestWordsThatAreNoHosts(t *testing.T) {
+	for _, format := range []Format{Auto, Plain} {
+		d := decoder(t, Options{DefaultPort: 8080, Format: format})
+		for _, tt := range []struct{ key, value, want string }{
+			{"a/lock", "", ""},
+			{"a/config", "null", ""},
+			{"a/up", "true", ""},
+			{"a/10.0.0.5", "", "10.0.0.5:8080"},
+			{"a/web.example", "", "web.example:8080"},
+			{"a/10.0.0.5:80", "", "10.0.0.5:80"},
+			{"a/web:80", "", "web:80"},
+			{"a/one", "web", "web:8080"},
+		} {
+			r, _ := d.Decode(tt.key, []byte(tt.value))
+			got := ""
+			if len(r.Endpoints) == 1 {
+				got = r.Endpoints[0].Address
+			}
+			if got != tt.want {
+				t.Errorf("%s: %s=%q is %q, want %q", format, tt.key, tt.value, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestTheNamedSchemeComesBeforeItsTwinWithTLS(t *testing.T) {
+	d := decoder(t, Options{Format: "kratos+http", Protocol: "http"})
+	r, err := d.Decode("a/b", []byte(`{"id":"1","name":"a","endpoints":["https://10.0.0.5:443","http://10.0.0.5:80"]}`))
+	if err != nil || len(r.Endpoints) != 1 || r.Endpoints[0].Address != "10.0.0.5:80" {
+		t.Errorf("%+v, %v; want the http endpoint", r, err)
+	}
+}
+
+func TestDrainingInOtherWords(t *testing.T) {
+	for word, want := range map[string]bool{"True": true, "yes": true, "ON": true, "1": true, "False": false, "no": false, "maybe": false} {
+		r, err := decoder(t, Options{}).Decode("a/b", []byte("10.0.0.5:80;draining="+word))
+		if err != nil || r.Endpoints[0].Draining != want || (r.Warning != "") != (word == "maybe") {
+			t.Errorf("draining=%s: %+v, %v; want %t", word, r, err, want)
+		}
+	}
+}
+
+func TestLongZonesAreCut(t *testing.T) {
+	long := strings.Repeat("zö", 1000)
+	r, err := decoder(t, Options{}).Decode("a/b", []byte("10.0.0.5:80;zone="+long+";version="+long))
+	if err != nil || len(r.Endpoints[0].Zone) > maxWord || len(r.Endpoints[0].Version) > maxWord || !strings.Contains(r.Warning, "zone of 3000 bytes") {
+		t.Errorf("%+v, %v; want both cut, and said", r, err)
 	}
 }
 

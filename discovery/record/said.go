@@ -13,7 +13,7 @@ import (
 // said is what a record says of one address, as it says it.
 type said struct {
 	address  string            // host, host:port or URL
-	port     string            // where the record keeps it apart from the host
+	port     string            // where the record keeps it apart from the host; or the same once more
 	scheme   string            // where it is not the address's own
 	weight   string            // empty when unsaid
 	ordinary float64           // the weight of an ordinary peer in this format; zero: 1
@@ -73,11 +73,24 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	if in.key != "" {
 		e.Keys = []string{in.key}
 	}
-	e.Draining = isTrue(take(s.more, "draining")) || e.Draining
+	draining := take(s.more, "draining")
+	e.Draining = isTrue(draining) || e.Draining
+	if draining != "" && !isTrue(draining) && !isFalse(draining) {
+		warning = fmt.Sprintf("draining=%q is neither true nor false: taken as false", short(draining))
+	}
 	fill(&e.Zone, take(s.more, "zone"))
 	fill(&e.Version, take(s.more, "version"))
-	fill(&s.weight, take(s.more, "weight"))
-	e.Weight, warning = weigh(s.weight, s.ordinary)
+	weight := take(s.more, "weight")
+	if s.weight == "" && isZero(weight) {
+		// A field of a struct is zero when it is unset. Who writes it by name
+		// takes the server out of rotation, as in Kratos, rpcx and Dubbo.
+		e.Draining, weight = true, ""
+		warning = join(warning, "weight 0: no new work, as with draining=true")
+	}
+	fill(&s.weight, weight)
+	w, odd := weigh(s.weight, s.ordinary)
+	e.Weight, warning = w, join(warning, odd)
+	warning = join(warning, cut(&e.Zone, "zone"), cut(&e.Version, "version"))
 	if scheme != "" {
 		s.more = with(s.more, "scheme", scheme)
 	}
@@ -93,10 +106,25 @@ func (in entry) address(s said) (address, scheme string, err error) {
 	if !isPort(s.port) {
 		return "", "", fmt.Errorf("port %q is not a number from 1 to %d", short(s.port), maxPort)
 	}
-	if isIPv6(s.address) {
-		s.address = "[" + s.address + "]"
+	port, _ := strconv.Atoi(s.port)
+	address, scheme, err = Address(s.address, port)
+	if err == nil && !strings.HasSuffix(address, ":"+s.port) {
+		err = fmt.Errorf("address %q and port %s differ", short(s.address), s.port)
 	}
-	return Address(s.address+":"+s.port, 0)
+	return address, scheme, err
+}
+
+// maxWord bounds a zone and a version, in bytes.
+const maxWord = 128
+
+// cut bounds word and says so.
+func cut(word *string, name string) (warning string) {
+	if len(*word) <= maxWord {
+		return ""
+	}
+	warning = fmt.Sprintf("%s of %d bytes cut at %d", name, len(*word), maxWord)
+	*word = strings.ToValidUTF8((*word)[:maxWord], "")
+	return warning
 }
 
 func fill(to *string, from string) {
@@ -108,8 +136,14 @@ func fill(to *string, from string) {
 // The widest weights, relative to an ordinary peer, that are taken as meant.
 const minWeight, maxWeight = 1e-6, 1e6
 
+// isZero reports whether text is the number zero.
+func isZero(text string) bool {
+	n, err := strconv.ParseFloat(text, 64)
+	return err == nil && n == 0
+}
+
 // weigh makes a format's weight relative. Missing and zero are ordinary: the
-// formats that write a zero mean "unset" by it.
+// formats that have a field for it write a zero where it is unset.
 func weigh(text string, ordinary float64) (weight float64, warning string) {
 	if text == "" {
 		return 1, ""

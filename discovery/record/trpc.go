@@ -5,11 +5,11 @@ import "encoding/json"
 // readTRPC reads tRPC-Go's {"name","id","address","metadata","weight"}.
 func readTRPC(in entry) (Reading, error) {
 	var v struct {
-		Address, Weight loose
-		Metadata        json.RawMessage
+		Address, Port, Weight loose
+		Metadata              json.RawMessage
 	}
 	if err := in.parse(&v); err != nil {
 		return Reading{}, err
 	}
-	return in.one(said{address: string(v.Address), weight: string(v.Weight), more: metadata(v.Metadata)})
+	return in.one(said{address: string(v.Address), port: string(v.Port), weight: string(v.Weight), more: metadata(v.Metadata)})
 }
