@@ -52,6 +52,9 @@ its code.`,
 	f.String("format", "", "how the record is written (default plain)")
 	f.String("weight", "", "share of work relative to an ordinary peer (default 1)")
 	f.String("zone", "", "where the server runs")
+	f.String("version", "", "of what the server runs")
+	f.String("service", "", "the name in its record (kratos; default NAME)")
+	f.String("protocol", "", "what the server speaks, in its record (kratos; default http)")
 	f.StringArray("meta", nil, "KEY=VALUE of the record's metadata; may be given again")
 	f.String("check", "", "URL that answers while the server can serve (default: a connect to ADDR)")
 	f.String("leave-delay", "", "between leaving etcd and stopping (default 2s)")
@@ -67,6 +70,7 @@ func registrationSettings(cmd *cobra.Command, name, address string) (set []confi
 	at("argument ADDR", address, "address")
 	keys := map[string][]string{
 		"ttl": {"ttl"}, "key": {"key"}, "format": {"format"}, "weight": {"weight"}, "zone": {"zone"},
+		"version": {"version"}, "service": {"service"}, "protocol": {"protocol"},
 		"check": {"check", "http"}, "leave-delay": {"leave_delay"}, "stop-timeout": {"stop_timeout"},
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {

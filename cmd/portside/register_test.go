@@ -22,6 +22,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"portside/cmd/portside/config"
+	"portside/discovery/record"
 )
 
 // value is what etcd has under key; empty when it has nothing.
@@ -184,6 +187,23 @@ func TestRunCommandFindsItsPortsUp(t *testing.T) {
 
 // What --format etcd writes is read by etcd's own client: by its manager, and by
 // a gRPC client that balances over it.
+// A gRPC server of Kratos: another name in the record than the registration's own,
+// which is for two of one service.
+func TestKratosRecordSaysWhatKratosLooksFor(t *testing.T) {
+	cfg, err := load(config.Options{Args: nil, Path: "-", Formats: record.Words(), Written: words(record.Writable()), Stdin: strings.NewReader(`
+register:
+  greeter-grpc: {address: 10.0.0.5:9000, format: kratos, key: /microservices/greeter/1, service: greeter, protocol: grpc, version: v2}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := recordOf(cfg.Register[0])
+	want := `{"id":"10.0.0.5:9000","name":"greeter","version":"v2","metadata":null,"endpoints":["grpc://10.0.0.5:9000"]}`
+	if err != nil || r.Value != want || r.Key != "/microservices/greeter/1" {
+		t.Fatalf("%+v, %v; want %s", r, err, want)
+	}
+}
+
 func TestEtcdFormatIsReadByEtcdsOwnClient(t *testing.T) {
 	endpoint, c := startEtcd(t)
 	var addresses [2]string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -108,8 +109,9 @@ func (r *registration) offer(err error) (before bool) {
 // recordOf is what etcd is to hold for rc.
 func recordOf(rc config.Registration) (etcd.Registration, error) {
 	entry, err := record.Encode(record.Format(rc.Format), "", record.Registrant{
-		Service:  rc.Name,
-		Endpoint: discovery.Endpoint{Address: rc.Address, Weight: rc.Weight, Zone: rc.Zone, Metadata: rc.Metadata},
+		Service:  cmp.Or(rc.Service, rc.Name),
+		Protocol: rc.Protocol,
+		Endpoint: discovery.Endpoint{Address: rc.Address, Weight: rc.Weight, Zone: rc.Zone, Version: rc.Version, Metadata: rc.Metadata},
 	})
 	if err != nil {
 		return etcd.Registration{}, err

@@ -211,6 +211,8 @@ func agreeFormat(r *reader, reg Registration, fits func(Registration) error) {
 	}{
 		{"weight", func(reg *Registration) { reg.Weight = 1 }},
 		{"zone", func(reg *Registration) { reg.Zone = "" }},
+		{"version", func(reg *Registration) { reg.Version = "" }},
+		{"protocol", func(reg *Registration) { reg.Protocol = "" }},
 		{"metadata", func(reg *Registration) { reg.Metadata = nil }},
 	} {
 		less := reg

@@ -196,6 +196,9 @@ type Registration struct {
 	StopTimeout time.Duration // the most the command may take to exit
 	Weight      float64
 	Zone        string
+	Version     string
+	Service     string // in a Kratos record; empty: Name
+	Protocol    string // in a Kratos record, its URL's scheme; empty: http
 	Metadata    map[string]string
 	Check       *Check // nil: always in etcd
 }

@@ -142,6 +142,10 @@ var faultCases = []struct {
 	{"unknown balance", "services: {a: {listen: 1, balance: rr}}\n", []string{"1:36: services.a.balance: unknown balance \"rr\"; one of round_robin, least_conn, ewma, random, hash"}},
 	{"misspelt balance", "services: {a: {listen: 1, balance: leastconn}}\n", []string{"1:36: services.a.balance: unknown balance \"leastconn\"; did you mean least_conn?"}},
 	{"protocol grpc", "services: {a: {listen: 1, protocol: grpc}}\n", []string{"1:37: services.a.protocol: unknown protocol \"grpc\"; write http, which carries"}},
+	{"what only Kratos has", "register: {a: {address: \"h:1\", service: b, protocol: grpc}}\n", []string{
+		"1:41: register.a.service: has no effect; only a record of `format: kratos` says it",
+		"1:54: register.a.protocol: has no effect",
+	}},
 	{"unknown format", "services: {a: {listen: 1, format: kratus}}\n", []string{"1:35: services.a.format: unknown format \"kratus\"; did you mean kratos?"}},
 	{"format without a choice", "services: {a: {listen: 1, format: kratos+}}\n", []string{"1:35: services.a.format: unknown format \"kratos+\"; did you mean kratos?"}},
 	{"no fixed endpoints", "services: {a: {listen: 1, endpoints: []}}\n", []string{"1:38: services.a.endpoints: empty list; write [10.0.0.7:5432], or leave"}},

@@ -14,9 +14,14 @@ var registrationSection = section(
 	at("stop_timeout", "The most the command may take to exit once told to.", positive, func(r *Registration) *time.Duration { return &r.StopTimeout }),
 	at("weight", "Share of work relative to an ordinary peer.", weight, func(r *Registration) *float64 { return &r.Weight }),
 	at("zone", "Where it runs.", text, func(r *Registration) *string { return &r.Zone }),
+	at("version", "Of what it runs.", text, func(r *Registration) *string { return &r.Version }),
+	at("service", "The name in its record, where that is not the registration's (kratos).", text, func(r *Registration) *string { return &r.Service }).when(Registration.kratos),
+	at("protocol", "What it speaks, as its record says: http, grpc (kratos).", text, func(r *Registration) *string { return &r.Protocol }).when(Registration.kratos),
 	at("metadata", "What else the record says, where its format can.", pairs, func(r *Registration) *map[string]string { return &r.Metadata }),
 	at("check", "In etcd only while this passes; off: always.", optional(registerCheckSection, newRegisterCheck), func(r *Registration) **Check { return &r.Check }),
 )
+
+func (r Registration) kratos() bool { return r.Format == "kratos" }
 
 func newRegistration(name string) Registration {
 	check := newRegisterCheck()

@@ -15,7 +15,7 @@ func settle(r *reader, c *Config, resolve func(string) (string, error)) {
 		if resolve != nil {
 			resolveAddress(r, &c.Register[i], resolve)
 		}
-		settleRegistration(c.Etcd.Prefix, &c.Register[i])
+		settleRegistration(r, c.Etcd.Prefix, &c.Register[i])
 	}
 }
 
@@ -93,7 +93,10 @@ func resolveAddress(r *reader, reg *Registration, resolve func(string) (string, 
 	}
 }
 
-func settleRegistration(prefix string, reg *Registration) {
+func settleRegistration(r *reader, prefix string, reg *Registration) {
+	if !reg.kratos() {
+		r.idle(join("register", reg.Name), []string{"service", "protocol"}, "only a record of `format: kratos` says it")
+	}
 	if reg.Key == "" && reg.Address != "" {
 		reg.Key = prefix + reg.Name + "/" + reg.Address
 	}
