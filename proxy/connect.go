@@ -84,7 +84,7 @@ func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration)
 	ctx, end := s.waiting()
 	defer end()
 	began := time.Now()
-	conn, outcome, err := dial(ctx, b, timeout, false)
+	conn, outcome, err := s.h.dial(ctx, b, timeout, false)
 	if err != nil {
 		if outcome == pool.Unknown && time.Since(began) > inVain && s.watch.why() == errClientGone {
 			outcome = pool.Timeout

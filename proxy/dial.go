@@ -21,8 +21,12 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interv
 // that lost its power while we were sending is noticed after some 15 minutes.
 const userTimeout = 30 * time.Second
 
+// errSelf is a backend that is the service itself: its record leads back to where its
+// clients connect, and each would come round again until nothing is left.
+var errSelf = errors.New("its address is this service's own port")
+
 // dial connects to b and says what that taught about it. Lazy is the dialer's.
-func dial(ctx context.Context, b *pool.Backend, timeout time.Duration, lazy bool) (socket.Stream, pool.Outcome, error) {
+func (s *server) dial(ctx context.Context, b *pool.Backend, timeout time.Duration, lazy bool) (socket.Stream, pool.Outcome, error) {
 	d := socket.Dialer{Timeout: timeout, KeepAlive: keepAliveFor(b.Address()), Lazy: lazy}
 	if d.KeepAlive.Enable {
 		d.UserTimeout = userTimeout
@@ -31,7 +35,24 @@ func dial(ctx context.Context, b *pool.Backend, timeout time.Duration, lazy bool
 	if err != nil {
 		return nil, dialOutcome(err), err
 	}
+	if s.isSelf(conn) {
+		_ = conn.Close()
+		return nil, pool.Refused, errSelf
+	}
 	return conn, pool.Unknown, nil
+}
+
+// isSelf reports whether c, just dialled, leads to where s accepts its clients.
+func (s *server) isSelf(c socket.Stream) bool {
+	to := socket.Peer(c)
+	if s.self.Port() != to.Port() {
+		return false
+	}
+	if to.Addr().IsUnspecified() || s.self.Addr().IsUnspecified() { // this machine, by any of its addresses
+		from, ok := c.LocalAddr().(*net.TCPAddr)
+		return to.Addr().IsUnspecified() || ok && from.AddrPort().Addr().Unmap() == to.Addr()
+	}
+	return s.self.Addr() == to.Addr()
 }
 
 // dialOutcome tells a backend's fault from our own: out of descriptors or ports,

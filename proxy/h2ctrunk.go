@@ -170,7 +170,7 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 	ctx, cancel := context.WithTimeout(t.h2c.ctx, t.h2c.h.config().Timeouts.Connect)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	conn, outcome, err := dial(ctx, t.backend, time.Until(deadline), false)
+	conn, outcome, err := t.h2c.h.dial(ctx, t.backend, time.Until(deadline), false)
 	if err != nil {
 		return nil, outcome, err
 	}

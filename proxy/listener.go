@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type server struct {
 	entering sync.WaitGroup // clients that were accepted and have not entered yet
 	hints    hints
 	lot      parking.Lot
+	self     netip.AddrPort // where clients are accepted; set before the first is
 
 	cfg     atomic.Pointer[Config]
 	mu      sync.Mutex
@@ -83,6 +85,9 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 		s.config().Log.Warn("idle connections are not parked, and take more memory", "error", err)
 	} else {
 		own.Go(func() { s.lot.Run(parked) })
+	}
+	if a, ok := ln.Addr().(*net.TCPAddr); ok {
+		s.self = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
 	}
 	accepts := socket.NewListener(ln, keepAliveFor(ln.Addr().String()))
 	own.Go(func() {

@@ -115,7 +115,7 @@ func (s *tcpSession) fail(err error) {
 func (s *tcpSession) attempt(head []byte, cfg *Config) (r relay.Result, err error) {
 	b := s.lease.Backend()
 	s.start = time.Now()
-	conn, outcome, err := dial(s.ctx, b, cfg.Timeouts.Connect, true)
+	conn, outcome, err := s.tcp.dial(s.ctx, b, cfg.Timeouts.Connect, true)
 	if err != nil {
 		s.report(outcome)
 		return r, err
