@@ -27,13 +27,17 @@ type h2c struct {
 	trunks  sync.Map       // *pool.Backend to *trunks
 }
 
+// http2Preface begins a client's connection (RFC 9113 3.4).
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
 const (
 	// maxStreams is how many requests a client may have under way on one
 	// connection; net/http's default of 250 has busy gRPC clients wait unseen.
 	maxStreams = 1000
 	// One upload that its backend does not take must not hold up those beside
-	// it: a connection's window has room for many streams'.
-	streamWindow = 512 << 10
+	// it: a connection's window has room for many streams'. Clients are near, so
+	// that little is under way at a time.
+	streamWindow = 64 << 10
 	connWindow   = 8 << 20
 )
 
@@ -89,6 +93,7 @@ func (s *httpSession) serveHTTP2() {
 		Conn: &s.client, early: early, sent: &s.h.stats.Bytes.ToClient,
 		address: string(s.clientAddress()), key: s.key,
 		ready: make(chan struct{}), closed: make(chan struct{}),
+		heads: headClock{limit: s.h.config().Timeouts.Head, pass: len(http2Preface)},
 	}
 	q := s.h.h2c
 	server := q.newServer(c)
@@ -152,7 +157,7 @@ func (q *h2c) trunksTo(b *pool.Backend) *trunks {
 	if t, ok := q.trunks.Load(b); ok {
 		return t.(*trunks)
 	}
-	t, _ := q.trunks.LoadOrStore(b, &trunks{h2c: q, backend: b})
+	t, _ := q.trunks.LoadOrStore(b, &trunks{h2c: q, backend: b, coming: map[*h2cClient]*coming{}})
 	return t.(*trunks)
 }
 

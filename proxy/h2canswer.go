@@ -21,11 +21,7 @@ func (s *stream) answer(status int, kind, text string) {
 	h := s.w.Header()
 	h.Set("X-Portside-Error", kind)
 	if s.grpc {
-		h.Set("Content-Type", "application/grpc")
-		h["Content-Length"] = nil
-		h.Set(grpcStatusField, grpcFor(status).text())
-		h.Set(grpcMessageField, grpcEscape(text))
-		s.w.WriteHeader(http.StatusOK)
+		s.answerCall(grpcFor(status), text)
 		return
 	}
 	text += "\n"
@@ -41,15 +37,27 @@ func (s *stream) answer(status int, kind, text string) {
 	}
 }
 
+// answerCall ends a gRPC call with its head.
+func (s *stream) answerCall(code grpcCode, text string) {
+	h := s.w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h["Content-Length"] = nil
+	h.Set(grpcStatusField, code.text())
+	h.Set(grpcMessageField, grpcEscape(text))
+	s.w.WriteHeader(http.StatusOK)
+}
+
 // grpcFor is the gRPC status of what we say as HTTP.
 func grpcFor(status int) grpcCode {
 	switch status {
 	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
 		return grpcDeadlineExceeded
 	case http.StatusBadRequest:
-		return 13 // INTERNAL, as gRPC maps HTTP's (doc/http-grpc-status-mapping.md)
+		return grpcInternal // as gRPC maps HTTP's (doc/http-grpc-status-mapping.md)
+	case http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return grpcResourceExhausted // to be told from an outage, and not to be tried again
 	case http.StatusNotImplemented:
-		return 12
+		return grpcUnimplemented
 	case clientLeft:
 		return grpcCancelled
 	}
@@ -76,6 +84,10 @@ func (s *stream) failed(err error) {
 		return
 	}
 	s.h.stats.Failed.Add(1)
+	if _, reset := resetCode(err); reset && s.grpc && cause == nil {
+		s.wasReset(err)
+		return
+	}
 	var ae *attemptError
 	switch {
 	case errors.Is(cause, errNoResponse), errors.Is(cause, errIdle):
@@ -100,6 +112,16 @@ func (s *stream) cancelled() {
 		return
 	}
 	s.answer(clientLeft, "reset", "The backend cancelled the call.")
+}
+
+// wasReset answers a call whose stream the backend has reset with the status that its
+// code means: UNAVAILABLE would have the client make the call again, which the
+// backend may have acted upon.
+func (s *stream) wasReset(err error) {
+	code := s.grpcOf(err)
+	s.status, s.fault = code.http(), "reset"
+	s.w.Header().Set("X-Portside-Error", s.fault)
+	s.answerCall(code, "portside: the backend reset the call before it had answered")
 }
 
 // overtime reports whether the call's deadline has passed.

@@ -12,90 +12,169 @@ import (
 // h2cBody is a request's body. What has come of it is kept, as long as it is
 // little and no response has begun, so that another backend can be sent it too.
 // A nil one is the body of a request that has none.
+//
+// An attempt may have to end while nothing comes, and what ends a read of the
+// client's ends the body. So no attempt reads the client: fetch does, on a
+// goroutine of its own, into buf, where one attempt at a time takes it.
 type h2cBody struct {
-	from  io.ReadCloser // the client's; one attempt reads it at a time
-	moved func()        // called when a piece has come
-	came  func()        // called when all has
+	from  io.ReadCloser // the client's
+	moved func()        // called when a piece has come, or gone on
+	came  func()        // called when an attempt has had all
+
+	fetching sync.WaitGroup
 
 	mu      sync.Mutex
-	kept    []byte
-	gone    bool // of what came, some is not in kept: it cannot be sent again
-	settled bool // nobody will want it again
-	reading bool
-	err     error     // that ended it, io.EOF among them
-	ours    bool      // err is for our own closing
-	at      time.Time // when it had come whole; zero: not yet
+	changed sync.Cond  // anything of what follows
+	buf     []byte     // of the body, what came and is kept
+	pos     int        // in buf: what the attempt has had
+	gone    bool       // buf begins later than the body: it cannot be sent again
+	settled bool       // nobody will want it again
+	begun   bool       // to be fetched
+	reading bool       // the client is waited for
+	over    bool       // so is the request
+	err     error      // that ended it, io.EOF among them
+	at      time.Time  // when an attempt had all; zero: not yet
+	attempt *h2cUpload // that reads
+}
+
+func newH2CBody(from io.ReadCloser, moved, came func()) *h2cBody {
+	b := &h2cBody{from: from, moved: moved, came: came}
+	b.changed.L = &b.mu
+	return b
 }
 
 // h2cUpload is the body as one attempt reads it.
-type h2cUpload struct {
-	*h2cBody
-	pos    int // in kept
-	closed bool
+type h2cUpload struct{ *h2cBody }
+
+// open returns the body for one more attempt. The one before is over.
+func (b *h2cBody) open() io.ReadCloser {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.attempt = &h2cUpload{b}
+	b.pos = 0
+	b.changed.Broadcast()
+	return b.attempt
 }
 
 // Read returns what an earlier attempt had been sent, then what comes.
 func (u *h2cUpload) Read(p []byte) (int, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	n, whole, err := u.take(p)
 	switch {
-	case u.closed:
-		return 0, os.ErrClosed
-	case u.pos < len(u.kept):
-		n := copy(p, u.kept[u.pos:])
-		u.pos += n
-		return n, nil
-	case u.err != nil:
-		return 0, u.err
-	}
-	u.reading = true
-	u.mu.Unlock()
-	n, err := u.from.Read(p)
-	u.moved()
-	u.mu.Lock()
-	u.reading = false
-	u.keep(p[:n])
-	u.pos = len(u.kept)
-	if err != nil {
-		u.err, u.ours = err, u.closed
-	}
-	if err == io.EOF {
-		u.at = time.Now()
+	case n > 0:
+		u.moved()
+	case whole:
 		u.came()
 	}
 	return n, err
 }
 
-// keep keeps a piece that came, as long as there is room. The caller holds mu.
-func (b *h2cBody) keep(piece []byte) {
-	if len(piece) == 0 {
-		return
+// take is Read; whole says that this is the first attempt to have had all.
+func (u *h2cUpload) take(p []byte) (n int, whole bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.begun {
+		u.begun = true
+		u.fetching.Go(u.fetch)
 	}
-	if b.settled || b.gone || len(b.kept)+len(piece) > replayed {
-		b.gone, b.kept = true, nil
-		return
+	for {
+		switch {
+		case u.attempt != u:
+			return 0, false, os.ErrClosed
+		case u.pos < len(u.buf):
+			n = copy(p, u.buf[u.pos:])
+			u.pos += n
+			u.changed.Broadcast()
+			return n, false, nil
+		case u.err == io.EOF && u.at.IsZero():
+			u.at = time.Now()
+			return 0, true, io.EOF
+		case u.err != nil:
+			return 0, false, u.err
+		}
+		u.changed.Wait()
 	}
-	b.kept = append(b.kept, piece...)
 }
 
-// Close ends the attempt's reading. A read under way can be ended only together
-// with the body: net/http knows no other way.
+// Close ends the attempt's reading. The client's body is still there for another.
 func (u *h2cUpload) Close() error {
 	u.mu.Lock()
-	u.closed = true
-	stuck := u.reading
-	if stuck {
-		u.gone = true
-	}
-	u.mu.Unlock()
-	if stuck {
-		return u.from.Close()
+	defer u.mu.Unlock()
+	if u.attempt == u {
+		u.attempt = nil
+		u.changed.Broadcast()
 	}
 	return nil
 }
 
-// open returns the body for one more attempt.
-func (b *h2cBody) open() io.ReadCloser { return &h2cUpload{h2cBody: b} }
+// fetch reads the client's body to its end.
+func (b *h2cBody) fetch() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.err == nil && b.room() {
+		free := b.buf[len(b.buf):cap(b.buf)] // which nobody else touches
+		b.reading = true
+		b.mu.Unlock()
+		n, err := b.from.Read(free)
+		b.moved()
+		b.mu.Lock()
+		b.reading = false
+		b.buf = b.buf[:len(b.buf)+n]
+		b.err = err
+		b.changed.Broadcast()
+	}
+}
+
+// The least room that is read into: a call's message mostly fits, and an upload's
+// pieces are not small.
+const (
+	firstRoom = 2 << 10
+	laterRoom = 16 << 10
+)
+
+// room waits until there is room in buf, or reports that the request is over. What
+// nobody can want again makes room once the attempt has had it. The caller holds mu.
+func (b *h2cBody) room() bool {
+	for !b.over {
+		had := b.pos == len(b.buf) && b.attempt != nil
+		switch {
+		case had && len(b.buf) > 0 && (b.settled || len(b.buf) >= replayed):
+			b.gone, b.buf, b.pos = true, b.buf[:0], 0
+		case len(b.buf) >= replayed:
+			b.changed.Wait()
+			continue
+		}
+		if cap(b.buf)-len(b.buf) < firstRoom/2 {
+			bigger := make([]byte, len(b.buf), max(firstRoom, min(8*cap(b.buf), cap(b.buf)+laterRoom)))
+			copy(bigger, b.buf)
+			b.buf = bigger
+		}
+		return true
+	}
+	return false
+}
+
+// stop ends the reading of whatever attempt there is.
+func (b *h2cBody) stop() {
+	if b != nil {
+		b.mu.Lock()
+		b.attempt = nil
+		b.changed.Broadcast()
+		b.mu.Unlock()
+	}
+}
+
+// end ends the body with its request, and waits until nobody reads it.
+func (b *h2cBody) end() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	b.over, b.attempt = true, nil
+	b.changed.Broadcast()
+	b.mu.Unlock()
+	_ = b.from.Close()
+	b.fetching.Wait()
+}
 
 // errBody is a body that its client has broken.
 var errBody = errors.New("the request's body is broken")
@@ -108,20 +187,21 @@ func (b *h2cBody) broken() error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == nil || b.err == io.EOF || b.ours {
+	if b.err == nil || b.err == io.EOF || b.over {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", errBody, b.err)
 }
 
-// awaited reports whether the client is waited for.
+// awaited reports whether the client is waited for, by a backend that has had all
+// there is.
 func (b *h2cBody) awaited() bool {
 	if b == nil {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.reading
+	return b.reading && b.pos == len(b.buf)
 }
 
 // replayable reports whether another attempt can be given the whole of it.
@@ -143,7 +223,7 @@ func (b *h2cBody) settle() {
 	}
 }
 
-// whole says since when the body has been there, if it is.
+// whole says since when the backend has had all of the body, if it has.
 func (b *h2cBody) whole() (since time.Time, ok bool) {
 	if b == nil {
 		return time.Time{}, true

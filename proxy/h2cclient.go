@@ -17,6 +17,7 @@ type h2cClient struct {
 	address string
 	key     uint64 // of the client, for policies with affinity
 	streams crowd
+	heads   headClock // of whoever reads
 
 	began  sync.Once
 	ready  chan struct{} // closed when the preface and settings are through
@@ -26,16 +27,16 @@ type h2cClient struct {
 
 var _ net.Conn = (*h2cClient)(nil)
 
-func (c *h2cClient) Read(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
+func (c *h2cClient) Read(p []byte) (n int, err error) {
+	switch {
+	case len(c.early) > 0:
+		n = copy(p, c.early)
 		c.early = c.early[n:]
-		return n, nil
+	case len(p) > 0:
+		n, err = c.Conn.Read(p)
 	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	return c.Conn.Read(p)
+	c.heads.see(p[:n], func() { _ = c.Close() })
+	return n, err
 }
 
 func (c *h2cClient) Write(p []byte) (int, error) {

@@ -13,6 +13,8 @@ type streamClock struct {
 
 	mu      sync.Mutex
 	passing bool // the head of the response is out, or about to be
+	writing bool // the client is waited for, to take more of it
+	ended   bool // by the clock
 	over    bool
 }
 
@@ -29,8 +31,7 @@ func (c *streamClock) start(s *stream) {
 // end ends the stream. One whose response has begun may be waiting for its client
 // to take more of it: that is ended too.
 func (c *streamClock) end(why error) {
-	// Of a call nobody can tell whose turn it is. The body's lock is taken before c's,
-	// by who reads.
+	// Of a call nobody can tell whose turn it is.
 	slow := why == errIdle && !c.s.grpc && c.s.body.awaited()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,15 +41,36 @@ func (c *streamClock) end(why error) {
 	if slow && !c.passing {
 		why = errBodySlow
 	}
+	c.ended = true
 	c.s.end(why)
-	if c.passing {
+	c.s.body.stop() // which net/http's transport reads without an eye on its context
+	if c.writing {  // which nothing else ends, and then there is nothing more to be said
 		_ = http.NewResponseController(c.s.w).SetWriteDeadline(past)
 	}
 }
 
+// write has write, which may wait for the client, be ended with the stream. It reports
+// false if that has been ended before.
+func (c *streamClock) write(write func() error) (ok bool, err error) {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return false, nil
+	}
+	c.writing = true
+	c.mu.Unlock()
+	err = write()
+	c.mu.Lock()
+	c.writing = false
+	c.mu.Unlock()
+	return true, err
+}
+
 // moves says that bytes have moved.
 func (c *streamClock) moves() {
-	if c.idle != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle != nil && !c.over {
 		c.idle.Reset(c.s.cfg.Timeouts.Idle)
 	}
 }

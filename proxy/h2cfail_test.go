@@ -451,7 +451,7 @@ func TestH2CClockAndBodyDoNotLockUp(t *testing.T) {
 	for i := range 30_000 {
 		s := &stream{cfg: &Config{Timeouts: Timeouts{Response: time.Hour}}, end: func(error) {}}
 		s.clock.s = s
-		s.body = &h2cBody{from: io.NopCloser(strings.NewReader("")), moved: func() {}, came: s.clock.responds}
+		s.body = newH2CBody(io.NopCloser(strings.NewReader("")), func() {}, s.clock.responds)
 		upload := s.body.open()
 		var both sync.WaitGroup
 		both.Go(func() { _, _ = upload.Read(make([]byte, 1)) })
@@ -512,6 +512,16 @@ func TestH2CBrokenRequests(t *testing.T) {
 // and returns what came.
 func rawH2C(t *testing.T, address, method, path, length string) (status string, head map[string]string) {
 	t.Helper()
+	fields := [][2]string{{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", path}}
+	if length == "" {
+		return sendH2C(t, address, fields, nil)
+	}
+	return sendH2C(t, address, append(fields, [2]string{"content-length", length}), []byte("abc"))
+}
+
+// sendH2C sends one request in frames and returns what came.
+func sendH2C(t *testing.T, address string, fields [][2]string, body []byte) (status string, head map[string]string) {
+	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -524,14 +534,12 @@ func rawH2C(t *testing.T, address, method, path, length string) (status string, 
 	_ = f.WriteSettings()
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
-	for _, h := range [][2]string{{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", path}, {"content-length", length}} {
-		if h[1] != "" {
-			_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
-		}
+	for _, h := range fields {
+		_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
 	}
-	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: length == ""})
-	if length != "" {
-		_ = f.WriteData(1, true, []byte("abc"))
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == nil})
+	if body != nil {
+		_ = f.WriteData(1, true, body)
 	}
 	for {
 		frame, err := f.ReadFrame()

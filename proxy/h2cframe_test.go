@@ -129,8 +129,54 @@ func TestH2CResetStreamsGoElsewhereIfIdempotent(t *testing.T) {
 	}
 }
 
-// A stream whose upload goes on when it is refused cannot be tried again; it must
-// end, and not hang.
+// Nor is a stream lost that a backend has not looked at while its client still has
+// more to say, though what has come of it must be sent again.
+func TestH2CRefusedWhileUploadingGoesElsewhere(t *testing.T) {
+	for how, answer := range map[string]func(c net.Conn, stream uint32){
+		"REFUSED_STREAM": func(c net.Conn, stream uint32) {
+			_, _ = c.Write(frame(frameReset, 0, stream, word(codeRefusedStream)...))
+		},
+		"GOAWAY": func(c net.Conn, stream uint32) {
+			_, _ = c.Write(frame(frameGoAway, 0, 0, append(word(stream-1), word(0)...)...))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			var refused atomic.Int64
+			bad := framed(t, func(c net.Conn, kind, _ byte, stream uint32) {
+				if kind == frameData {
+					refused.Add(1)
+					answer(c, stream)
+				}
+			})
+			never := pool.Config{Eject: pool.Eject{Consecutive: -1}}
+			s := startHTTP(t, never, Config{Retry: Retry{Budget: 1}}, bad, startRPC(t, "b").address)
+			cc := dialRPC(t, s.address)
+			for range 20 {
+				stream, err := cc.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range []string{"one", "two", "three"} {
+					if got, err := exchangeOn(stream, m); got != "b "+m || err != nil {
+						t.Fatalf("%q, %v: the client noticed", got, err)
+					}
+				}
+				_ = stream.CloseSend()
+				var end []byte
+				if err := stream.RecvMsg(&end); err != io.EOF {
+					t.Fatalf("%v, want the end", err)
+				}
+			}
+			if refused.Load() < 5 {
+				t.Fatal("the backend refused next to nothing: nothing was tested")
+			}
+			s.atRest(t)
+		})
+	}
+}
+
+// A stream whose upload goes on when it is refused must end where there is no
+// other backend, and not hang.
 func TestH2CRefusedWhileUploadingEnds(t *testing.T) {
 	bad := framed(t, func(c net.Conn, kind, _ byte, stream uint32) {
 		if kind == frameHeaders {

@@ -14,11 +14,14 @@ import (
 type grpcCode int
 
 const (
-	grpcCancelled        grpcCode = 1
-	grpcUnknown          grpcCode = 2
-	grpcDeadlineExceeded grpcCode = 4
-	grpcInternal         grpcCode = 13
-	grpcUnavailable      grpcCode = 14
+	grpcCancelled         grpcCode = 1
+	grpcUnknown           grpcCode = 2
+	grpcDeadlineExceeded  grpcCode = 4
+	grpcPermissionDenied  grpcCode = 7
+	grpcResourceExhausted grpcCode = 8
+	grpcUnimplemented     grpcCode = 12
+	grpcInternal          grpcCode = 13
+	grpcUnavailable       grpcCode = 14
 )
 
 // grpcAsHTTP is the HTTP status that says the same (google/rpc/code.proto): by
@@ -147,9 +150,9 @@ func grpcOf(err error) grpcCode {
 	case codeCancel:
 		return grpcCancelled
 	case codeEnhanceYourCalm:
-		return 8
+		return grpcResourceExhausted
 	case codeInadequateSecure:
-		return 7
+		return grpcPermissionDenied
 	}
 	return grpcInternal
 }

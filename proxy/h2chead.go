@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -11,7 +12,9 @@ import (
 
 // request is what is sent to b: the client's, with what belongs to its connection
 // alone left out and what a gateway has to say put in.
-func (s *stream) request(b *pool.Backend, sent *atomic.Bool) *http.Request {
+// Sent is true as soon as anything of it may be out; hints pass on what comes before
+// its response.
+func (s *stream) request(b *pool.Backend, sent *atomic.Bool, hints *interim) *http.Request {
 	u := *s.r.URL
 	u.Scheme, u.Host, u.User = "http", b.Address(), nil
 	if path, _, _ := strings.Cut(s.r.RequestURI, "?"); !strings.HasPrefix(path, "//") {
@@ -20,7 +23,10 @@ func (s *stream) request(b *pool.Backend, sent *atomic.Bool) *http.Request {
 	out := (&http.Request{
 		Method: s.r.Method, URL: &u, Host: s.r.Host, Header: s.head(),
 		ContentLength: s.r.ContentLength, Trailer: s.r.Trailer,
-	}).WithContext(noteSent(s.ctx, sent))
+	}).WithContext(httptrace.WithClientTrace(s.ctx, &httptrace.ClientTrace{
+		WroteHeaders:   func() { sent.Store(true) },
+		Got1xxResponse: hints.pass,
+	}))
 	if s.body != nil {
 		out.Body = s.body.open()
 	}
@@ -53,14 +59,6 @@ func (s *stream) head() http.Header {
 var hopByHop = [...]string{
 	"Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Te", "Http2-Settings",
 	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
-}
-
-// fieldLines is how many lines h takes in a head.
-func fieldLines(h http.Header) (n int) {
-	for _, values := range h {
-		n += len(values)
-	}
-	return n
 }
 
 // forward says who the client is and what it asked for, as appendForwarded does.

@@ -47,10 +47,9 @@ func (s *stream) passBody(resp *http.Response) error {
 	if s.r.Method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
 		return nil // whatever its content-length (RFC 9110 8.6); the client's interest ends with the head
 	}
-	rc := http.NewResponseController(s.w)
 	if resp.ContentLength != 0 {
-		if err := rc.Flush(); err != nil {
-			return errors.Join(errClientGone, err)
+		if err := s.toClient(nil); err != nil {
+			return err
 		}
 	}
 	buf := passBuffers.Get().(*[32 << 10]byte)
@@ -60,11 +59,8 @@ func (s *stream) passBody(resp *http.Response) error {
 		if n > 0 {
 			s.claim.report(pool.Success)
 			s.clock.moves()
-			if _, err := s.w.Write(buf[:n]); err != nil {
-				return errors.Join(errClientGone, err)
-			}
-			if err := rc.Flush(); err != nil {
-				return errors.Join(errClientGone, err)
+			if err := s.toClient(buf[:n]); err != nil {
+				return err
 			}
 			s.clock.moves()
 		}
@@ -75,6 +71,23 @@ func (s *stream) passBody(resp *http.Response) error {
 			return err
 		}
 	}
+}
+
+// toClient sends a piece, and whatever there was before it.
+func (s *stream) toClient(piece []byte) error {
+	ok, err := s.clock.write(func() error {
+		if _, err := s.w.Write(piece); err != nil {
+			return err
+		}
+		return http.NewResponseController(s.w).Flush()
+	})
+	switch {
+	case !ok:
+		return context.Cause(s.ctx)
+	case err != nil:
+		return errors.Join(errClientGone, err)
+	}
+	return nil
 }
 
 // judge tells the pool what the head of the response says of its backend. What
@@ -128,26 +141,33 @@ func (s *stream) count() {
 // broken ends a response in the middle. gRPC has words for it; for other clients
 // the end must not look like a whole one's: net/http resets the stream.
 func (s *stream) broken(resp *http.Response, err error) {
-	cause := context.Cause(s.ctx)
+	idle := errors.Is(context.Cause(s.ctx), errIdle)
 	switch {
-	case errors.Is(cause, errIdle), errors.Is(cause, errBodySlow), s.r.Context().Err() != nil, errors.Is(err, errClientGone):
-		if s.r.Context().Err() != nil {
-			s.status = clientLeft
-		}
+	case idle:
+		s.fault = "timeout"
+	case s.r.Context().Err() != nil:
+		s.status = clientLeft
 		s.count()
 		panic(http.ErrAbortHandler)
+	case errors.Is(err, errClientGone):
+		s.count()
+		panic(http.ErrAbortHandler)
+	default:
+		s.fault = faultOf(err)
+		s.blame(err)
 	}
 	s.h.stats.Failed.Add(1)
-	s.fault = faultOf(err)
-	s.blame(err)
-	if !s.grpc || resp.StatusCode != http.StatusOK {
+	if !s.grpc || resp.StatusCode != http.StatusOK || errors.Is(err, errClientGone) {
 		s.count()
 		panic(http.ErrAbortHandler)
 	}
-	code := s.grpcOf(err)
+	code, text := s.grpcOf(err), "the backend ended the connection in the middle of its response"
 	s.status = code.http()
+	if idle { // a client that follows something will call again
+		code, text, s.status = grpcUnavailable, "nothing has moved for as long as timeouts.idle", http.StatusGatewayTimeout
+	}
 	s.count()
 	h := s.w.Header()
 	h[http.TrailerPrefix+grpcStatusField] = []string{code.text()}
-	h[http.TrailerPrefix+grpcMessageField] = []string{grpcEscape("portside: the backend ended the connection in the middle of its response")}
+	h[http.TrailerPrefix+grpcMessageField] = []string{grpcEscape("portside: " + text)}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -49,8 +48,10 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 	s := &stream{h: q.h, cfg: q.h.config(), client: c, w: w, r: r, grpc: isGRPC(r.Header), began: time.Now()}
 	s.ctx, s.end = context.WithCancelCause(r.Context())
 	defer s.end(nil)
+	defer s.wear()
 	if r.ContentLength != 0 { // as net/http says it of a stream that ended with its head, too
-		s.body = &h2cBody{from: r.Body, moved: s.clock.moves, came: s.clock.responds}
+		s.body = newH2CBody(r.Body, s.clock.moves, s.clock.responds)
+		defer s.body.end()
 	}
 	s.clock.start(s)
 	defer s.clock.stop()
@@ -60,8 +61,12 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 		s.answer(501, "bad_request", "CONNECT is not served here.")
 		return
 	}
-	if bad := s.cfg.HTTP.Limits.Refuse(r.Method, r.RequestURI, fieldLines(r.Header)); bad != nil {
+	if bad := s.cfg.HTTP.Limits.Refuse(r.Method, r.RequestURI, r.Host, r.Header); bad != nil {
 		s.answer(bad.Status, "bad_request", bad.Reason+".")
+		return
+	}
+	if n := r.Header.Get("Content-Length"); s.body == nil && n != "" && n != "0" {
+		s.answer(400, "bad_request", "A content-length without content (RFC 9113 8.1.1).")
 		return
 	}
 	resp, err := s.send()
@@ -71,7 +76,20 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.claim.end()
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+		s.claim.report(pool.Malformed)
+		s.h.stats.Failed.Add(1)
+		s.answer(502, "bad_response", "The backend's response has no valid status.")
+		return
+	}
 	s.pass(resp)
+}
+
+// wear notes on its connection a stream that was given up.
+func (s *stream) wear() {
+	if s.trunk != nil && s.ctx.Err() != nil {
+		s.trunk.givenUp.Add(1)
+	}
 }
 
 // send has the request answered by one backend or, as long as that is safe,
@@ -119,7 +137,7 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 	trunks := s.h.h2c.trunksTo(b)
 	s.claim.report(trunks.learn())
 	for again := 0; ; again++ {
-		c, outcome, err := trunks.take(s.ctx)
+		c, outcome, err := trunks.take(s.ctx, s.client)
 		if err != nil {
 			s.claim.report(outcome)
 			return nil, notSent, unreachable(err)
@@ -127,7 +145,9 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		s.trunk = c
 		s.claim.connected(s.grpc, s.cfg.Timeouts.Response)
 		var sent atomic.Bool
-		resp, err := c.RoundTrip(s.request(b, &sent))
+		hints := &interim{s: s}
+		resp, err := c.RoundTrip(s.request(b, &sent, hints))
+		hints.end()
 		if err == nil {
 			return resp, served, nil
 		}
@@ -155,6 +175,13 @@ func wentAway(err error) bool {
 	return strings.HasSuffix(err.Error(), "Server's graceful shutdown GOAWAY")
 }
 
+// endedInOrder reports whether the backend had announced the end of the connection,
+// as one does that keeps none for ever, and has then ended it with streams on it.
+func endedInOrder(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "server sent GOAWAY and closed the connection") && strings.Contains(text, "ErrCode=NO_ERROR")
+}
+
 // blame tells the pool what it means that no response came, and returns what that
 // proves.
 func (s *stream) blame(err error) proof {
@@ -173,7 +200,7 @@ func (s *stream) blame(err error) proof {
 	case reset && code == codeCancel: // gRPC's servers do so at a call's deadline
 	case reset:
 		s.claim.report(pool.Reset)
-	case wentAway(err), s.claim.judged(), s.trunk.blamed.Swap(true):
+	case wentAway(err), endedInOrder(err), s.claim.judged(), s.trunk.blamed.Swap(true):
 	default:
 		s.claim.report(pool.Reset)
 	}
@@ -201,9 +228,4 @@ func (s *stream) repeatable() bool {
 		return true
 	}
 	return s.r.Header.Get("Idempotency-Key") != "" || s.r.Header.Get("X-Idempotency-Key") != ""
-}
-
-// noteSent has sent be true as soon as anything of the request may be out.
-func noteSent(ctx context.Context, sent *atomic.Bool) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 }

@@ -14,17 +14,24 @@ import (
 	"portside/pool"
 )
 
-// trunk is a connection to a backend that many streams share.
+// trunk is a connection to a backend that a client's streams share.
 type trunk struct {
 	*http.ClientConn
 	link *link
 	// blamed: one connection that breaks is one failure of its backend, however
 	// many streams it had.
 	blamed atomic.Bool
+	// givenUp is how many streams on it were given up by those who had asked.
+	givenUp atomic.Int64
+	owner   *h2cClient // whose streams it carries, or did last; trunks.mu guards it
 }
 
-// trunks are the connections to one backend: one, unless it allows too few
-// streams on it (SETTINGS_MAX_CONCURRENT_STREAMS).
+// trunks are the connections to one backend: one for each client that has streams
+// there, as if they were connected to it themselves. On a shared one the uploads of
+// all would wait for one that the backend does not take, and the calls that all give
+// up would add up to what servers throw a client out for (CVE-2023-44487). A client
+// has more than one where the backend allows few streams on each
+// (SETTINGS_MAX_CONCURRENT_STREAMS).
 type trunks struct {
 	h2c     *h2c
 	backend *pool.Backend
@@ -32,12 +39,21 @@ type trunks struct {
 
 	mu     sync.Mutex
 	open   []*trunk
-	coming *coming
+	coming map[*h2cClient]*coming
 	owed   owed
 	cut    time.Time // when a backend that left loses its streams; zero: it has not left
 }
 
-// coming is a connection being made, for all who wait for one.
+const (
+	// maxOwn is how many connections to one backend there may be before clients
+	// share them after all.
+	maxOwn = 64
+	// worn is how many streams may be given up on a connection for another client
+	// to have it; Netty's servers bear 200 in half a minute.
+	worn = 64
+)
+
+// coming is a connection being made for a client, and all of its that wait for one.
 type coming struct {
 	done    chan struct{}
 	outcome pool.Outcome
@@ -62,6 +78,10 @@ const (
 	// responseHead bounds the fields of a response, trailers among them: gRPC
 	// puts the details of errors there.
 	responseHead = 1 << 20
+	// What a client does not read is kept, this much of each of its streams and this
+	// much of all together. Less would slow down backends that are milliseconds away.
+	unread    = 256 << 10
+	allUnread = 64 << 20
 )
 
 var (
@@ -73,9 +93,9 @@ var (
 // take reserves a stream on a connection, and makes a new one where there is none
 // with room. The outcome is what a failure taught; of those who waited for the
 // same connection only one is told.
-func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
+func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outcome, error) {
 	for made := 0; made < transparent; {
-		c, wait, mine := t.find()
+		c, wait, mine := t.find(client)
 		if c != nil {
 			return c, pool.Unknown, nil
 		}
@@ -83,7 +103,7 @@ func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
 		case <-wait.done:
 		case <-ctx.Done():
 			if mine {
-				t.leave(wait)
+				t.leave(client, wait)
 			}
 			return nil, pool.Unknown, context.Cause(ctx)
 		}
@@ -100,10 +120,10 @@ func (t *trunks) take(ctx context.Context) (*trunk, pool.Outcome, error) {
 }
 
 // leave says that who had that connection made does not wait for it any more.
-func (t *trunks) leave(wait *coming) {
+func (t *trunks) leave(client *h2cClient, wait *coming) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if wait.untold = true; t.coming != wait { // it has come to an end just now
+	if wait.untold = true; t.coming[client] != wait { // it has come to an end just now
 		t.owe(wait)
 	}
 }
@@ -129,38 +149,71 @@ func (t *trunks) learn() pool.Outcome {
 
 // find reserves a stream, or says whom to wait for, and whether it was the caller
 // who had that connection made.
-func (t *trunks) find() (c *trunk, wait *coming, mine bool) {
+func (t *trunks) find(client *h2cClient) (c *trunk, wait *coming, mine bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open = slices.DeleteFunc(t.open, (*trunk).isClosed)
-	for _, c := range t.open {
-		if c.Reserve() == nil {
+	if c = t.reserve(func(c *trunk) bool { return c.owner == client }); c != nil {
+		return c, nil, false
+	}
+	if wait = t.coming[client]; wait != nil {
+		return nil, wait, false
+	}
+	if c = t.reserve((*trunk).isFree); c != nil {
+		c.owner = client
+		return c, nil, false
+	}
+	if len(t.open)+len(t.coming) >= maxOwn {
+		slices.SortFunc(t.open, func(a, b *trunk) int { return a.InFlight() - b.InFlight() })
+		if c = t.reserve(func(*trunk) bool { return true }); c != nil {
 			return c, nil, false
 		}
 	}
-	if t.coming != nil {
-		return nil, t.coming, false
+	wait = &coming{done: make(chan struct{})}
+	t.coming[client] = wait
+	t.h2c.own.Go(func() { t.grow(client, wait) })
+	return nil, wait, true
+}
+
+// reserve reserves a stream on a connection that suits, if one has room. The caller
+// holds mu.
+func (t *trunks) reserve(suits func(*trunk) bool) *trunk {
+	for _, c := range t.open {
+		if suits(c) && c.Reserve() == nil {
+			return c
+		}
 	}
-	t.coming = &coming{done: make(chan struct{})}
-	t.h2c.own.Go(t.grow)
-	return nil, t.coming, true
+	return nil
+}
+
+// isFree reports whether another client may have c. A worn one is closed instead.
+func (c *trunk) isFree() bool {
+	if c.InFlight() > 0 {
+		return false
+	}
+	if c.givenUp.Load() >= worn {
+		_ = c.Close()
+		return false
+	}
+	return true
 }
 
 func (c *trunk) isClosed() bool { return c.link.closed.Load() }
 
-// grow makes a connection. It belongs to none of those who wait: one who leaves
-// must not take it from the others.
-func (t *trunks) grow() {
+// grow makes a connection for a client. It belongs to none of its streams: one that
+// ends must not take it from the others.
+func (t *trunks) grow(client *h2cClient, wait *coming) {
 	c, outcome, err := t.connect()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {
+		c.owner = client
 		t.open, t.owed = append(t.open, c), owed{} // what it failed at before is over
 	}
-	t.coming.outcome, t.coming.err = outcome, err
-	t.owe(t.coming)
-	close(t.coming.done)
-	t.coming = nil
+	wait.outcome, wait.err = outcome, err
+	t.owe(wait)
+	close(wait.done)
+	delete(t.coming, client)
 }
 
 // connect connects, and waits until the backend has shown that it speaks HTTP/2:
@@ -205,7 +258,7 @@ func newTransport(l *link) *http.Transport {
 		DisableCompression:     true,
 		IdleConnTimeout:        trunkIdle,
 		MaxResponseHeaderBytes: responseHead,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow},
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: unread, MaxReceiveBufferPerConnection: allUnread},
 	}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	return tr
@@ -254,5 +307,5 @@ func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 		}
 	}
 	t.open = slices.DeleteFunc(t.open, (*trunk).isClosed)
-	return len(t.open) == 0 && t.coming == nil
+	return len(t.open) == 0 && len(t.coming) == 0
 }

@@ -55,6 +55,7 @@ var (
 
 	errNoHost    = bad("HTTP/1.1 request without Host", "RFC 9112 3.2")
 	errHosts     = bad("more than one Host", "RFC 9112 3.2")
+	errPadded    = bad("blanks around a field value", "RFC 9113 8.2.1")
 	errEmptyHost = bad("empty host", "RFC 9110 4.2.1")
 	errHost      = bad("invalid host", "RFC 9112 3.2, RFC 3986 3.2.2")
 	errUserinfo  = bad("userinfo in an authority", "RFC 9110 4.2.4")

@@ -22,7 +22,10 @@
 // what to add about the client, is for the caller to say.
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // Kind is how the end of a message's body is found.
 type Kind uint8
@@ -76,21 +79,35 @@ type Limits struct {
 const MaxFields = 128
 
 // Refuse says why a request whose head came another way, in HTTP/2's frames, would
-// not be served had it come this way. It is nil for one that would.
-func (l Limits) Refuse(method, target string, fields int) *SyntaxError {
+// not be served had it come this way, with its target in origin-form. It is nil for
+// one that would.
+func (l Limits) Refuse(method, target, host string, fields map[string][]string) *SyntaxError {
 	m, t := []byte(method), []byte(target)
+	lines := 0
+	for _, values := range fields {
+		lines += len(values)
+		for _, v := range values {
+			if v != strings.Trim(v, " \t") {
+				return errPadded
+			}
+		}
+	}
 	switch {
 	case len(t) > l.target():
 		return errTargetLong
-	case fields > l.fields():
+	case lines > l.fields():
 		return errFields
 	case bytes.ContainsFunc(m, func(c rune) bool { return c >= 0x80 || class[c]&token == 0 }):
 		return errMethod
-	case targetEnd(t, 0) != len(t):
+	case targetEnd(t, 0) != len(t), !strings.HasPrefix(target, "/") && target != "*":
 		return errTarget
 	}
-	bad, _ := targetError(m, t).(*SyntaxError)
-	return bad
+	for _, err := range []error{targetError(m, t), hostError([]byte(host))} {
+		if bad, _ := err.(*SyntaxError); bad != nil {
+			return bad
+		}
+	}
+	return nil
 }
 
 func (l Limits) head() int   { return orDefault(l.Head, 64<<10) }
