@@ -45,8 +45,9 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 	if how, err = s.send(c); err != nil {
 		return false, how, err
 	}
+	began := s.h.warden.tick.Load()
 	for interim := 0; ; interim++ {
-		if !s.enter(phaseResponse) {
+		if !s.watch.enter(phaseResponse, began) {
 			return false, unknown, s.watch.why()
 		}
 		if err := s.readResponse(c); err != nil {
@@ -62,6 +63,9 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 		}
 		if err := s.passInterim(); err != nil {
 			return false, served, err
+		}
+		if x.resp.Status == 102 { // to be given more time is what it is for
+			began = s.h.warden.tick.Load()
 		}
 	}
 	s.judge(c)

@@ -121,16 +121,17 @@ func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.t
 
 func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
 
-// newcomerGrace is how long a client that has just connected is given to send its
-// first request while the service drains, in ticks: it cannot know.
-const newcomerGrace = 500
+// parting is how long a client that has just connected, or been served, is given to
+// send a request while the service drains, in ticks: it may be on its way, and is
+// answered with word that it is the last.
+const parting = 500
 
 // drain ends an idle client at once; one with a request, be it still in the
 // kernel's hands, is told to go with its response. The warden calls it again and
 // again.
 func (s *httpSession) drain() {
 	p, since := s.watch.load()
-	if !p.idle() || s.silent.Load() && s.h.warden.tick.Load() < since+newcomerGrace {
+	if !p.idle() || s.h.warden.tick.Load() < since+parting {
 		return
 	}
 	if bytes, err := s.client.Alive(); bytes && err == nil {

@@ -539,3 +539,92 @@ func TestStuckReaderIsIdle(t *testing.T) {
 		_ = conn.Close()
 	}
 }
+
+// A backend that takes an upload slowly, and without a pause, is not silent: not as
+// long as it takes it, nor while the kernel still has to.
+func TestHTTPSlowUploadIsNoSilence(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) {
+		_ = c.SetReadBuffer(32 << 10)
+		req, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			return
+		}
+		buf := make([]byte, 16<<10)
+		for err == nil {
+			_, err = io.ReadFull(req.Body, buf)
+			time.Sleep(10 * time.Millisecond) // 1.6 MB/s
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 300 * time.Millisecond}}, b.address)
+	for _, size := range []int64{1 << 20, 4 << 20} {
+		resp, err := newClient(t).Post(s.url, "text/plain", io.LimitReader(zeroes{}, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Errorf("%d bytes: %d %s, though they moved all the time", size, resp.StatusCode, resp.Header.Get("X-Portside-Error"))
+		}
+	}
+	if st := stateOf(s.pool, b.address); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}
+
+// Hints do not put off timeouts.response.
+func TestHTTPHintsAreNoResponse(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) {
+		for _, err := http.ReadRequest(bufio.NewReader(c)); err == nil; time.Sleep(20 * time.Millisecond) {
+			_, err = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\n")
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 200 * time.Millisecond}}, b.address)
+	began := time.Now()
+	resp, err := newClient(t).Get(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if took := time.Since(began); resp.StatusCode != 504 || took > time.Second {
+		t.Errorf("%d after %s, want 504 after 200 ms", resp.StatusCode, took)
+	}
+}
+
+// Who has connected when accepting stops is served, and who has sent a request on a
+// connection that was just in use is, too.
+func TestHTTPStoppingResetsNobody(t *testing.T) {
+	address := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	for round := range 10 {
+		s := startHTTP(t, pool.Config{}, Config{}, address)
+		var faults atomic.Int64
+		var clients sync.WaitGroup
+		for i := range 6 {
+			clients.Go(func() {
+				for {
+					c, err := net.Dial("tcp", s.address)
+					if err != nil {
+						return // refused: it has stopped
+					}
+					in := bufio.NewReader(c)
+					for again := true; again; {
+						_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+						resp, rerr := http.ReadResponse(in, nil)
+						if err != nil || rerr != nil {
+							faults.Add(1)
+							break
+						}
+						again = i%2 == 0 && !resp.Close
+					}
+					_ = c.Close()
+				}
+			})
+		}
+		time.Sleep(30 * time.Millisecond)
+		s.stop()
+		clients.Wait()
+		if n := faults.Load(); n > 0 {
+			t.Fatalf("round %d: %d clients were cut off with a request on its way", round, n)
+		}
+	}
+}

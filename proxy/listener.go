@@ -95,6 +95,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 		_ = accepts.Close() // wakes accept
 	})
 	err = s.accept(ctx, accepts, &own, func(c socket.Stream) { handle(work, c) })
+	accepts.Release()
 	stop()
 	s.entering.Wait() // who was accepted is served
 	cut = s.sessions.finish(s.config().DrainTimeout, abandon)

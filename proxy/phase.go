@@ -50,10 +50,17 @@ var endings = [...]error{errIdle, errHeadSlow, errBodySlow, errNoResponse, errCl
 // watch is a session's phase and when it began, in one word. Times are ticks:
 // milliseconds, read off a clock that the warden sets when it walks past.
 type watch struct {
-	word  atomic.Uint64 // phase in the low byte, above it the tick, or why it ended
-	moved atomic.Uint64 // the tick at which an upload last moved
-	fed   atomic.Bool   // an upload waits for the client, so that the backend may wait too
+	word   atomic.Uint64 // phase in the low byte, above it the tick, or why it ended
+	moved  atomic.Uint64 // the tick at which an upload last moved
+	upload atomic.Uint32 // whom an upload that goes on waits for
 }
+
+// Whom an upload waits for.
+const (
+	nobody     uint32 = iota // there is none, or it is over
+	forClient                // so that the backend may wait, too
+	forBackend               // to take what there is
+)
 
 func (w *watch) load() (phase, uint64) {
 	word := w.word.Load()
@@ -122,9 +129,17 @@ func (w *watch) why() error {
 // limits are how long each phase may last, in ticks; zero: for ever.
 type limits struct{ idle, head, response uint64 }
 
+// shortest is the first limit that a wait in p may come to; zero: none.
+func (l limits) shortest(p phase) uint64 {
+	if p == phaseResponse && l.response > 0 && (l.idle == 0 || l.response < l.idle) {
+		return l.response
+	}
+	return l.idle
+}
+
 // overdue says why a wait that was seen as p since tick is to be ended at now, or
 // nil.
-func (l limits) overdue(p phase, since, moved, now uint64, fed bool) error {
+func (l limits) overdue(p phase, since, moved, now uint64, upload uint32) error {
 	over := func(limit, since uint64) bool { return limit > 0 && now > since+limit }
 	switch p {
 	case phaseIdle, phaseParked, phaseResting:
@@ -138,11 +153,14 @@ func (l limits) overdue(p phase, since, moved, now uint64, fed bool) error {
 	case phaseResponse:
 		// Until the backend has the whole request, its silence is no wonder.
 		switch since = max(since, moved); {
-		case fed && over(l.idle, since):
-			return errBodySlow
-		case !fed && (over(l.response, since) || over(l.idle, since)):
+		case upload == nobody && over(l.response, since):
 			return errNoResponse
+		case !over(l.idle, since):
+			return nil
+		case upload == forClient:
+			return errBodySlow
 		}
+		return errNoResponse
 	case phaseBody:
 		if over(l.idle, max(since, moved)) {
 			return errIdle

@@ -162,13 +162,13 @@ var uploadBuffers = sync.Pool{New: func() any { return new([uploadSize]byte) }}
 func (u *upload) run() {
 	s := u.session
 	defer u.over.Store(true)
-	defer s.watch.fed.Store(false)
+	defer s.watch.upload.Store(nobody)
 	buf := uploadBuffers.Get().(*[uploadSize]byte)
 	defer uploadBuffers.Put(buf)
 	for !u.finished.Load() {
-		s.watch.fed.Store(true)
+		s.watch.upload.Store(forClient)
 		n, err := s.client.Read(buf[http1.ChunkRoom : uploadSize-http1.ChunkTail])
-		s.watch.fed.Store(false)
+		s.watch.upload.Store(forBackend)
 		switch {
 		case err == nil:
 		case u.stopping.Load() && errors.Is(err, os.ErrDeadlineExceeded):

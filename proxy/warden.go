@@ -59,11 +59,11 @@ func (s *httpSession) check(before, now uint64) {
 	l := s.h.warden.limits.Load()
 	if p == phaseBody || p == phaseResponse {
 		still := max(since, s.watch.moved.Load())
-		if l.idle > 0 && now > still+l.idle/2 && s.trickles(still) {
+		if limit := l.shortest(p); limit > 0 && now > still+limit/2 && s.trickles(still) {
 			s.watch.moved.Store(now)
 		}
 	}
-	why := l.overdue(p, since, s.watch.moved.Load(), now, s.watch.fed.Load())
+	why := l.overdue(p, since, s.watch.moved.Load(), now, s.watch.upload.Load())
 	if why == nil && dueToLook(since, before, now) {
 		why = s.look(p, since, before)
 	}

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -52,6 +53,13 @@ func (a *ownAccept) ready() bool { return a.f != nil }
 func (a *ownAccept) accept() (Stream, error) {
 	a.conn, a.errno = nil, 0
 	err := a.raw.Read(a.call)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // close: who has connected is still let in
+		some := false
+		err = a.raw.Control(func(fd uintptr) { some = a.next(fd) })
+		if err == nil && !some {
+			err = net.ErrClosed
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, net.ErrClosed
@@ -80,7 +88,14 @@ func (a *ownAccept) next(fd uintptr) (done bool) {
 	}
 }
 
+// close wakes accept.
 func (a *ownAccept) close() {
+	if a.f != nil {
+		_ = a.f.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (a *ownAccept) release() {
 	if a.f != nil {
 		_ = a.f.Close()
 	}

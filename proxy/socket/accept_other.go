@@ -11,3 +11,4 @@ func (ownAccept) start(net.Listener, net.KeepAliveConfig) {}
 func (ownAccept) ready() bool                             { return false }
 func (ownAccept) accept() (Stream, error)                 { return nil, net.ErrClosed }
 func (ownAccept) close()                                  {}
+func (ownAccept) release()                                {}

@@ -30,8 +30,14 @@ func (l *Listener) Accept() (Stream, error) {
 	return conn.(*net.TCPConn), nil
 }
 
-// Close wakes who accepts. It may be called at any time.
+// Close wakes who accepts. It may be called at any time. On Linux, clients who have
+// connected by then are accepted still, before Accept says that it is closed: to end
+// their connections unseen would be a reset to each.
 func (l *Listener) Close() error {
 	l.own.close()
 	return l.ln.Close()
 }
+
+// Release gives up what is left of a listener that is closed, when nobody accepts any
+// more.
+func (l *Listener) Release() { l.own.release() }
