@@ -17,6 +17,7 @@ func (c grpcCode) text() string { return strconv.Itoa(int(c)) }
 // message, which is all that it would look at.
 func (s *stream) answer(status int, kind, text string) {
 	s.status, s.fault = status, kind
+	s.h.stats.answered[status/100].Add(1)
 	text = "portside: " + text
 	h := s.w.Header()
 	h.Set("X-Portside-Error", kind)
@@ -120,6 +121,7 @@ func (s *stream) cancelled() {
 func (s *stream) wasReset(err error) {
 	code := s.grpcOf(err)
 	s.status, s.fault = code.http(), "reset"
+	s.h.stats.answered[s.status/100].Add(1)
 	s.w.Header().Set("X-Portside-Error", s.fault)
 	s.answerCall(code, "portside: the backend reset the call before it had answered")
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strconv"
 	"sync/atomic"
 
 	"portside/proxy/relay"
@@ -15,4 +16,18 @@ type Stats struct {
 	RetriesDenied atomic.Int64 // second tries that the budget refused
 	Failed        atomic.Int64 // connections or requests that no backend could serve
 	AcceptErrors  atomic.Int64 // accepts that failed, file descriptors run out among them
+
+	answered [6]atomic.Int64 // requests, by ourselves, by class of status
+}
+
+// Answered are the requests that no backend's answer was passed on for, but one of our
+// own: by class, "4xx" and "5xx".
+func (s *Stats) Answered() map[string]uint64 {
+	classes := map[string]uint64{}
+	for i := range s.answered {
+		if n := s.answered[i].Load(); n > 0 || i >= 4 {
+			classes[strconv.Itoa(i)+"xx"] = uint64(n)
+		}
+	}
+	return classes
 }

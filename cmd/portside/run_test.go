@@ -105,6 +105,33 @@ func TestStatusHasTheFieldsOfTheContract(t *testing.T) {
 	}
 }
 
+// An outage is seen in the requests that are counted, not only in what is missing.
+func TestWhatPortsideAnswersIsCounted(t *testing.T) {
+	local := freeAddress(t)
+	p := runPortside(t, "", "orders="+local+",protocol=http,endpoints=127.0.0.1:1")
+	for range 3 {
+		resp, err := http.Get("http://" + local)
+		if err != nil || resp.StatusCode != 502 {
+			t.Fatal(resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	metrics, err := http.Get("http://" + p.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metrics.Body.Close()
+	text, _ := io.ReadAll(metrics.Body)
+	for _, want := range []string{
+		`portside_requests_total{backend="",code="5xx",service="orders"} 3`,
+		`portside_requests_total{backend="",code="4xx",service="orders"} 0`,
+	} {
+		if !strings.Contains(string(text), "\n"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
 func TestPutToRouted(t *testing.T) {
 	endpoint, c := startEtcd(t)
 	local := freeAddress(t)

@@ -391,6 +391,7 @@ func addHTTP(as *admin.Service, h *proxy.HTTP) {
 			b.Classes = map[string]uint64{}
 		}
 	}
+	as.Answered = h.Stats().Answered()
 	d := h.Duration()
 	as.Duration = &admin.Histogram{Count: d.Count, Sum: d.Sum.Seconds(), Bucket: map[float64]uint64{}}
 	for bound, n := range d.UpTo {

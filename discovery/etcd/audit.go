@@ -44,6 +44,7 @@ func (f *follower) onAudit(l listing) {
 		return
 	}
 	f.audit.listed, f.auditTold = &l, ""
+	f.note(func(s *seen) { s.refusal = nil })
 	f.compare()
 }
 

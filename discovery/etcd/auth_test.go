@@ -151,6 +151,35 @@ func TestAPermissionThatIsTakenAwayLeavesTheViewStanding(t *testing.T) {
 	v.state(discovery.Synced)
 }
 
+// Where etcd refuses, and the watch goes on all the same, the endpoints are as good as
+// ever; that the next list will not be had is to be known before it is needed.
+func TestARefusalIsSaidThoughTheWatchGoesOn(t *testing.T) {
+	t.Parallel()
+	p, f := startProcess(t), newFleet(t)
+	a, b := f.serve(), f.serve()
+	cfg := quickly(p.url)
+	cfg.Audit = 300 * time.Millisecond
+	var log logBuffer
+	c := run(t, cfg, func(c *Client) { c.log = slog.New(slog.NewTextHandler(&log, nil)) })
+	operatorOn(t, p.url).put("s/a", a)
+	v := f.ride(c, "s")
+	v.converges(soon, a)
+	op := withAuth(t, p.url)
+	v.reason("etcd refuses", "user name is empty", "the watch goes on")
+	v.state(discovery.Synced)
+	op.put("s/b", b)
+	v.converges(soon, a, b)
+	if _, err := op.AuthDisable(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	v.within(soon, func() string {
+		if st := v.source.Status(); st.Reason != "" {
+			return "still says " + st.Reason
+		}
+		return ""
+	})
+}
+
 func TestARotatedPasswordLeavesTheViewStanding(t *testing.T) {
 	t.Parallel()
 	p, f := startProcess(t), newFleet(t)

@@ -48,6 +48,7 @@ type follower struct {
 	audit     *audit
 	auditTold string // what was last said of one that failed
 
+	refused string          // why a list was, as it was last logged
 	told    discovery.State // the state last logged
 	toldAt  time.Time
 	moaned  bool       // that there is no first list
@@ -204,6 +205,9 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 
 // auditFailed says so, once for each reason.
 func (f *follower) auditFailed(err error) {
+	if refused(err) {
+		f.note(func(s *seen) { s.refusal = err })
+	}
 	level, reason := slog.LevelDebug, plain(err, f.prefix, f.client.cfg.Username, f.seen.proven)
 	if f.auditTold != cause(err) {
 		f.auditTold, level = cause(err), slog.LevelWarn
@@ -211,9 +215,13 @@ func (f *follower) auditFailed(err error) {
 	f.log.Log(context.Background(), level, "etcd: an audit failed; the watch alone is relied on", "reason", reason)
 }
 
-// moan says once that there is no first list: at once if somebody has to do
-// something about it.
+// moan says once that there is no first list, or that etcd refuses a later one: that
+// at once, since somebody has to do something about it.
 func (f *follower) moan(err error, now time.Time) {
+	if f.seen.known && refused(err) && f.refused != cause(err) {
+		f.refused = cause(err)
+		f.log.Warn("etcd: no list, the last known endpoints stand", "reason", plain(err, f.prefix, f.client.cfg.Username, f.seen.proven))
+	}
 	if f.seen.known || f.moaned || !refused(err) && now.Sub(f.toldAt) < f.client.cfg.liveness() {
 		return
 	}
@@ -242,7 +250,7 @@ func (f *follower) onWhole(l listing, now time.Time) {
 	f.table.replace(f.below(l.kvs))
 	f.base = l.revision
 	d := f.publish(func(s *seen) {
-		s.revision, s.cluster, s.proven, s.err = l.revision, l.cluster, l.asked, nil
+		s.revision, s.cluster, s.proven, s.err, s.refusal = l.revision, l.cluster, l.asked, nil, nil
 		if f.why != "" {
 			s.resyncs[f.why]++
 		}
@@ -253,7 +261,7 @@ func (f *follower) onWhole(l listing, now time.Time) {
 	if f.why == "audit" {
 		f.onDrift(d)
 	}
-	f.why, f.audit = "", nil
+	f.why, f.audit, f.refused = "", nil, ""
 	f.scheduleAudit(now)
 	if l.stream != nil {
 		f.watched = now

@@ -200,10 +200,14 @@ func (r *keeping) unreachable(l link, want wanted) time.Duration {
 	case l.err == nil: // not even tried yet
 		r.become(Waiting, "not connected yet")
 	case r.lease == nil || !r.stood:
-		r.become(Retrying, plain(l.err, r.key, r.client.cfg.Username, l.since))
+		r.become(Retrying, plain(l.err, r.asked(), r.client.cfg.Username, l.since))
 	}
 	return time.Hour // the connection's change will wake us
 }
+
+// asked is what etcd is asked for: a key is looked at before it is written, so that
+// nobody else's is overwritten.
+func (r *keeping) asked() string { return r.key + ", which takes reading and writing" }
 
 func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) time.Duration {
 	if ctx.Err() != nil {
@@ -217,7 +221,7 @@ func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) ti
 		if s := r.Status(); s.State == Retrying {
 			since = s.Since
 		}
-		r.become(Retrying, plain(err, r.key, r.client.cfg.Username, since))
+		r.become(Retrying, plain(err, r.asked(), r.client.cfg.Username, since))
 	}
 	r.log.Debug("etcd: registration", "err", err)
 	return max(r.pause.next(), time.Millisecond)

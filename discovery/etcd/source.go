@@ -42,6 +42,7 @@ type seen struct {
 	revision int64     // it is true for
 	cluster  uint64
 	err      error // of the last call, when it failed
+	refusal  error // etcd's, of the last audit; the watch goes on all the same
 	resyncs  map[string]uint64
 	bad      uint64
 	drift    uint64
@@ -90,8 +91,15 @@ func (s *Source) Status() discovery.Status {
 		Drift:      s.seen.drift,
 		Skipped:    s.seen.skipped,
 	}
-	if st.State != discovery.Synced {
+	switch {
+	case st.State != discovery.Synced:
 		st.Reason = s.reason(link)
+	case link.stream == nil && refused(link.err):
+		st.Reason = plain(link.err, s.prefix, s.client.cfg.Username, link.since)
+	case refused(s.seen.err):
+		st.Reason = plain(s.seen.err, s.prefix, s.client.cfg.Username, s.seen.proven)
+	case s.seen.refusal != nil:
+		st.Reason = plain(s.seen.refusal, s.prefix, s.client.cfg.Username, s.seen.proven) + "; the watch goes on"
 	}
 	return st
 }

@@ -19,9 +19,11 @@ type Service struct {
 	Traffic   Traffic   `json:"traffic"`
 	Backends  []Backend `json:"backends"`
 
-	// What follows are metrics, not part of the API: ejections by reason, and how
-	// long requests took (nil where there are none).
+	// What follows are metrics, not part of the API: ejections by reason, the requests
+	// that portside answered itself by class of code, and how long requests took (nil
+	// where there are none).
 	Ejections map[string]uint64 `json:"-"`
+	Answered  map[string]uint64 `json:"-"`
 	Duration  *Histogram        `json:"-"`
 }
 

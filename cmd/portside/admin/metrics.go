@@ -55,7 +55,7 @@ func describe() descs {
 		reloads:           desc("config_reloads_total", "Configurations applied since the start."),
 		reloadFailures:    desc("config_reload_failures_total", "Configurations refused since the start."),
 		lastReload:        desc("config_last_reload_successful", "1 if the last configuration offered was applied."),
-		requests:          desc("requests_total", "HTTP requests, or TCP connections, sent to a backend, by class of answer.", "service", "backend", "code"),
+		requests:          desc("requests_total", "HTTP requests, or TCP connections, by backend and class of answer; backend is empty where portside answered itself.", "service", "backend", "code"),
 		connections:       desc("connections_total", "Clients' connections accepted.", "service"),
 		connectionsActive: desc("connections_active", "Clients' connections open.", "service"),
 		bytes:             desc("bytes_total", "Bytes moved.", "service", "direction"),
@@ -116,6 +116,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		put(d.drift, counter, float64(s.Discovery.Drift), s.Name)
 		for reason, n := range s.Discovery.Resyncs {
 			put(d.resyncs, counter, float64(n), s.Name, reason)
+		}
+		for class, n := range s.Answered {
+			put(d.requests, counter, float64(n), s.Name, "", class)
 		}
 		for reason, n := range s.Ejections {
 			put(d.ejections, counter, float64(n), s.Name, reason)
