@@ -333,6 +333,13 @@ func (p *Pool) Undrain(address string) error {
 	return nil
 }
 
+// Has reports whether there is a backend at address, be it another than there was.
+func (p *Pool) Has(address string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.find(address) != nil
+}
+
 // find returns the backend at address, or nil. The caller holds p.mu.
 func (p *Pool) find(address string) *Backend {
 	i, ok := place(p.backends, address)

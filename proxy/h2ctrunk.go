@@ -300,7 +300,13 @@ func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 	case t.cut.IsZero():
 		t.cut = t.h2c.cutFrom(now)
 	}
-	all = all || left && !now.Before(t.cut)
+	if left && !now.Before(t.cut) {
+		if t.h2c.h.stays(t.backend) {
+			t.cut = t.h2c.cutFrom(now)
+		} else {
+			all = true
+		}
+	}
 	for _, c := range t.open {
 		if all || left && c.InFlight() == 0 {
 			_ = c.Close()

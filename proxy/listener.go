@@ -200,11 +200,31 @@ func (s *server) cutDue(now time.Time) time.Duration {
 	s.leaving = rest
 	s.mu.Unlock()
 	for _, b := range due {
-		if b.Left() { // and was not called back
-			for _, x := range s.sessions.of(b) {
+		xs := s.sessions.of(b)
+		switch {
+		case len(xs) == 0, !b.Left(): // it was called back
+		case s.stays(b):
+			next = min(next, s.cutLater(b, now))
+		default:
+			for _, x := range xs {
 				x.cut()
 			}
 		}
 	}
 	return next
+}
+
+// stays reports whether the address of b, which has left, is there again: its
+// registration was lost for a while, and the connections to it are as good as others.
+func (s *server) stays(b *pool.Backend) bool {
+	return !s.config().CloseOnRemove && s.pool.Has(b.Address())
+}
+
+// cutLater has b looked at again after another while, which it returns.
+func (s *server) cutLater(b *pool.Backend, now time.Time) time.Duration {
+	wait := s.config().RemoveTimeout
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaving = append(s.leaving, leaver{b, now.Add(wait)})
+	return wait
 }

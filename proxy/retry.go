@@ -9,6 +9,9 @@ const MaxAttempts = 8
 // tried. One that left on being tried, as a suspect does that refuses, was no
 // attempt on the service: after a mass departure half of a pool may be such.
 func mayTry(tried []*pool.Backend, n int, cfg *Config) bool {
+	if n > 0 && cfg.Retry.Budget < 0 {
+		return false
+	}
 	attempts := 0
 	for _, b := range tried[:n] {
 		if !b.Left() {

@@ -123,6 +123,21 @@ func TestTCPBackendIsBackWhenItHeals(t *testing.T) {
 
 // A backend on trial that waits for its client to speak, and a client that does
 // not, leave no verdict for ever unless staying is one.
+// A budget of nothing is no second try, over TCP too.
+func TestTCPWithoutABudgetTriesOnce(t *testing.T) {
+	bad := refusing(t)
+	s := startTCP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Retry: Retry{Budget: -1}}, bad, startBackend(t, echoAs("good")).address)
+	failed := 0
+	for range 10 {
+		if _, err := ask(s.dial(t)); err != nil {
+			failed++
+		}
+	}
+	if n := s.Stats().Retries.Load(); failed != 5 || n != 0 {
+		t.Errorf("%d of 10 clients failed after %d second tries, want every other after none", failed, n)
+	}
+}
+
 func TestTCPSilentTrialSucceedsByStaying(t *testing.T) {
 	quiet := startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	eject := pool.Eject{Consecutive: 1, Backoff: time.Millisecond}
@@ -350,6 +365,40 @@ func TestTCPOnRemove(t *testing.T) {
 				t.Fatalf("after its backend left, the old client reads %v; cut should be %v", err, c.cut)
 			}
 		})
+	}
+}
+
+// A registration that is lost for a moment costs no connection, then or later; one
+// that is lost again, and for good, does.
+func TestTCPBlipOfARegistrationCutsNobody(t *testing.T) {
+	b, other := startBackend(t, echoAs("b")), startBackend(t, echoAs("other"))
+	s := startTCP(t, pool.Config{}, Config{RemoveTimeout: 100 * time.Millisecond}, b.address, other.address)
+	var old []*net.TCPConn
+	for range 2 {
+		conn := s.dial(t)
+		if who, err := ask(conn); err != nil {
+			t.Fatal(err)
+		} else if who == "b" {
+			old = append(old, conn)
+		}
+	}
+	s.pool.Update(endpointsOf(other.address))
+	s.pool.Update(endpointsOf(b.address, other.address))
+	time.Sleep(500 * time.Millisecond)
+	for _, c := range old {
+		if who, err := ask(c); who != "b" || err != nil {
+			t.Fatalf("%q, %v: a connection to a server that is registered was cut", who, err)
+		}
+	}
+	s.pool.Update(endpointsOf(other.address))
+	for _, c := range old {
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%v, want the connection cut: its server has left", err)
+		}
+	}
+	if len(old) != 1 {
+		t.Fatalf("%d of two connections went to b", len(old))
 	}
 }
 

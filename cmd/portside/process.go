@@ -257,6 +257,7 @@ func (p *process) view() admin.View {
 		Reload:        p.reload,
 		Events:        &p.events,
 		Profiling:     p.pprof,
+		Log:           p.log,
 		Metrics: admin.Metrics(version(), services, p.registered, func() admin.Process {
 			return admin.Process{Reloads: p.reloads.Load(), ReloadFailures: p.refused.Load(), LastReloadOK: !p.reloadBad.Load()}
 		}),

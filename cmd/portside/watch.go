@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -76,6 +78,9 @@ type watched struct {
 // see takes in a look, and says whether the file has changed and when to look
 // again.
 func (w *watched) see(now look, at time.Time) (changed bool, again time.Duration) {
+	if now.blind {
+		return false, absence
+	}
 	if now == w.last {
 		w.gone = time.Time{}
 		return false, unnoticed
@@ -96,10 +101,16 @@ func (w *watched) see(now look, at time.Time) (changed bool, again time.Duration
 type look struct {
 	content string
 	fault   string // why it cannot be read
+	blind   bool   // for want of descriptors or memory: it says nothing of the file
 }
 
 func lookAt(name string) look {
 	data, err := os.ReadFile(name)
+	for _, want := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if errors.Is(err, want) {
+			return look{blind: true}
+		}
+	}
 	if err != nil {
 		return look{fault: err.Error()}
 	}

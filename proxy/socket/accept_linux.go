@@ -57,6 +57,7 @@ func (a *ownAccept) accept() (Stream, error) {
 		some := false
 		err = a.raw.Control(func(fd uintptr) { some = a.next(fd) })
 		if err == nil && !some {
+			_ = a.f.Close()
 			err = net.ErrClosed
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -40,6 +41,8 @@ type View struct {
 	Metrics http.Handler
 	// Profiling opens /debug/pprof/.
 	Profiling bool
+	// Log takes what net/http has to say, at debug. Nil: standard error does.
+	Log *slog.Logger
 }
 
 //go:embed dashboard.html
@@ -54,6 +57,9 @@ func Serve(ctx context.Context, ln net.Listener, v View) error {
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+	}
+	if v.Log != nil {
+		srv.ErrorLog = slog.NewLogLogger(v.Log.Handler(), slog.LevelDebug)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ln) }()
