@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -11,43 +12,81 @@ import (
 	"portside/proxy"
 )
 
-// accessLog opens the log that c asks for; nil for none. A file that cannot be
-// opened is said, and goes without: a log is no reason not to serve.
-func (s *service) accessLog(c *config.AccessLog) *proxy.AccessLog {
+// accessLogs is a service's access log, as reloads replace it. The reloader alone opens.
+type accessLogs struct {
+	log     *slog.Logger
+	current atomic.Pointer[accessLog] // nil: none
+}
+
+// accessLog is an open one.
+type accessLog struct {
+	*proxy.AccessLog
+	cfg  config.AccessLog
+	out  *outlet
+	file *logFile // nil: standard output
+}
+
+// open opens the log that c asks for; nil for none. One that is open goes on. A file
+// that cannot be opened is said, and goes without: a log is no reason not to serve.
+func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 	if c == nil {
-		s.access, s.accessFile = nil, nil
+		a.current.Store(nil)
 		return nil
 	}
-	if s.access != nil && s.accessCfg == *c {
-		if s.accessFile != nil {
-			if err := s.accessFile.reopen(); err != nil {
-				s.log.Error("the access log cannot be opened anew, and goes on in the former file", "error", err)
+	if now := a.current.Load(); now != nil && now.cfg == *c {
+		if now.file != nil {
+			if err := now.file.reopen(); err != nil {
+				a.log.Error("the access log cannot be opened anew, and goes on in the former file", "error", err)
 			}
 		}
-		return s.access
+		return now.AccessLog
 	}
-	log := &proxy.AccessLog{Common: c.Format == config.LogCommon, Sample: c.Sample, ErrorsOnly: c.ErrorsOnly}
-	s.access, s.accessCfg, s.accessFile = log, *c, nil
+	l := &accessLog{cfg: *c}
 	var to io.Writer = os.Stdout
 	if c.File != "stdout" {
 		f, err := openLog(c.File)
 		if err != nil {
-			s.log.Error("no access log", "error", err)
-			s.access = nil
+			a.log.Error("no access log", "error", err)
+			a.current.Store(nil)
 			return nil
 		}
-		to, s.accessFile = f, f
+		to, l.file = f, f
 	}
-	out := newOutlet(to, func(bytes int64, err error) {
+	l.out = newOutlet(to, func(bytes int64, err error) {
 		if err != nil {
-			s.log.Error("the access log cannot be written", "file", c.File, "error", err)
+			a.log.Error("the access log cannot be written", "file", c.File, "error", err)
 			return
 		}
-		s.log.Warn("a part of the access log was lost: it could not be written, or not fast enough", "file", c.File, "bytes", bytes)
+		a.log.Warn("a part of the access log was lost: it could not be written, or not fast enough", "file", c.File, "bytes", bytes)
 	})
-	s.accessOut.Store(out)
-	log.Out = out
-	return log
+	l.AccessLog = &proxy.AccessLog{Out: l.out, Common: c.Format == config.LogCommon, Sample: c.Sample, ErrorsOnly: c.ErrorsOnly}
+	a.current.Store(l)
+	return l.AccessLog
+}
+
+// flush writes what waits to be.
+func (a *accessLogs) flush() {
+	if l := a.current.Load(); l != nil {
+		l.out.flush()
+	}
+}
+
+// retire closes l, which was replaced, once what is on its way through it has been
+// written. Of nil there is nothing to close.
+func (l *accessLog) retire(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	pause(ctx, time.Second) // requests that end now may still have it
+	l.close()
+	return nil
+}
+
+func (l *accessLog) close() {
+	l.out.flush()
+	if l.file != nil {
+		_ = l.file.file.Load().Close()
+	}
 }
 
 // logFile is a file that lines are appended to.
@@ -82,14 +121,6 @@ func (l *logFile) reopen() error {
 		}
 	}
 	return l.open()
-}
-
-// retire closes the file once what is on its way through out has been written.
-func (l *logFile) retire(ctx context.Context, out *outlet) error {
-	pause(ctx, time.Second) // requests that end now may still have it
-	out.flush()
-	_ = l.file.Load().Close()
-	return nil
 }
 
 func (l *logFile) Write(p []byte) (int, error) {

@@ -13,17 +13,17 @@ import (
 // then on lines go to a new one.
 func TestAccessLogIsOpenedAnewOnceItWasRenamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	s := &service{log: slog.New(slog.DiscardHandler)}
+	logs := &accessLogs{log: slog.New(slog.DiscardHandler)}
 	cfg := &config.AccessLog{File: path}
 	say := func(line string) {
 		t.Helper()
-		_, _ = s.accessLog(cfg).Out.Write([]byte(line + "\n"))
-		s.accessOut.Load().flush()
+		_, _ = logs.open(cfg).Out.Write([]byte(line + "\n"))
+		logs.flush()
 	}
 	say("one")
-	first := s.accessFile.file.Load()
+	first := logs.current.Load().file.file.Load()
 	say("two") // a reload that finds all as it was
-	if s.accessFile.file.Load() != first {
+	if logs.current.Load().file.file.Load() != first {
 		t.Error("opened anew though it was there")
 	}
 	if err := os.Rename(path, path+".1"); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"portside/cmd/portside/admin"
 	"portside/pool"
 )
 
@@ -14,19 +15,19 @@ import (
 // is two lines, however often.
 func TestFailingOpenIsSaidOnceAndItsEndOnceItLasts(t *testing.T) {
 	var log bytes.Buffer
-	s := &service{name: "web", log: slog.New(slog.NewTextHandler(&log, nil)), pool: pool.New(pool.Config{})}
-	p := &process{}
+	s := newNews("web", slog.New(slog.NewTextHandler(&log, nil)), &admin.Events{})
+	none := func() int { return 0 }
 	for range 100 {
-		s.failsOpen(pool.Event{From: pool.Active, To: pool.FailOpen, Reason: "all fail"}, p)
-		s.calm(time.Now().Add(time.Hour), p) // not while it lasts
-		s.failsOpen(pool.Event{From: pool.FailOpen, To: pool.Active, Reason: "a backend is well"}, p)
-		s.calm(time.Now().Add(time.Second), p)
+		s.failsOpen(pool.Event{From: pool.Active, To: pool.FailOpen, Reason: "all fail"})
+		s.calm(time.Now().Add(time.Hour), none) // not while it lasts
+		s.failsOpen(pool.Event{From: pool.FailOpen, To: pool.Active, Reason: "a backend is well"})
+		s.calm(time.Now().Add(time.Second), none)
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "failing open: all fail") {
 		t.Errorf("%d lines, want that it fails open, once:\n%s", n, log.String())
 	}
-	s.calm(time.Now().Add(2*calmFor), p)
-	s.calm(time.Now().Add(3*calmFor), p)
+	s.calm(time.Now().Add(2*calmFor), none)
+	s.calm(time.Now().Add(3*calmFor), none)
 	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "no longer failing open") {
 		t.Errorf("%d lines, want that it is over, once:\n%s", n, log.String())
 	}

@@ -150,7 +150,7 @@ func (p *process) startService(s *service) {
 	if _, port, _ := net.SplitHostPort(s.config().Listen); port == "0" {
 		s.log.Info("listening on a port of the kernel's choice", "listen", s.ln.Addr())
 	}
-	s.follow(p.etcd, p.cfg.StateDir, false)
+	s.following.follow(s.config(), p.etcd, p.cfg.StateDir, false)
 	p.serving.Add(1)
 	p.group.Go(func() error {
 		defer p.serving.Done()
@@ -187,7 +187,7 @@ func (p *process) watchDiscovery() error {
 		was := last
 		last = map[*service]string{} // those that have gone are forgotten
 		for _, s := range p.running() {
-			s.calm(time.Now(), p)
+			s.news.calm(time.Now(), func() int { return len(s.pool.Status().Backends) })
 			d := s.discovery(time.Now())
 			last[s] = string(d.State)
 			if was := was[s]; was != last[s] {

@@ -112,8 +112,8 @@ func (p *process) bindNew(cfg *config.Config) (added map[string]*service, err er
 func discard(added map[string]*service) {
 	for _, s := range added {
 		_ = s.ln.Close()
-		if s.accessFile != nil {
-			_ = s.accessFile.file.Load().Close()
+		if l := s.access.current.Load(); l != nil {
+			l.close()
 		}
 	}
 }
@@ -251,16 +251,16 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 	s.cfg = sc
 	s.mu.Unlock()
 	if !reflect.DeepEqual(former.Pool, sc.Pool) || !reflect.DeepEqual(former.Health, sc.Health) {
-		s.pool.Reconfigure(s.poolConfig(sc, p))
+		s.pool.Reconfigure(s.poolConfig(sc))
 	}
-	log, out := s.accessFile, s.accessOut.Load()
+	log := s.access.current.Load()
 	s.front.Reconfigure(s.proxyConfig(sc, p.cfg.Drain))
-	if log != nil && log != s.accessFile {
-		p.group.Go(func() error { return log.retire(p.ctx, out) })
+	if log != s.access.current.Load() {
+		p.group.Go(func() error { return log.retire(p.ctx) })
 	}
 	inEtcd := len(sc.Endpoints) == 0
 	if anew := followsElse(former, sc); anew || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
-		s.follow(p.etcd, p.cfg.StateDir, anew)
+		s.following.follow(sc, p.etcd, p.cfg.StateDir, anew)
 	}
 	if !former.Equal(sc) {
 		p.log.Info("service changed", "service", sc.Name)

@@ -13,23 +13,23 @@ import (
 // saver hands a source's endpoints to the pool, and to the snapshot's file
 // behind it: at most once a second, since the disk must not hold the pool up.
 type saver struct {
-	service *service
-	dirty   chan struct{}
+	following *following
+	dirty     chan struct{}
 
 	mu        sync.Mutex
 	endpoints []discovery.Endpoint
 	file      snapshot.File // of whom they are
 }
 
-func newSaver(s *service) *saver { return &saver{service: s, dirty: make(chan struct{}, 1)} }
+func newSaver(f *following) *saver { return &saver{following: f, dirty: make(chan struct{}, 1)} }
 
 // update is what a source calls whose endpoints are kept in file.
 func (v *saver) update(endpoints []discovery.Endpoint, file snapshot.File) {
-	s := v.service
-	s.update(endpoints)
-	s.mu.Lock()
-	s.snapshot = time.Time{} // the registry has spoken
-	s.mu.Unlock()
+	f := v.following
+	f.update(endpoints)
+	f.mu.Lock()
+	f.snapshot = time.Time{} // the registry has spoken
+	f.mu.Unlock()
 	v.mu.Lock()
 	v.endpoints, v.file = endpoints, file
 	v.mu.Unlock()
@@ -68,6 +68,6 @@ func (v *saver) save() {
 		return
 	}
 	if err := file.Save(endpoints); err != nil {
-		v.service.log.Warn("cannot save the endpoints", "error", err)
+		v.following.log.Warn("cannot save the endpoints", "error", err)
 	}
 }

@@ -12,9 +12,9 @@ import (
 
 // What the configuration says, in the words of the packages that do it.
 
-func (s *service) poolConfig(cfg config.Service, p *process) pool.Config {
+func (s *service) poolConfig(cfg config.Service) pool.Config {
 	pc := cfg.Pool
-	pc.OnEvent = func(e pool.Event) { s.happened(e, p) }
+	pc.OnEvent = s.happened
 	if h := cfg.Health; h != nil {
 		pc.Probe = checkOf(h)
 		pc.Health = pool.Health{Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall}
@@ -33,7 +33,7 @@ func (s *service) proxyConfig(cfg config.Service, drain config.Drain) proxy.Conf
 			Forwarded: proxy.Forwarded(cfg.HTTP.Forwarded),
 			MaxIdle:   orNoneInt(cfg.HTTP.MaxIdle),
 			Limits:    http1.Limits{Head: int(cfg.HTTP.Limits.Head), Fields: cfg.HTTP.Limits.Fields},
-			AccessLog: s.accessLog(cfg.HTTP.AccessLog),
+			AccessLog: s.access.open(cfg.HTTP.AccessLog),
 		},
 		Log: s.log,
 	}

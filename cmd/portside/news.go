@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"portside/cmd/portside/admin"
+	"portside/pool"
+)
+
+// news tells what happens to a service's backends, in the log and to who listens.
+type news struct {
+	name    string
+	log     *slog.Logger
+	events  *admin.Events
+	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
+	chatter *rate.Limiter // of lines about backends
+	unsaid  atomic.Int64  // lines that were held back
+	opened  atomic.Int64  // when failing open last ended, in Unix nanoseconds; failing while it lasts; zero once its end was said
+}
+
+func newNews(name string, log *slog.Logger, events *admin.Events) *news {
+	return &news{name: name, log: log, events: events, chatter: rate.NewLimiter(20, 50)}
+}
+
+// tell passes on a change of a backend's state, or of the pool's.
+func (n *news) tell(e pool.Event) {
+	if e.Backend == nil {
+		n.failsOpen(e)
+		return
+	}
+	n.say(e)
+	n.events.Tell(admin.Event{
+		Time: e.Time.UTC(), Service: n.name, Backend: e.Backend.Address(), Kind: "backend",
+		From: string(e.From), To: string(e.To), Reason: e.Reason,
+	})
+}
+
+// failsOpen takes in that every backend fails, or no longer. With most answers failing
+// that comes and goes with each that does not: it is said when it begins, and that it
+// is over when it has been for a while; see calm.
+func (n *news) failsOpen(e pool.Event) {
+	if e.To != pool.FailOpen {
+		n.opened.Store(time.Now().UnixNano())
+		return
+	}
+	if n.opened.Swap(failing) != 0 {
+		return // it was not over for long
+	}
+	n.log.Warn("failing open: " + e.Reason + "; they get the traffic all the same")
+	n.tellOpen(e.Time, pool.Active, pool.FailOpen, e.Reason)
+}
+
+const (
+	// failing stands for a time that has not come: of the end of failing open.
+	failing = -1
+	// calmFor is how long failing open has to be over for that to be said.
+	calmFor = 5 * time.Second
+)
+
+// calm says that failing open is over once it has been for a while. Backends is how many
+// there are by now.
+func (n *news) calm(now time.Time, backends func() int) {
+	since := n.opened.Load()
+	if since <= 0 || now.UnixNano()-since < int64(calmFor) || !n.opened.CompareAndSwap(since, 0) {
+		return
+	}
+	reason := "a backend is well"
+	if backends() == 0 {
+		reason = "no backend is left"
+	}
+	n.log.Info("no longer failing open: " + reason)
+	n.tellOpen(now, pool.FailOpen, pool.Active, reason)
+}
+
+func (n *news) tellOpen(at time.Time, from, to pool.State, reason string) {
+	n.events.Tell(admin.Event{Time: at.UTC(), Service: n.name, Kind: "pool", From: string(from), To: string(to), Reason: reason})
+}
+
+// say logs a change of a backend's state. A thousand that come or go at once are
+// not a thousand lines.
+func (n *news) say(e pool.Event) {
+	level := slog.LevelInfo
+	switch {
+	case n.filling.Load():
+		level = slog.LevelDebug
+	case !n.chatter.Allow():
+		n.unsaid.Add(1)
+		level = slog.LevelDebug
+	case e.To == pool.Ejected || e.To == pool.Suspect:
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", string(e.From))}
+	if e.Reason != "" {
+		attrs = append(attrs, slog.String("reason", e.Reason))
+	}
+	if level > slog.LevelDebug {
+		if held := n.unsaid.Swap(0); held > 0 {
+			attrs = append(attrs, slog.Int64("changes_not_shown", held))
+		}
+	}
+	n.log.LogAttrs(context.Background(), level, "backend "+string(e.To), attrs...)
+}
