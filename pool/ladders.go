@@ -38,7 +38,7 @@ func (l *leastConn) set(ready []*Backend, weights []float64) {
 			j++
 		}
 	}
-	// Last: whoever picks meanwhile must find somebody.
+	// Last: a pick that comes between two of these steps must find somebody.
 	for _, b := range gone {
 		leave(b)
 	}

@@ -18,7 +18,7 @@ type turnout struct {
 type standing uint8
 
 const (
-	absent   standing = iota // draining, or not in the pool
+	outside  standing = iota // draining, or not in the pool
 	active                   // in rotation
 	keptOn                   // in rotation, because too many are out
 	setAside                 // ejected
@@ -29,7 +29,7 @@ func (b *Backend) standing() standing {
 	case b.state == Ejected:
 		return setAside
 	case b.state != Active && b.state != Suspect:
-		return absent
+		return outside
 	case b.kept:
 		return keptOn
 	}

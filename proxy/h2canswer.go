@@ -132,7 +132,8 @@ func (s *stream) overtime() bool {
 	return d > 0 && time.Since(s.began) >= d
 }
 
-// grpcOf is grpcOf, with a call that was cancelled at its deadline told as such.
+// grpcOf is like the function grpcOf, but a call that was cancelled after its deadline
+// is DEADLINE_EXCEEDED.
 func (s *stream) grpcOf(err error) grpcCode {
 	if isCancel(err) && s.overtime() {
 		return grpcDeadlineExceeded

@@ -42,8 +42,8 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error
 	walking, stop := context.WithCancel(context.WithoutCancel(ctx))
 	patrol.Go(func() { h.patrol(walking) })
 	h.h2c.serving = ctx
-	drain := context.AfterFunc(ctx, func() { h.draining.Store(true) })
-	defer drain()
+	stopTelling := context.AfterFunc(ctx, func() { h.draining.Store(true) })
+	defer stopTelling()
 	cut, err = h.serve(ctx, ln, h.handle)
 	stop()
 	patrol.Wait()
@@ -106,7 +106,7 @@ type httpSession struct {
 	requests   int         // it has sent
 	silent     atomic.Bool // none yet
 	unsent     int         // by the kernel, as of the warden's last look
-	unsentOf   uint64      // 1 + the standstill that was in; see trickles
+	unsentOf   uint64      // 1 + the tick since when nothing had moved when unsent was read; 0: it never was
 	linger     bool        // the client may still be sending: let it read our answer first
 	renewed    bool        // it gives its goroutine up; see rest.go
 	rests      int         // how often it has done so

@@ -34,8 +34,8 @@ func (s *httpSession) passResponse(c *backendConn) (keep bool, err error) {
 	default:
 		err = s.passStream(c, source.Kind)
 	}
-	// Bytes behind a response were never asked for: whose answer they would be
-	// taken for is anybody's guess.
+	// Bytes behind a response were never asked for, and would be taken for the answer
+	// to whatever is sent next.
 	if err == nil && x.br != x.bw {
 		c.stock.untidy.Store(true)
 		return false, nil

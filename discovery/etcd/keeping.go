@@ -66,7 +66,7 @@ func (r *keeping) run(ctx context.Context) error {
 			}
 		case <-r.events():
 		case <-r.leaseLost():
-			r.lease = nil // others may write under it no more either
+			r.lease = nil // others that held it get the same word, and a new one
 		}
 	}
 }

@@ -164,8 +164,8 @@ func (l *Lot) Take(spot Spot) bool {
 	return true
 }
 
-// Leave gives spot up, whose connections are no longer watched. Those of one that
-// is closing need not be asked not to be: they are about to be closed.
+// Leave gives spot up, whose connections are no longer watched. With closing set they
+// are not taken out of epoll: the caller is about to close them, which does that.
 func (l *Lot) Leave(spot Spot, closing bool) {
 	l.mu.Lock()
 	p := l.at(spot)

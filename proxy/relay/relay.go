@@ -1,11 +1,14 @@
 // Package relay moves bytes both ways between a client and a backend until both
-// directions have ended. It is the only copy loop in the house.
+// directions have ended. Nothing else in the house copies one stream to another.
 //
 //	result := relay.Run(client, backend, relay.Config{Idle: 5 * time.Minute})
 //
 // What one side does, the other sees: an end of stream becomes an end of stream
 // while the other direction goes on, a reset becomes a reset, and neither
-// overtakes the bytes before it. The package does not choose, dial or judge
+// overtakes the bytes before it. There are two ways to move bytes, a goroutine for each
+// direction (direction.go) and, for a relay at rest, steps on whichever goroutine finds
+// something to do (step.go). What holds for ends holds in both; the tests run one body
+// over both. The package does not choose, dial or judge
 // backends, and knows nothing of what the bytes mean.
 package relay
 

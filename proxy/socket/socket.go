@@ -4,7 +4,7 @@
 //	var c socket.Conn
 //	err := c.Init(conn)
 //	n, err := c.Read(buf)      // as conn.Read, a little cheaper
-//	err = c.Alive()            // has the peer ended it? takes nothing, waits for nothing
+//	bytes, err := c.Alive()    // has the peer ended it? takes nothing, waits for nothing
 //
 // It adds no buffering and no policy. Deadlines are the connection's own.
 package socket
