@@ -34,22 +34,43 @@ func unreachable(err error) *attemptError {
 	return &attemptError{"connect_failed", err}
 }
 
+// told is how a request that no backend has served is answered.
+type told struct {
+	status int
+	kind   string // of X-Portside-Error
+	text   string
+}
+
+// tell says how the client is told of err; false: it is not, having left.
+func tell(err error) (told, bool) {
+	var ae *attemptError
+	switch {
+	case errors.Is(err, errClientGone):
+		return told{}, false
+	case errors.Is(err, errBodySlow):
+		return told{408, "timeout", "The request's body did not arrive in time."}, true
+	case errors.Is(err, errNoResponse), errors.Is(err, errIdle):
+		return told{504, "timeout", "The backend did not answer in time."}, true
+	case errors.Is(err, errDraining):
+		return told{503, "draining", "This proxy is stopping, and the backend had not answered in time."}, true
+	case errors.Is(err, pool.ErrEmpty), errors.Is(err, pool.ErrSyncing):
+		return told{503, "no_backends", "There is no backend for this service now."}, true
+	case errors.Is(err, pool.ErrTried):
+		return told{502, "connect_failed", "No backend of this service could be reached."}, true
+	case errors.As(err, &ae):
+		return told{ae.status(), ae.kind, explain(ae)}, true
+	}
+	return told{502, "connect_failed", err.Error()}, true
+}
+
 // failed answers a request that no backend served.
 func (s *httpSession) failed(err error) bool {
 	if s.ended() || errors.Is(err, errNoResponse) {
 		return s.abort(err)
 	}
 	s.h.stats.Failed.Add(1)
-	var ae *attemptError
-	switch {
-	case errors.Is(err, pool.ErrEmpty), errors.Is(err, pool.ErrSyncing):
-		return s.answer(503, "no_backends", "There is no backend for this service now.")
-	case errors.Is(err, pool.ErrTried):
-		return s.answer(502, "connect_failed", "No backend of this service could be reached.")
-	case errors.As(err, &ae):
-		return s.answer(ae.status(), ae.kind, explain(ae))
-	}
-	return s.answer(502, "connect_failed", err.Error())
+	t, _ := tell(err)
+	return s.answer(t.status, t.kind, t.text)
 }
 
 func explain(e *attemptError) string {
@@ -111,25 +132,26 @@ func (s *httpSession) abort(err error) bool {
 		}
 		return false
 	}
-	var ae *attemptError
+	lost := s.x.up.lost()
 	var bad *http1.SyntaxError
 	switch {
-	case errors.As(s.x.up.lost(), &bad):
+	case errors.As(lost, &bad):
 		s.refuse(bad)
 		return false
-	case errors.Is(err, errBodySlow):
-		return s.answer(408, "timeout", "The request's body did not arrive in time.")
-	case errors.Is(err, errNoResponse), errors.Is(err, errIdle):
-		if s.watch.why() == errNoResponse && !s.revive() {
-			s.x.closes = true
-		}
-		return s.answer(504, "timeout", "The backend did not answer in time.")
-	case errors.Is(err, errDraining):
-		s.answer(503, "draining", "This proxy is stopping, and the backend had not answered in time.")
+	case lost != nil && errors.Is(err, lost): // the client has left in the middle of its request
+		return false
+	}
+	t, ok := tell(err)
+	if !ok {
+		return false
+	}
+	if s.watch.why() == errNoResponse && !s.revive() {
+		s.x.closes = true
+	}
+	again := s.answer(t.status, t.kind, t.text)
+	if errors.Is(err, errDraining) {
 		s.linger = s.linger && !s.x.up.complete() // there is no time for more
 		return false
-	case errors.As(err, &ae):
-		return s.answer(502, ae.kind, explain(ae))
 	}
-	return false
+	return again
 }

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"portside/pool"
 )
 
 func (c grpcCode) text() string { return strconv.Itoa(int(c)) }
@@ -75,32 +73,22 @@ func (s *stream) failed(err error) {
 		s.cancelled()
 		return
 	}
-	cause := context.Cause(s.ctx)
-	switch {
-	case errors.Is(cause, errBodySlow):
-		s.answer(408, "timeout", "The request's body did not arrive in time.")
-		return
-	case errors.Is(err, errBody):
+	if cause := context.Cause(s.ctx); cause != nil { // a limit of ours: how the attempt then failed says nothing
+		err = cause
+	}
+	if errors.Is(err, errBody) {
 		s.answer(400, "bad_request", err.Error()+".")
 		return
 	}
-	s.h.stats.Failed.Add(1)
-	if _, reset := resetCode(err); reset && s.grpc && cause == nil {
+	if !errors.Is(err, errBodySlow) {
+		s.h.stats.Failed.Add(1)
+	}
+	if _, reset := resetCode(err); reset && s.grpc {
 		s.wasReset(err)
 		return
 	}
-	var ae *attemptError
-	switch {
-	case errors.Is(cause, errNoResponse), errors.Is(cause, errIdle):
-		s.answer(504, "timeout", "The backend did not answer in time.")
-	case errors.Is(err, pool.ErrEmpty), errors.Is(err, pool.ErrSyncing):
-		s.answer(503, "no_backends", "There is no backend for this service now.")
-	case errors.Is(err, pool.ErrTried):
-		s.answer(502, "connect_failed", "No backend of this service could be reached.")
-	case errors.As(err, &ae):
-		s.answer(ae.status(), ae.kind, explain(ae))
-	default:
-		s.answer(502, "connect_failed", err.Error())
+	if t, ok := tell(err); ok {
+		s.answer(t.status, t.kind, t.text)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package relay moves bytes both ways between a client and a backend until both
-// directions have ended. Nothing else in the house copies one stream to another.
+// directions have ended. Whoever moves bytes without a look at what they are does it
+// here.
 //
 //	result := relay.Run(client, backend, relay.Config{Idle: 5 * time.Minute})
 //
