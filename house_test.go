@@ -16,6 +16,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 // The rules of the house, as tests. Imports run one way,
@@ -261,6 +264,58 @@ func TestDocumentsAreComplete(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The example that shows every default shows the defaults.
+func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
+	doc, err := words("docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(doc)[1]
+	cmd := exec.Command("go", "run", "./cmd/portside", "check", "--effective", "-c", "-")
+	cmd.Stdin = strings.NewReader("services: {orders: {listen: 7001, protocol: http}}\nregister: {billing: {address: 10.0.0.5:8080}}\n")
+	effective, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown, real map[string]any
+	if err := errors.Join(yaml.Unmarshal(block, &shown), yaml.Unmarshal(effective, &real)); err != nil {
+		t.Fatal(err)
+	}
+	// Examples, and what stands for itself by another word.
+	delete(shown["services"].(map[string]any), "ledger")
+	delete(shown["services"].(map[string]any)["orders"].(map[string]any), "default_port")
+	delete(shown["register"].(map[string]any)["billing"].(map[string]any), "check")
+	differ(t, "", shown, real)
+}
+
+// differ reports where shown has what real has not.
+func differ(t *testing.T, at string, shown, real any) {
+	in, ok := shown.(map[string]any)
+	if !ok {
+		if a, b := scalar(shown), scalar(real); a != b {
+			t.Errorf("%s is shown as %v, and is %v", at, a, b)
+		}
+		return
+	}
+	from, _ := real.(map[string]any)
+	for key, value := range in {
+		got, ok := from[key]
+		if _, section := value.(map[string]any); !ok && !section && (value == "off" || scalar(value) == "[]" || scalar(value) == "map[]") {
+			continue // left out where it says nothing
+		}
+		differ(t, at+"."+key, value, got)
+	}
+}
+
+// scalar is v as text, durations in one form.
+func scalar(v any) string {
+	text := fmt.Sprint(v)
+	if d, err := time.ParseDuration(text); err == nil {
+		return d.String()
+	}
+	return text
 }
 
 // words are the files, one behind the other.
