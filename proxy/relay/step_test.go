@@ -225,7 +225,7 @@ func TestUrgentDataHidesNothing(t *testing.T) {
 // A relay at work rests when it is told that there are others.
 func TestCrowdedRelayRests(t *testing.T) {
 	var crowded atomic.Bool
-	r := start(t, tcpPair, Config{Rest: soon, Crowded: crowded.Load})
+	r := start(t, tcpPair, Config{Rest: 50 * soon, Crowded: crowded.Load}) // not for a pause of this test's
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
