@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"portside/pool"
-	"portside/proxy/parking"
 	"portside/proxy/socket"
 )
 
@@ -92,28 +91,22 @@ func (h *HTTP) handle(ctx context.Context, conn socket.Stream) {
 // httpSession is one client's connection. Between requests it holds no buffer.
 type httpSession struct {
 	place
-	h          *HTTP
-	ctx        context.Context // ends when the service's drain is over
-	client     socket.Conn
-	watch      watch
-	conn       atomic.Pointer[backendConn] // that serves the request now
-	serving    atomic.Pointer[pool.Backend]
-	giveUp     atomic.Pointer[context.CancelFunc] // ends the wait for a backend
-	lease      pool.Lease
-	x          *exchange   // nil while idle
-	key        uint64      // of the client; see clientKey
-	address    []byte      // of the client, once asked for
-	requests   int         // it has sent
-	silent     atomic.Bool // none yet
-	unsent     int         // by the kernel, as of the warden's last look
-	unsentOf   uint64      // 1 + the tick since when nothing had moved when unsent was read; 0: it never was
-	linger     bool        // the client may still be sending: let it read our answer first
-	renewed    bool        // it gives its goroutine up; see rest.go
-	rests      int         // how often it has done so
-	parking    sync.Mutex
-	spot       parking.Spot // where it is parked, or was; parking guards it
-	onReadable func(fd uintptr) bool
-	readErr    error
+	h        *HTTP
+	ctx      context.Context // ends when the service's drain is over
+	client   socket.Conn
+	watch    watch
+	conn     atomic.Pointer[backendConn] // that serves the request now
+	serving  atomic.Pointer[pool.Backend]
+	giveUp   atomic.Pointer[context.CancelFunc] // ends the wait for a backend
+	lease    pool.Lease
+	x        *exchange   // nil while idle
+	key      uint64      // of the client; see clientKey
+	address  []byte      // of the client, once asked for
+	requests int         // it has sent
+	silent   atomic.Bool // none yet
+	trickle
+	linger bool // the client may still be sending: let it read our answer first
+	idling
 }
 
 // enter begins a phase now.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,16 @@ const restAfter = 300
 
 // promptRests is how often a client rests at once.
 const promptRests = 2
+
+// idling is what a session needs to wait for requests.
+type idling struct {
+	renewed    bool // it gives its goroutine up
+	rests      int  // how often it has done so
+	parking    sync.Mutex
+	spot       parking.Spot // where it is parked, or was; parking guards it
+	onReadable func(fd uintptr) bool
+	readErr    error
+}
 
 // run serves the client until it ends, or rests.
 func (s *httpSession) run() {

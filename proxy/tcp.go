@@ -46,12 +46,7 @@ type tcpSession struct {
 	start  time.Time // of the attempt
 	judged atomic.Bool
 
-	// See tcprest.go.
-	relay     *relay.Rested // at rest, or woken up
-	sleepless bool          // there is nobody to wake it
-	steps     int
-	counted   time.Time
-	woken     uint64
+	resting
 
 	mu   sync.Mutex
 	conn socket.Stream // to the backend

@@ -28,6 +28,15 @@ const (
 	some      = soloSteps / 4
 )
 
+// resting is what a session needs to rest and to be woken.
+type resting struct {
+	relay     *relay.Rested // at rest, or woken up
+	sleepless bool          // there is nobody to wake it
+	steps     int
+	counted   time.Time
+	woken     uint64
+}
+
 // Wake does what there is to do for the session, whose relay rests. It does not
 // wait: whatever might is done on another goroutine.
 func (s *tcpSession) Wake(news parking.News) {

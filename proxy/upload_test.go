@@ -248,7 +248,7 @@ func TestHTTPSecondTriesAtEveryPoint(t *testing.T) {
 				case 1: // chunked
 					req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(payload)), -1
 				default: // in pieces
-					req.Body, req.ContentLength = io.NopCloser(&trickle{payload}), -1
+					req.Body, req.ContentLength = io.NopCloser(&pieces{payload}), -1
 				}
 				if method == "GET" {
 					req.Body, req.ContentLength = nil, 0
@@ -297,10 +297,10 @@ func TestHTTPSecondTriesAtEveryPoint(t *testing.T) {
 	}
 }
 
-// trickle comes in pieces with pauses between.
-type trickle struct{ rest []byte }
+// pieces come in pieces with pauses between.
+type pieces struct{ rest []byte }
 
-func (r *trickle) Read(p []byte) (int, error) {
+func (r *pieces) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
 		return 0, io.EOF
 	}

@@ -80,6 +80,13 @@ func (s *httpSession) check(before, now uint64) {
 	}
 }
 
+// trickle is how much the kernel had yet to send of what was written to both sides of a
+// session, as of the warden's last look.
+type trickle struct {
+	unsent   int
+	unsentOf uint64 // 1 + the tick since when nothing had moved then; 0: it never looked
+}
+
 // trickles reports whether what was written to either side moves on, though nothing
 // more could be: the kernel says that there is room again only when a good part of
 // megabytes has gone, for which a slow peer may take longer than the limit. Still is

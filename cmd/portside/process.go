@@ -31,27 +31,22 @@ import (
 // all have ended. Services and registrations come and go with reloads, the rest
 // does not.
 type process struct {
-	log       *slog.Logger
-	logs      *outlet         // behind log
-	ctx       context.Context // of all that runs; ends after the drain
-	begun     chan struct{}   // closed when the command runs, or there is none
-	ended     <-chan struct{} // closed when nothing of the process is left
-	abandon   func()          // clears away what an end on the spot would leave
-	events    admin.Events
-	pprof     bool
-	options   *config.Options // what a reload reads again; nil: nothing
-	file      watched         // that options name
-	group     *errgroup.Group
-	started   time.Time
-	draining  atomic.Bool
-	cuts      atomic.Int64 // sessions that did not finish in time
-	reloads   atomic.Uint64
-	refused   atomic.Uint64 // reloads
-	reloadBad atomic.Bool   // the last one was
+	log      *slog.Logger
+	logs     *outlet         // behind log
+	ctx      context.Context // of all that runs; ends after the drain
+	begun    chan struct{}   // closed when the command runs, or there is none
+	ended    <-chan struct{} // closed when nothing of the process is left
+	abandon  func()          // clears away what an end on the spot would leave
+	events   admin.Events
+	pprof    bool
+	group    *errgroup.Group
+	started  time.Time
+	draining atomic.Bool
+	cuts     atomic.Int64 // sessions that did not finish in time
+	rereading
 
-	serving   sync.WaitGroup // services that are not done
-	leaving   sync.WaitGroup // registrations that a reload has taken out
-	reloading sync.Mutex     // one at a time
+	serving sync.WaitGroup // services that are not done
+	leaving sync.WaitGroup // registrations that a reload has taken out
 
 	mu            sync.Mutex
 	cfg           *config.Config

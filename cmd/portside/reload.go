@@ -6,12 +6,24 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"portside/cmd/portside/admin"
 	"portside/cmd/portside/config"
 )
+
+// rereading is what a process keeps for its reloads.
+type rereading struct {
+	options   *config.Options // what is read again; nil: nothing
+	file      watched         // that options name
+	reloading sync.Mutex      // one at a time
+	reloads   atomic.Uint64
+	refused   atomic.Uint64 // reloads
+	reloadBad atomic.Bool   // the last one was
+}
 
 // reload reads the configuration again and applies the difference. What is not
 // touched by it loses no connection. A configuration with a fault changes

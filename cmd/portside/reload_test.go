@@ -58,7 +58,7 @@ func TestRegisterKeepsItsServerThroughAReload(t *testing.T) {
 
 func TestStandardInputIsNotReadAgain(t *testing.T) {
 	for path, again := range map[string]bool{"-": false, "portside.yaml": true, "": true} {
-		p := &process{options: &config.Options{Path: path}}
+		p := &process{rereading: rereading{options: &config.Options{Path: path}}}
 		if err := p.nothingToRead(); (err == nil) != again {
 			t.Errorf("a configuration from %q: %v", path, err)
 		}

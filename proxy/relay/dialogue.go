@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Bytes and the end of a stream may arrive in one wake-up, so that a reader has
 // to ask once more after the last bytes, and is told to wait: two of the six
@@ -17,6 +20,16 @@ const (
 	// have paused.
 	pause = 50 * time.Millisecond
 )
+
+// dialogue is how briskly messages follow one another in a direction. The clock shares
+// the atomics, and has seen under the relay's mu.
+type dialogue struct {
+	chunks     int
+	assessed   time.Time
+	answers    int64 // moved the other way, when it was last assessed
+	brisk, ask atomic.Bool
+	seen       int64 // moved, when the clock last looked
+}
 
 // unasked reports whether to wait for the next message without asking first.
 func (d *direction) unasked() bool {

@@ -1,9 +1,6 @@
 package relay
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // direction moves what one side sends to the other, until the source ends.
 type direction struct {
@@ -20,17 +17,9 @@ type direction struct {
 	ended    atomic.Bool // the end of src's stream is being passed on
 	clean    bool        // the end of src's stream was passed on to dst
 
-	// See dialogue.go. The clock shares the atomics, and has seen under mu.
-	back       *direction // the other one
-	chunks     int
-	assessed   time.Time
-	answers    int64
-	brisk, ask atomic.Bool
-	seen       int64 // moved, when the clock last looked
-
-	// See rest.go; mu guards left.
-	busy, doze atomic.Bool
-	left       bool
+	back *direction // the other one
+	dialogue
+	dozing
 
 	readErr, writeErr error        // set by the callbacks
 	writing           atomic.Int32 // calls under way or failed; the other direction asks

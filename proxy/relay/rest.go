@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,12 @@ type Rested struct {
 	// See step.go.
 	earlyUntil time.Time
 	early      error // has come
+}
+
+// dozing is how far a direction is on its way to rest.
+type dozing struct {
+	busy, doze atomic.Bool
+	left       bool // the relay's mu guards it
 }
 
 // rest is what is kept of a side.
