@@ -46,6 +46,8 @@ func settleService(r *reader, prefix string, s *Service) {
 		completeEndpoints(r, join(at, "endpoints"), s)
 	} else if s.Prefix == "" {
 		s.Prefix = prefix + s.Name + "/"
+	} else {
+		s.Prefix = strings.TrimRight(s.Prefix, "/") + "/" // as it is followed
 	}
 	if !s.http() {
 		r.idle(at, httpKeys, "it needs `protocol: http`")
