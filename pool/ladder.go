@@ -26,8 +26,7 @@ type ladder struct {
 // there. The ladder's lock guards it.
 type footing struct {
 	rung     *rung
-	weight   float32
-	absent   bool
+	weight   float64
 	leases   int64
 	inFlight int32 // of before too
 	at       uint32
@@ -44,17 +43,13 @@ type rung struct {
 // nobody is the low of a ladder without backends.
 const nobody = math.MaxUint64
 
-// load is what one more would make of n: (in flight + 1) ÷ weight. All who are idle
-// are equals, as in HAProxy: else little work would go to the heaviest alone.
+// load is what one more would make of n: (in flight + 1) ÷ weight.
 func (n *footing) load() float64 {
-	if n.inFlight == 0 && !n.absent {
-		return 0
-	}
 	load := float64(n.inFlight + 1)
 	if n.weight == 1 {
 		return load
 	}
-	return load / float64(n.weight)
+	return load / n.weight
 }
 
 // hold locks the ladder b stands on. It is nil if b stands on none.
@@ -166,20 +161,6 @@ func (d *ladder) sweep(r *rung) {
 	r.below, r.above = nil, d.spare
 	d.spare = r
 }
-
-// any is one of r, chosen at random: of two by their weights.
-func (r *rung) any(s *seat, heaviest float32) *Backend {
-	for range draws {
-		b := r.members[s.random(len(r.members))]
-		if b.footing.weight >= heaviest || s.fraction() < b.footing.weight/heaviest {
-			return b
-		}
-	}
-	return r.members[s.random(len(r.members))]
-}
-
-// draws are enough to tell weights apart that differ tenfold.
-const draws = 16
 
 // untried is one of r that is not in tried, looking from at; nil if there is
 // none.

@@ -1,10 +1,5 @@
 package pool
 
-import (
-	"math"
-	"slices"
-)
-
 // set makes ready, of these weights and in order of address, the backends to
 // choose among. It looks at those alone that are others than before.
 func (l *leastConn) set(ready []*Backend, weights []float64) {
@@ -17,9 +12,7 @@ func (l *leastConn) set(ready []*Backend, weights []float64) {
 	if i == len(old) && i == len(ready) {
 		return
 	}
-	if len(weights) > 0 {
-		l.heaviest.Store(math.Float32bits(float32(slices.Max(weights))))
-	}
+	l.byWeight.Store(sampler(ready, weights))
 	l.arrange(old, len(ready))
 	var gone []*Backend
 	j := i
@@ -84,7 +77,7 @@ func (l *leastConn) join(b *Backend, weight float64) {
 	d := l.roomiest()
 	d.size++
 	d.mu.Lock()
-	b.footing = footing{weight: float32(weight), absent: b.absent()}
+	b.footing = footing{weight: weight}
 	// First: who counts past the ladder from now on says so.
 	b.ladder.Store(d)
 	b.absorb()
@@ -109,7 +102,7 @@ func leave(b *Backend) {
 // weigh gives b another weight.
 func weigh(b *Backend, weight float64) {
 	d := b.hold()
-	b.footing.weight, b.footing.absent = float32(weight), b.absent()
+	b.footing.weight = weight
 	d.move(b)
 	d.unlock()
 }

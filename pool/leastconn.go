@@ -4,12 +4,17 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
 
 // leastConn picks the backend with the fewest in flight for its weight, exactly,
-// and among equals a random one, by weight.
+// and a random one among equals. Where weights differ, the fewest is not one
+// backend: a request more on a light one is a larger step than on a heavy one, and
+// if each went to where the step ends lowest, the heaviest would get everything as
+// long as there is little to do. So all who stand below the lowest such end are as
+// good, and one of them is chosen by weight.
 //
 // Law 1 asks that picking take no lock. An exact minimum that is counted in the
 // same step is one fact shared by all cores, and most of a pick's time goes to
@@ -18,9 +23,9 @@ import (
 // while, as long as there is no lower load elsewhere.
 type leastConn struct {
 	ladders  []ladder
-	lows     []atomic.Uint64 // what each shows
-	heaviest atomic.Uint32   // weight, a float32
-	seats    sync.Pool       // of *seat: what a core puts back it mostly gets again
+	lows     []atomic.Uint64                // what each shows
+	byWeight atomic.Pointer[weightedRandom] // nil: all weigh the same
+	seats    sync.Pool                      // of *seat: what a core puts back it mostly gets again
 
 	// Guarded by pool.mu.
 	ready   []*Backend // as set last told
@@ -68,6 +73,11 @@ func newLeastConn(cores int) *leastConn {
 }
 
 func (l *leastConn) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
+	if w := l.byWeight.Load(); w != nil {
+		if b := l.pickByWeight(w, tried); b != nil {
+			return b, nil
+		}
+	}
 	if len(tried) > 0 {
 		return l.pickOther(tried), nil
 	}
@@ -78,6 +88,43 @@ func (l *leastConn) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 		b = l.pickOther(nil)
 	}
 	return b, nil
+}
+
+// draws are how often one is drawn by weight. If none of them stands low, few do, and
+// then it matters little which.
+const draws = 6
+
+// pickByWeight picks one of those who stand below where the next step could end at
+// the least; nil if none was found.
+func (l *leastConn) pickByWeight(w *weightedRandom, tried []*Backend) *Backend {
+	for range draws {
+		b := w.draw()
+		if len(tried) > 0 && slices.Contains(tried, b) {
+			continue
+		}
+		d := b.hold()
+		if d == nil {
+			continue // it has left
+		}
+		stands := math.Float64bits(float64(b.footing.inFlight) / b.footing.weight)
+		if !l.lower(stands + 1) {
+			d.count(b, 1)
+			d.unlock()
+			return b
+		}
+		d.unlock()
+	}
+	return nil
+}
+
+// sampler draws of ready by weight; nil if all weigh the same.
+func sampler(ready []*Backend, weights []float64) *weightedRandom {
+	for _, w := range weights {
+		if w != weights[0] {
+			return newWeightedRandom(ready, weights)
+		}
+	}
+	return nil
 }
 
 // pickAt picks from the ladder at s, or from where s finds a lower load. It is
@@ -100,12 +147,12 @@ func (l *leastConn) pickAt(s *seat) *Backend {
 			s.left = 0
 			continue
 		}
-		equals := d.floor.above
+		equals := d.floor.above.members
 		if s.left == 0 {
-			s.left = sitting * len(equals.members)
+			s.left = sitting * len(equals)
 		}
 		s.left--
-		b := equals.any(s, math.Float32frombits(l.heaviest.Load()))
+		b := equals[s.random(len(equals))]
 		d.count(b, 1)
 		d.unlock()
 		return b
@@ -198,6 +245,3 @@ func (s *seat) random(n int) int {
 	x, _ := bits.Mul64(mix(s.seed), uint64(n))
 	return int(x)
 }
-
-// fraction is uniform in [0, 1).
-func (s *seat) fraction() float32 { return float32(s.random(1<<24)) / (1 << 24) }

@@ -141,3 +141,54 @@ func TestLittleWorkIsSharedByWeight(t *testing.T) {
 		}
 	}
 }
+
+// With a few requests at a time, fewer than there are backends, weights hold too, and
+// those of a crowd on several ladders.
+func TestWeightsHoldAtAnyLoad(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		heavy, rest float64
+		others      int
+		atOnce      int
+	}{
+		{"2:1:1, one at a time", 2, 1, 2, 1},
+		{"2:1:1", 2, 1, 2, 3},
+		{"3:1", 3, 1, 1, 2},
+		{"10:1", 10, 1, 1, 4},
+		{"10 and ten", 10, 1, 10, 10},
+		{"100 and a hundred", 100, 1, 100, 5},
+		{"100 and 600", 100, 1, 600, 5},
+		{"1 and ten of 5", 1, 5, 10, 4},
+	} {
+		p := New(Config{Balance: LeastConn, Guard: Guard{Off: true}})
+		es := endpoints(c.others + 1)
+		for i := range es {
+			es[i].Weight = c.rest
+		}
+		es[0].Weight = c.heavy
+		p.Update(es)
+		r := rand.New(rand.NewPCG(1, 2))
+		var held []Lease
+		const n = 20_000
+		got := 0
+		for range n {
+			if len(held) == c.atOnce {
+				i := r.IntN(len(held))
+				held[i].Release()
+				held[i] = held[len(held)-1]
+				held = held[:len(held)-1]
+			}
+			l := must(t, p)
+			if l.Backend().Address() == es[0].Address {
+				got++
+			}
+			held = append(held, l)
+		}
+		want := c.heavy / (c.heavy + c.rest*float64(c.others))
+		if share := float64(got) / n; share < want*0.7 || share > want*1.4 {
+			t.Errorf("%s: the first got %.3f of what came %d at a time, want about %.3f", c.name, share, c.atOnce, want)
+		} else {
+			t.Logf("%s: %.3f of %.3f", c.name, share, want)
+		}
+	}
+}
