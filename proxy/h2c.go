@@ -38,7 +38,7 @@ const (
 	// it: a connection's window has room for many streams'. Clients are near, so
 	// that little is under way at a time.
 	streamWindow = 64 << 10
-	connWindow   = 8 << 20
+	connWindow   = 16 << 20
 )
 
 func newH2C(h *HTTP) *h2c {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
@@ -393,3 +394,297 @@ func TestGRPCConnectionsOfLimitedAgeAreNoFault(t *testing.T) {
 		t.Errorf("%s, %d failures, for connections that ended in order", st.State, st.Failures)
 	}
 }
+
+// A client's trailers go with each attempt, and only there: net/http would write what it
+// reads into the map that the next attempt sends.
+func TestH2CTrailersGoWithEachAttempt(t *testing.T) {
+	refuses := framed(t, func(c net.Conn, kind, _ byte, stream uint32) {
+		if kind == frameHeaders {
+			_, _ = c.Write(frame(frameReset, 0, stream, word(codeRefusedStream)...))
+		}
+	})
+	good := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%s %s", body, r.Trailer.Get("X-Sum"))
+	})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Retry: Retry{Budget: 1}}, refuses, good)
+	c := newH2CClient(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range 50 {
+				body := &slowBody{text: "body", pause: time.Duration(i%5) * 200 * time.Microsecond}
+				req, _ := http.NewRequest("POST", s.url, body)
+				req.Trailer = http.Header{"X-Sum": nil, "X-Other": nil}
+				body.end = func() { req.Trailer["X-Sum"] = []string{"sum"} }
+				resp, err := c.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				text, _ := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if string(text) != "body sum" {
+					t.Errorf("%d %q, want the body and its trailer", resp.StatusCode, text)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// slowBody says text, and after a pause that it has ended.
+type slowBody struct {
+	text  string
+	pause time.Duration
+	end   func()
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.text == "" {
+		time.Sleep(b.pause)
+		b.end()
+		return 0, io.EOF
+	}
+	n := copy(p, b.text)
+	b.text = b.text[n:]
+	return n, nil
+}
+
+// Who announces trailers and ends with the head has none.
+func TestH2CAnnouncedTrailersOfNoBody(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{}, serveH2C(t, func(http.ResponseWriter, *http.Request) {}))
+	for _, length := range []string{"", "0"} {
+		fields := [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/"}, {"trailer", "x-t"}}
+		if length != "" {
+			fields = append(fields, [2]string{"content-length", length})
+		}
+		if status, _ := sendH2C(t, s.address, fields, nil); status != "200" {
+			t.Errorf("content-length %q: %s", length, status)
+		}
+	}
+}
+
+// A head that is too large for a backend is nothing that the backend did.
+func TestGRPCHeadTooLargeForTheBackendBlamesNobody(t *testing.T) {
+	b := startRPC(t, "b", grpc.MaxHeaderListSize(8<<10))
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, b.address)
+	for range 5 { // clients, with a connection each
+		cc := dialRPC(t, s.address)
+		stream, err := cc.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := exchangeOn(stream, "x"); err != nil {
+			t.Fatal(err)
+		}
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-large", strings.Repeat("x", 9<<10))
+		if _, err := call(ctx, cc, "Echo", "x"); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("%v, want RESOURCE_EXHAUSTED", err)
+		}
+	}
+	if st := stateOf(s.pool, b.address); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}
+
+// Nor is a body that its client breaks behind the response's head.
+func TestGRPCBodyBrokenBehindTheHeadBlamesNobody(t *testing.T) {
+	b := framed(t, func(c net.Conn, kind, flags byte, stream uint32) {
+		if kind == frameHeaders { // :status 200, content-type: application/grpc
+			head := append([]byte{0x88, 0x0f, 0x10, 16}, "application/grpc"...)
+			_, _ = c.Write(frame(frameHeaders, flagEndHeaders, stream, head...))
+		}
+	})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, b)
+	for range 3 {
+		conn := s.raw(t)
+		_, _ = io.WriteString(conn, http2Preface)
+		f := http2.NewFramer(conn, conn)
+		_ = f.WriteSettings()
+		block := headBlock([][2]string{
+			{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/a/b"},
+			{"content-type", "application/grpc"}, {"te", "trailers"}, {"content-length", "10"},
+		})
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true})
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		for headers := 0; ; {
+			got, err := f.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Header().Type == http2.FrameHeaders {
+				if headers++; headers == 1 {
+					_ = f.WriteData(1, true, []byte("abc"))
+					continue
+				}
+				break
+			}
+			if got.Header().Type == http2.FrameRSTStream {
+				break
+			}
+		}
+	}
+	if st := stateOf(s.pool, b); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}
+
+// Clients that come all at once, before the first connection is there, make no more than
+// they may.
+func TestH2CConnectionsBeingMadeCount(t *testing.T) {
+	var conns atomic.Int64
+	b := startBackend(t, func(c *net.TCPConn) {
+		conns.Add(1)
+		time.Sleep(50 * time.Millisecond)
+		_, _ = io.ReadFull(c, make([]byte, len(http2Preface)))
+		_, _ = c.Write(frame(typeSettings, 0, 0))
+		for {
+			var head [frameHead]byte
+			if _, err := io.ReadFull(c, head[:]); err != nil {
+				return
+			}
+			_, _ = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+			if head[3] == frameHeaders {
+				_, _ = c.Write(frame(frameHeaders, flagEndHeaders, binary.BigEndian.Uint32(head[5:]), 0x88))
+			}
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	var all sync.WaitGroup
+	for range 3 * maxOwn {
+		c := newH2CClient(t)
+		all.Go(func() {
+			resp, err := c.Get(s.url)
+			if err != nil || resp.StatusCode != 200 {
+				t.Error(resp, err)
+				return
+			}
+			t.Cleanup(func() { _ = resp.Body.Close() })
+		})
+	}
+	all.Wait()
+	if n := conns.Load(); n > maxOwn {
+		t.Errorf("%d connections to one backend", n)
+	}
+}
+
+// Many calls of one client where each connection takes one stream, and one that takes
+// few connections: nobody fails, and nobody is blamed.
+func TestGRPCFewStreamsAndFewConnections(t *testing.T) {
+	b := startRPC(t, "b", grpc.MaxConcurrentStreams(1))
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, b.address)
+	cc := dialRPC(t, s.address)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if _, err := call(t.Context(), cc, "Hold", ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "not all have reached the backend", func() bool { return b.holding.Load() == 100 })
+	close(b.release)
+	all.Wait()
+	if st := stateOf(s.pool, b.address); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+
+	var conns atomic.Int64
+	few := startBackend(t, func(c *net.TCPConn) {
+		if conns.Add(1) > 3 {
+			resets(c)
+			return
+		}
+		_, _ = io.ReadFull(c, make([]byte, len(http2Preface)))
+		_, _ = c.Write(frame(typeSettings, 0, 0))
+		for {
+			var head [frameHead]byte
+			if _, err := io.ReadFull(c, head[:]); err != nil {
+				return
+			}
+			_, _ = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+			if head[3] == frameHeaders {
+				_, _ = c.Write(frame(frameHeaders, flagEndHeaders, binary.BigEndian.Uint32(head[5:]), 0x88))
+			}
+		}
+	})
+	s = startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, few.address)
+	for i := range 10 {
+		resp, err := newH2CClient(t).Get(s.url)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("client %d: %v %v", i, resp, err)
+		}
+		defer resp.Body.Close()
+	}
+	if st := stateOf(s.pool, few.address); st.Failures != 0 {
+		t.Errorf("the backend that takes few connections is blamed %d times", st.Failures)
+	}
+}
+
+// timeouts.response is for each attempt, and one that it ends may be followed by another.
+func TestH2CHungBackendCostsNoGet(t *testing.T) {
+	hung := serveH2C(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	well := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		time.Sleep(60 * time.Millisecond)
+		_, _ = fmt.Fprintf(w, "%s %s", r.Method, body)
+	})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Timeouts: Timeouts{Response: 100 * time.Millisecond}}, hung, well)
+	c := newH2CClient(t)
+	for method, want := range map[string]int{"GET": 0, "PUT": 0, "POST": 2} {
+		timeouts := 0
+		for range 4 {
+			var body io.Reader
+			if method != "GET" {
+				body = strings.NewReader("body")
+			}
+			req, _ := http.NewRequest(method, s.url, body)
+			resp, err := c.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode == 504 && resp.Header.Get("X-Portside-Error") == "timeout" {
+				timeouts++
+			} else if resp.StatusCode != 200 || !strings.HasPrefix(string(text), method) || method != "GET" && !strings.HasSuffix(string(text), "body") {
+				t.Errorf("%s: %d %q", method, resp.StatusCode, text)
+			}
+		}
+		if timeouts != want {
+			t.Errorf("%s: %d of four timed out, want %d", method, timeouts, want)
+		}
+	}
+	if st := stateOf(s.pool, well); st.Failures != 0 {
+		t.Errorf("the backend that answers in time is blamed %d times", st.Failures)
+	}
+}
+
+// One client that does not read holds up no other on a connection that they share, not
+// by what comes before its response.
+func TestH2CInterimResponsesWaitForNobody(t *testing.T) {
+	i := &interim{s: &stream{w: stuckWriter{make(chan struct{})}}}
+	i.s.clock.s = i.s
+	done := make(chan struct{})
+	go func() {
+		for range 10 {
+			_ = i.pass(103, textproto.MIMEHeader{"Link": {"x"}})
+		}
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("what reads the backend's connection waits for a client")
+	}
+	close(i.s.w.(stuckWriter).free)
+	i.end()
+}
+
+// stuckWriter is a client that does not read until it is freed.
+type stuckWriter struct{ free chan struct{} }
+
+func (w stuckWriter) Header() http.Header         { return http.Header{} }
+func (w stuckWriter) Write(p []byte) (int, error) { <-w.free; return len(p), nil }
+func (w stuckWriter) WriteHeader(int)             { <-w.free }

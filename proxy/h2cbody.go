@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,6 +21,8 @@ import (
 // goroutine of its own, into buf, where one attempt at a time takes it.
 type h2cBody struct {
 	from  io.ReadCloser // the client's
+	names []string      // of announced trailers
+	tail  http.Header   // their values, once all has come; nobody but who reads from, and take then, may look
 	moved func()        // called when a piece has come, or gone on
 	came  func()        // called when an attempt has had all
 
@@ -37,23 +42,36 @@ type h2cBody struct {
 	attempt *h2cUpload // that reads
 }
 
-func newH2CBody(from io.ReadCloser, moved, came func()) *h2cBody {
-	b := &h2cBody{from: from, moved: moved, came: came}
+// newH2CBody is what is read from, and then the trailers in tail. It calls came when an
+// attempt has had all, and moved whenever something has come or gone on.
+func newH2CBody(from io.ReadCloser, tail http.Header, moved, came func()) *h2cBody {
+	b := &h2cBody{from: from, names: slices.Collect(maps.Keys(tail)), tail: tail, moved: moved, came: came}
 	b.changed.L = &b.mu
 	return b
 }
 
-// h2cUpload is the body as one attempt reads it.
-type h2cUpload struct{ *h2cBody }
+// h2cUpload is the body as one attempt reads it, and the trailers it sends: net/http
+// reads their names before the body, and their values behind it.
+type h2cUpload struct {
+	*h2cBody
+	trailer http.Header
+}
 
-// open returns the body for one more attempt. The one before is over.
-func (b *h2cBody) open() io.ReadCloser {
+// open returns the body for one more attempt, and its trailers. The one before is over.
+func (b *h2cBody) open() (io.ReadCloser, http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.attempt = &h2cUpload{b}
+	u := &h2cUpload{h2cBody: b}
+	if len(b.names) > 0 {
+		u.trailer = make(http.Header, len(b.names))
+		for _, name := range b.names {
+			u.trailer[name] = nil
+		}
+	}
+	b.attempt = u
 	b.pos = 0
 	b.changed.Broadcast()
-	return b.attempt
+	return u, u.trailer
 }
 
 // Read returns what an earlier attempt had been sent, then what comes.
@@ -85,9 +103,15 @@ func (u *h2cUpload) take(p []byte) (n int, whole bool, err error) {
 			u.pos += n
 			u.changed.Broadcast()
 			return n, false, nil
-		case u.err == io.EOF && u.at.IsZero():
-			u.at = time.Now()
-			return 0, true, io.EOF
+		case u.err == io.EOF:
+			for name := range u.trailer {
+				u.trailer[name] = u.tail[name]
+			}
+			whole = u.at.IsZero()
+			if whole {
+				u.at = time.Now()
+			}
+			return 0, whole, io.EOF
 		case u.err != nil:
 			return 0, false, u.err
 		}

@@ -19,6 +19,8 @@ type h2cClient struct {
 	streams crowd
 	heads   headClock // of whoever reads
 
+	shared sync.Map // *trunks to the *trunk there that is another client's and has streams of this one
+
 	began  sync.Once
 	ready  chan struct{} // closed when the preface and settings are through
 	ended  sync.Once

@@ -1,41 +1,42 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// streamClock ends a stream in which nothing moves, or to which no response comes.
+// streamClock ends a stream in which nothing moves, and an attempt to which no response
+// comes.
 type streamClock struct {
-	s          *stream
-	idle, head *time.Timer // nil: no limit
+	s    *stream
+	idle *time.Timer // nil: no limit
 
 	mu      sync.Mutex
-	passing bool // the head of the response is out, or about to be
-	writing bool // the client is waited for, to take more of it
-	ended   bool // by the clock
+	attempt context.CancelCauseFunc // ends the one under way; nil: there is none
+	head    *time.Timer             // of its response; nil: no limit, or not yet
+	passing bool                    // the head of the response is out, or about to be
+	writing bool                    // the client is waited for, to take more of it
+	ended   bool                    // the stream, by the clock
 	over    bool
 }
 
 func (c *streamClock) start(s *stream) {
 	c.s = s
 	if d := s.cfg.Timeouts.Idle; d > 0 {
-		c.idle = time.AfterFunc(d, func() { c.end(errIdle) })
-	}
-	if s.body == nil {
-		c.responds()
+		c.idle = time.AfterFunc(d, c.idles)
 	}
 }
 
-// end ends the stream. One whose response has begun may be waiting for its client
-// to take more of it: that is ended too.
-func (c *streamClock) end(why error) {
-	// Of a call nobody can tell whose turn it is.
-	slow := why == errIdle && !c.s.grpc && c.s.body.awaited()
+// idles ends the stream: nothing has moved. One whose response has begun may be waiting
+// for its client to take more of it: that is ended too.
+func (c *streamClock) idles() {
+	why := errIdle
+	slow := !c.s.grpc && c.s.body.awaited() // of a call nobody can tell whose turn it is
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over || c.passing && why == errNoResponse {
+	if c.over {
 		return
 	}
 	if slow && !c.passing {
@@ -75,13 +76,51 @@ func (c *streamClock) moves() {
 	}
 }
 
-// responds says that the request has come whole, so that it is the backend's turn.
-// Until then its silence is no wonder.
+// begins says that an attempt begins, which end ends.
+func (c *streamClock) begins(end context.CancelCauseFunc) {
+	_, whole := c.s.body.whole() // else it is for who reads it to say
+	c.mu.Lock()
+	c.attempt = end
+	c.mu.Unlock()
+	if whole {
+		c.responds()
+	}
+}
+
+// responds says that the backend has the whole request, so that it is its turn. Until
+// then its silence is no wonder.
 func (c *streamClock) responds() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d := c.s.cfg.Timeouts.Response; d > 0 && !c.passing && !c.over {
-		c.head = time.AfterFunc(d, func() { c.end(errNoResponse) })
+	d, end := c.s.cfg.Timeouts.Response, c.attempt
+	if d <= 0 || c.passing || c.over || end == nil || c.head != nil {
+		return
+	}
+	var head *time.Timer
+	head = time.AfterFunc(d, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.head == head && !c.passing && !c.over {
+			end(errNoResponse)
+			c.s.body.stop()
+		}
+	})
+	c.head = head
+}
+
+// fails says that the attempt is over without a response.
+func (c *streamClock) fails() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unwatch()
+	c.attempt = nil
+}
+
+// unwatch gives up the limit of the response. The caller holds mu.
+func (c *streamClock) unwatch() {
+	if c.head != nil {
+		c.head.Stop()
+		c.head = nil
 	}
 }
 
@@ -90,9 +129,7 @@ func (c *streamClock) passes() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.passing = true
-	if c.head != nil {
-		c.head.Stop()
-	}
+	c.unwatch()
 }
 
 // stop ends the watch: afterwards nothing of net/http's is touched.
@@ -100,9 +137,8 @@ func (c *streamClock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
-	for _, t := range []*time.Timer{c.idle, c.head} {
-		if t != nil {
-			t.Stop()
-		}
+	c.unwatch()
+	if c.idle != nil {
+		c.idle.Stop()
 	}
 }

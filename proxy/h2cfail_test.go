@@ -451,11 +451,11 @@ func TestH2CClockAndBodyDoNotLockUp(t *testing.T) {
 	for i := range 30_000 {
 		s := &stream{cfg: &Config{Timeouts: Timeouts{Response: time.Hour}}, end: func(error) {}}
 		s.clock.s = s
-		s.body = newH2CBody(io.NopCloser(strings.NewReader("")), func() {}, s.clock.responds)
-		upload := s.body.open()
+		s.body = newH2CBody(io.NopCloser(strings.NewReader("")), nil, func() {}, s.clock.responds)
+		upload, _ := s.body.open()
 		var both sync.WaitGroup
 		both.Go(func() { _, _ = upload.Read(make([]byte, 1)) })
-		both.Go(func() { s.clock.end(errIdle) })
+		both.Go(func() { s.clock.idles() })
 		done := make(chan struct{})
 		go func() { both.Wait(); close(done) }()
 		select {
@@ -532,12 +532,7 @@ func sendH2C(t *testing.T, address string, fields [][2]string, body []byte) (sta
 	f := http2.NewFramer(conn, conn)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	_ = f.WriteSettings()
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	for _, h := range fields {
-		_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
-	}
-	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == nil})
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headBlock(fields), EndHeaders: true, EndStream: body == nil})
 	if body != nil {
 		_ = f.WriteData(1, true, body)
 	}
@@ -557,6 +552,16 @@ func sendH2C(t *testing.T, address string, fields [][2]string, body []byte) (sta
 			return frame.ErrCode.String(), nil
 		}
 	}
+}
+
+// headBlock is fields as a head carries them.
+func headBlock(fields [][2]string) []byte {
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range fields {
+		_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	return block.Bytes()
 }
 
 // An answer without a body may say how long the one was that it has not.

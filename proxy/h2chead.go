@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -14,7 +15,7 @@ import (
 // alone left out and what a gateway has to say put in.
 // Sent is true as soon as anything of it may be out; hints pass on what comes before
 // its response.
-func (s *stream) request(b *pool.Backend, sent *atomic.Bool, hints *interim) *http.Request {
+func (s *stream) request(ctx context.Context, b *pool.Backend, sent *atomic.Bool, hints *interim) *http.Request {
 	u := *s.r.URL
 	u.Scheme, u.Host, u.User = "http", b.Address(), nil
 	if path, _, _ := strings.Cut(s.r.RequestURI, "?"); !strings.HasPrefix(path, "//") {
@@ -22,13 +23,13 @@ func (s *stream) request(b *pool.Backend, sent *atomic.Bool, hints *interim) *ht
 	}
 	out := (&http.Request{
 		Method: s.r.Method, URL: &u, Host: s.r.Host, Header: s.head(),
-		ContentLength: s.r.ContentLength, Trailer: s.r.Trailer,
-	}).WithContext(httptrace.WithClientTrace(s.ctx, &httptrace.ClientTrace{
+		ContentLength: s.r.ContentLength,
+	}).WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders:   func() { sent.Store(true) },
 		Got1xxResponse: hints.pass,
 	}))
 	if s.body != nil {
-		out.Body = s.body.open()
+		out.Body, out.Trailer = s.body.open()
 	}
 	return out
 }

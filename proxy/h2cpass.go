@@ -141,6 +141,10 @@ func (s *stream) count() {
 // broken ends a response in the middle. gRPC has words for it; for other clients
 // the end must not look like a whole one's: net/http resets the stream.
 func (s *stream) broken(resp *http.Response, err error) {
+	if broken := s.body.broken(); broken != nil && s.r.Context().Err() == nil {
+		s.brokenBody(resp, broken)
+		return
+	}
 	idle := errors.Is(context.Cause(s.ctx), errIdle)
 	switch {
 	case idle:
@@ -167,6 +171,22 @@ func (s *stream) broken(resp *http.Response, err error) {
 		code, text, s.status = grpcUnavailable, "nothing has moved for as long as timeouts.idle", http.StatusGatewayTimeout
 	}
 	s.count()
+	s.endCall(code, text)
+}
+
+// brokenBody ends a response whose request turned out to be broken, which is none of the
+// backend's doing.
+func (s *stream) brokenBody(resp *http.Response, why error) {
+	s.status, s.fault = http.StatusBadRequest, "bad_request"
+	s.count()
+	if !s.grpc || resp.StatusCode != http.StatusOK {
+		panic(http.ErrAbortHandler)
+	}
+	s.endCall(grpcInternal, why.Error())
+}
+
+// endCall ends a call whose response has begun.
+func (s *stream) endCall(code grpcCode, text string) {
 	h := s.w.Header()
 	h[http.TrailerPrefix+grpcStatusField] = []string{code.text()}
 	h[http.TrailerPrefix+grpcMessageField] = []string{grpcEscape("portside: " + text)}

@@ -49,8 +49,10 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 	s.ctx, s.end = context.WithCancelCause(r.Context())
 	defer s.end(nil)
 	defer s.wear()
-	if r.ContentLength != 0 { // as net/http says it of a stream that ended with its head, too
-		s.body = newH2CBody(r.Body, s.clock.moves, s.clock.responds)
+	// Zero is what net/http says of a stream that ended with its head, too; one that
+	// says so itself may have trailers yet.
+	if r.ContentLength != 0 || r.Header.Get("Content-Length") == "0" && len(r.Trailer) > 0 {
+		s.body = newH2CBody(r.Body, r.Trailer, s.clock.moves, s.clock.responds)
 		defer s.body.end()
 	}
 	s.clock.start(s)
@@ -144,15 +146,27 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		}
 		s.trunk = c
 		s.claim.connected(s.grpc, s.cfg.Timeouts.Response)
+		ctx, end := context.WithCancelCause(s.ctx) // if there is a response, until all is over
+		s.clock.begins(end)
 		var sent atomic.Bool
 		hints := &interim{s: s}
-		resp, err := c.RoundTrip(s.request(b, &sent, hints))
+		resp, err := c.RoundTrip(s.request(ctx, b, &sent, hints))
 		hints.end()
 		if err == nil {
 			return resp, served, nil
 		}
+		s.clock.fails()
+		slow := errors.Is(context.Cause(ctx), errNoResponse)
+		end(nil)
 		if broken := s.body.broken(); broken != nil {
 			return nil, unknown, broken
+		}
+		switch {
+		case slow:
+			s.claim.report(pool.NoResponse)
+			return nil, unknown, errNoResponse
+		case !sent.Load() && tooLarge(err):
+			return nil, unknown, errTooLarge
 		}
 		// What a connection that is going (GOAWAY) did not take is not the
 		// backend's refusal: it may take it on another one.
@@ -166,6 +180,15 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		}
 		return nil, how, &attemptError{"reset", err}
 	}
+}
+
+// errTooLarge is a request whose head is larger than its backend takes.
+var errTooLarge = errors.New("the backend takes no head of this size")
+
+// tooLarge reports whether net/http did not send a head because the backend has said
+// that it takes none of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
+func tooLarge(err error) bool {
+	return strings.Contains(err.Error(), "request header list larger than peer's advertised limit")
 }
 
 // wentAway reports whether the backend said that it had not looked at the stream
@@ -186,9 +209,6 @@ func endedInOrder(err error) bool {
 // proves.
 func (s *stream) blame(err error) proof {
 	if s.ctx.Err() != nil {
-		if errors.Is(context.Cause(s.ctx), errNoResponse) {
-			s.claim.report(pool.NoResponse)
-		}
 		return unknown
 	}
 	code, reset := resetCode(err)

@@ -56,6 +56,7 @@ const (
 // coming is a connection being made for a client, and all of its that wait for one.
 type coming struct {
 	done    chan struct{}
+	made    *trunk // with a stream reserved for who had it made
 	outcome pool.Outcome
 	err     error
 	untold  bool // who had it made has left
@@ -94,7 +95,7 @@ var (
 // with room. The outcome is what a failure taught; of those who waited for the
 // same connection only one is told.
 func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outcome, error) {
-	for made := 0; made < transparent; {
+	for {
 		c, wait, mine := t.find(client)
 		if c != nil {
 			return c, pool.Unknown, nil
@@ -108,24 +109,40 @@ func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outc
 			return nil, pool.Unknown, context.Cause(ctx)
 		}
 		switch {
-		case mine && wait.err != nil:
-			return nil, wait.outcome, wait.err
 		case wait.err != nil:
-			return nil, pool.Unknown, wait.err
+			// Some backends take only so many connections.
+			if c := t.spare(client); c != nil {
+				return c, pool.Unknown, nil
+			}
+			if !mine {
+				return nil, pool.Unknown, wait.err
+			}
+			return nil, wait.outcome, wait.err
 		case mine:
-			made++
+			return wait.made, pool.Unknown, nil
 		}
 	}
-	return nil, t.blame(pool.Gateway), errNoStreams
 }
 
 // leave says that who had that connection made does not wait for it any more.
 func (t *trunks) leave(client *h2cClient, wait *coming) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if wait.untold = true; t.coming[client] != wait { // it has come to an end just now
+	wait.untold = true
+	switch {
+	case t.coming[client] == wait:
+	case wait.made != nil: // just now
+		wait.made.Release()
+	default:
 		t.owe(wait)
 	}
+}
+
+// spare reserves a stream on any connection with room; nil if there is none.
+func (t *trunks) spare(client *h2cClient) *trunk {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.share(client)
 }
 
 // owe notes what nobody was told. The caller holds mu.
@@ -164,15 +181,33 @@ func (t *trunks) find(client *h2cClient) (c *trunk, wait *coming, mine bool) {
 		return c, nil, false
 	}
 	if len(t.open)+len(t.coming) >= maxOwn {
-		slices.SortFunc(t.open, func(a, b *trunk) int { return a.InFlight() - b.InFlight() })
-		if c = t.reserve(func(*trunk) bool { return true }); c != nil {
+		if c = t.share(client); c != nil {
 			return c, nil, false
+		}
+		for _, wait = range t.coming { // another's: there may be room on it
+			return nil, wait, false
 		}
 	}
 	wait = &coming{done: make(chan struct{})}
 	t.coming[client] = wait
 	t.h2c.own.Go(func() { t.grow(client, wait) })
 	return nil, wait, true
+}
+
+// share reserves a stream on a connection of another client's: the one that this client
+// had before, or else the quietest with room. The caller holds mu.
+func (t *trunks) share(client *h2cClient) *trunk {
+	if c, ok := client.shared.Load(t); ok && c.(*trunk).Reserve() == nil {
+		return c.(*trunk)
+	}
+	quietest := slices.SortedFunc(slices.Values(t.open), func(a, b *trunk) int { return a.InFlight() - b.InFlight() })
+	for _, c := range quietest {
+		if c.Reserve() == nil {
+			client.shared.Store(t, c)
+			return c
+		}
+	}
+	return nil
 }
 
 // reserve reserves a stream on a connection that suits, if one has room. The caller
@@ -209,6 +244,13 @@ func (t *trunks) grow(client *h2cClient, wait *coming) {
 	if err == nil {
 		c.owner = client
 		t.open, t.owed = append(t.open, c), owed{} // what it failed at before is over
+		switch {
+		case wait.untold:
+		case c.Reserve() != nil:
+			outcome, err = t.blame(pool.Gateway), errNoStreams
+		default:
+			wait.made = c
+		}
 	}
 	wait.outcome, wait.err = outcome, err
 	t.owe(wait)
