@@ -23,7 +23,7 @@ func (f *follower) apply(e *mvccpb.Event) {
 		f.audit.touched[string(e.Kv.Key)] = e.Kv.ModRevision
 	}
 	if e.Type == mvccpb.Event_DELETE {
-		f.table.remove(string(e.Kv.Key))
+		f.table.remove(string(e.Kv.Key), e.Kv.ModRevision)
 		return
 	}
 	f.table.put(e.Kv)

@@ -40,8 +40,9 @@ type table struct {
 
 // A claim is the keys that name one address, sorted.
 type claim struct {
-	keys []string
-	left bool // there were none for a while since the last flush
+	keys   []string
+	vacant int64 // the revision at which the last of them went; zero: there is one
+	left   bool  // and came back at a later one, since the last flush
 }
 
 // record is one key.
@@ -77,7 +78,7 @@ func (t *table) put(kv *mvccpb.KeyValue) {
 	}
 	key := string(kv.Key)
 	if r != nil && r.create != v.create { // deleted meanwhile, unseen
-		t.remove(key)
+		t.remove(key, v.create-1)
 		r = nil
 	}
 	if r == nil {
@@ -126,16 +127,17 @@ func (t *table) unreadable(key string, r *record, err error) {
 	t.skip(key, reason)
 }
 
-// remove takes a key out.
-func (t *table) remove(key string) {
+// remove takes a key out, which was deleted at revision.
+func (t *table) remove(key string, revision int64) {
 	r := t.records[key]
 	if r == nil {
 		return
 	}
 	t.release(key, r)
 	for _, e := range r.endpoints {
-		c := t.pending[e.Address]
-		c.left = c.left || len(c.keys) == 0
+		if c := t.pending[e.Address]; len(c.keys) == 0 {
+			c.vacant = revision
+		}
 	}
 	delete(t.records, key)
 	t.unskip(key)
@@ -150,7 +152,7 @@ func (t *table) replace(kvs []*mvccpb.KeyValue) {
 	}
 	for key := range t.records {
 		if _, ok := keep[key]; !ok {
-			t.remove(key)
+			t.remove(key, 0)
 		}
 	}
 }
@@ -160,6 +162,8 @@ func (t *table) hold(key string, r *record) {
 		c := t.touch(e.Address)
 		if i, held := slices.BinarySearch(c.keys, key); !held {
 			c.keys = slices.Insert(c.keys, i, key)
+			c.left = c.left || c.vacant > 0 && r.mod > c.vacant
+			c.vacant = 0
 		}
 	}
 }

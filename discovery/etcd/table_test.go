@@ -99,7 +99,7 @@ func changeOne(r *rand.Rand, tab *table, keys map[string]*mvccpb.KeyValue, revis
 		tab.replace(slices.Collect(maps.Values(keys)))
 	case n < 16:
 		delete(keys, key)
-		tab.remove(key)
+		tab.remove(key, revision)
 	default:
 		kv := putValue(key, fmt.Sprintf("10.0.0.%d:80 %d", r.IntN(12), 1+r.IntN(3)), revision)
 		kv.Version = int64(r.IntN(1 << 30))
@@ -127,13 +127,20 @@ func TestReturnsBetweenTwoSetsAreCounted(t *testing.T) {
 	returns(0, "it is new")
 	tab.put(at("s/a", "10.0.0.1:80 2", 1, 2))
 	returns(0, "its record changed")
-	tab.remove("s/a")
+	tab.remove("s/a", 3)
 	tab.put(at("s/a", "10.0.0.1:80", 4, 4))
 	returns(1, "it was deleted and put")
 	tab.replace([]*mvccpb.KeyValue{at("s/a", "10.0.0.1:80", 6, 6)})
 	returns(2, "a list has it created later")
 	tab.put(at("s/b", "10.0.0.1:80", 7, 7))
-	tab.remove("s/a")
+	tab.remove("s/a", 8)
 	tab.put(at("s/a", "10.0.0.1:80", 9, 9))
 	returns(2, "its other key stayed")
+	tab.remove("s/a", 10) // one transaction
+	tab.remove("s/b", 10)
+	tab.put(at("s/c", "10.0.0.1:80", 10, 10))
+	returns(2, "it was there at every revision")
+	tab.remove("s/c", 11)
+	tab.put(at("s/d", "10.0.0.1:80", 12, 12))
+	returns(3, "it was not at 11")
 }

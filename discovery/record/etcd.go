@@ -19,5 +19,5 @@ func readEtcd(in entry) (Reading, error) {
 	if v.Op == etcdDelete {
 		return absent("deleted: Op is 1")
 	}
-	return in.one(said{address: string(v.Addr), port: string(v.Port), more: metadata(v.Metadata)})
+	return in.one(said{address: string(v.Addr), port: string(v.Port), typed: true, more: metadata(v.Metadata)})
 }

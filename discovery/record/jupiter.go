@@ -32,5 +32,5 @@ func readJupiter(in entry) (Reading, error) {
 	if more["zone"] == "unknown" { // Jupiter's default
 		delete(more, "zone")
 	}
-	return in.one(said{address: string(v.Addr), ordinary: jupiterOrdinary, more: more})
+	return in.one(said{address: string(v.Addr), ordinary: jupiterOrdinary, typed: true, more: more})
 }

@@ -262,7 +262,7 @@ func TestZeroWeightIsOffWhereItIsWritten(t *testing.T) {
 		off        bool
 	}{
 		{"a/b", "10.0.0.5:80;weight=0", true},
-		{"a/b", `{"Addr":"10.0.0.5:80","Metadata":{"weight":0}}`, true},
+		{"a/b", `{"Addr":"10.0.0.5:80","Metadata":{"Weight":0,"Zone":""}}`, false}, // a Go struct with nothing set
 		{"a/b", `{"id":"1","name":"a","metadata":{"weight":"0"},"endpoints":["tcp://10.0.0.5:80"]}`, true},
 		{"a/tcp@10.0.0.5:80", "weight=0.0", true},
 		{"a/providers/dubbo%3A%2F%2F10.0.0.5%3A80%2Fa%3Fweight%3D0", "", true},
@@ -270,7 +270,7 @@ func TestZeroWeightIsOffWhereItIsWritten(t *testing.T) {
 		{"a/tcp@10.0.0.5:80", "weight=3", false},
 	} {
 		r, err := decoder(t, Options{}).Decode(tt.key, []byte(tt.value))
-		if err != nil || len(r.Endpoints) != 1 || r.Endpoints[0].Draining != tt.off || strings.Contains(r.Warning, "weight 0") != tt.off {
+		if err != nil || len(r.Endpoints) != 1 || r.Endpoints[0].Draining != tt.off || strings.Contains(r.Warning, "weight 0: no new work") != tt.off {
 			t.Errorf("%s %s: %+v, %v; want it off: %t, and said", tt.key, tt.value, r, err, tt.off)
 		}
 	}
@@ -287,7 +287,12 @@ func TestPortsApartFromTheirHost(t *testing.T) {
 		`{"address":"http://10.0.0.5/","port":8080}`:                                         "10.0.0.5:8080",
 		`{"address":"10.0.0.5:8080","port":8080}`:                                            "10.0.0.5:8080",
 		`{"address":"10.0.0.5:8080","port":0}`:                                               "10.0.0.5:8080",
-		`{"address":"10.0.0.5:8080","port":8081}`:                                            "",
+		`{"address":"10.0.0.5:8080","port":8081}`:                                            "10.0.0.5:8080",
+		`{"address":"10.0.0.5:8080","port":"http"}`:                                          "10.0.0.5:8080",
+		`{"address":"10.0.0.5:8080","port":{"a":1}}`:                                         "10.0.0.5:8080",
+		`{"Op":0,"Addr":"10.0.0.5:8080","Port":9090}`:                                        "10.0.0.5:8080",
+		`{"address":"10.0.0.5","port":"http"}`:                                               "",
+		`{"address":"10.0.0.5","port":70000}`:                                                "",
 		`{"address":"10.0.0.5"}`:                                                             "10.0.0.5:9999",
 		`{"name":"n","nodes":[{"id":"i","address":"10.0.0.5","port":8080}],"endpoints":[]}`:  "10.0.0.5:8080",
 		`{"Op":0,"Addr":"10.0.0.5","Port":8080}`:                                             "10.0.0.5:8080",

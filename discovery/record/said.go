@@ -21,6 +21,7 @@ type said struct {
 	zone     string            // empty when unsaid
 	draining bool              //
 	more     map[string]string // whatever else; changed by the reading
+	typed    bool              // more is a struct of the writer's, whose unset fields are zero
 }
 
 // absent is a record that declares that there is nobody to call.
@@ -62,7 +63,7 @@ func (in entry) several(all []said) (Reading, error) {
 // endpoint cleans what was said. What the format has no field for — weight,
 // zone, version, draining — is honoured where the metadata has it.
 func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err error) {
-	address, scheme, err := in.address(s)
+	address, scheme, doubt, err := in.address(s)
 	if err != nil {
 		return e, "", err
 	}
@@ -76,42 +77,51 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	draining := take(s.more, "draining")
 	e.Draining = isTrue(draining) || e.Draining
 	if draining != "" && !isTrue(draining) && !isFalse(draining) {
-		warning = fmt.Sprintf("draining=%q is neither true nor false: taken as false", short(draining))
+		doubt = join(doubt, fmt.Sprintf("draining=%q is neither true nor false: taken as false", short(draining)))
 	}
 	fill(&e.Zone, take(s.more, "zone"))
 	fill(&e.Version, take(s.more, "version"))
 	weight := take(s.more, "weight")
-	if s.weight == "" && isZero(weight) {
-		// A field of a struct is zero when it is unset. Who writes it by name
-		// takes the server out of rotation, as in Kratos, rpcx and Dubbo.
+	switch {
+	case s.weight != "" || !isZero(weight):
+	case s.typed:
+		doubt = join(doubt, "weight 0 is taken as unset: draining=true takes a server out")
+	default:
+		// Who writes it by name takes the server out, as in Kratos, rpcx and Dubbo.
 		e.Draining, weight = true, ""
-		warning = join(warning, "weight 0: no new work, as with draining=true")
+		doubt = join(doubt, "weight 0: no new work, as with draining=true")
 	}
 	fill(&s.weight, weight)
 	w, odd := weigh(s.weight, s.ordinary)
-	e.Weight, warning = w, join(warning, odd)
-	warning = join(warning, cut(&e.Zone, "zone"), cut(&e.Version, "version"))
+	e.Weight = w
+	doubt = join(doubt, odd, cut(&e.Zone, "zone"), cut(&e.Version, "version"))
 	if scheme != "" {
 		s.more = with(s.more, "scheme", scheme)
 	}
 	more, dropped := bound(s.more)
 	e.Metadata = more
-	return e, join(warning, dropped, in.want.plain(address, scheme), caution(address)), nil
+	return e, join(doubt, dropped, in.want.plain(address, scheme), caution(address)), nil
 }
 
-func (in entry) address(s said) (address, scheme string, err error) {
+// address is where s is. An address with a port of its own is whole, and a port beside
+// it that says something else at most a doubt.
+func (in entry) address(s said) (address, scheme, doubt string, err error) {
 	if s.port == "" || s.port == "0" {
-		return Address(s.address, in.want.port)
+		address, scheme, err = Address(s.address, in.want.port)
+		return address, scheme, "", err
 	}
-	if !isPort(s.port) {
-		return "", "", fmt.Errorf("port %q is not a number from 1 to %d", short(s.port), maxPort)
+	port := 0
+	if isPort(s.port) {
+		port, _ = strconv.Atoi(s.port)
 	}
-	port, _ := strconv.Atoi(s.port)
 	address, scheme, err = Address(s.address, port)
-	if err == nil && !strings.HasSuffix(address, ":"+s.port) {
-		err = fmt.Errorf("address %q and port %s differ", short(s.address), s.port)
+	switch {
+	case err != nil && port == 0:
+		return "", "", "", fmt.Errorf("port %q is not a number from 1 to %d", short(s.port), maxPort)
+	case err == nil && !strings.HasSuffix(address, ":"+s.port):
+		doubt = fmt.Sprintf("port %q beside address %q is passed over", short(s.port), short(s.address))
 	}
-	return address, scheme, err
+	return address, scheme, doubt, err
 }
 
 // maxWord bounds a zone and a version, in bytes.

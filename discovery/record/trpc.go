@@ -11,5 +11,5 @@ func readTRPC(in entry) (Reading, error) {
 	if err := in.parse(&v); err != nil {
 		return Reading{}, err
 	}
-	return in.one(said{address: string(v.Address), port: string(v.Port), weight: string(v.Weight), more: metadata(v.Metadata)})
+	return in.one(said{address: string(v.Address), port: string(v.Port), weight: string(v.Weight), typed: true, more: metadata(v.Metadata)})
 }
