@@ -42,7 +42,7 @@ type Backend struct {
 // pool.mu guards it.
 type record struct {
 	address  string      // never changes
-	left     atomic.Bool // gone for good: a new *Backend takes over should the address return
+	left     atomic.Bool // gone: should the address return a new *Backend takes over, unless this one still has work
 	trial    atomic.Bool // an ejected backend's one trial is under way
 	failures atomic.Uint64
 
@@ -79,6 +79,17 @@ const (
 
 func newBackend(address string, weight float64) *Backend {
 	return &Backend{record: &record{address: address, weight: weight}}
+}
+
+// renew gives b a clean record. The caller holds pool.mu.
+func (b *Backend) renew(weight float64) {
+	b.weight = weight
+	b.streak.Store(0)
+	b.failures.Store(0)
+	b.proven.Store(false)
+	b.drained, b.doubted = false, false
+	b.level, b.checks = 0, 0
+	b.until = time.Time{}
 }
 
 // Address is host:port, to be dialled.
@@ -121,7 +132,7 @@ func (b *Backend) elsewhere() (started, ended int64) {
 	return started, ended
 }
 
-// Left reports whether the backend has left the pool for good.
+// Left reports whether the backend has left the pool. It may be called back.
 func (b *Backend) Left() bool { return b.left.Load() }
 
 // Proven reports whether the backend has answered since it was last in doubt.

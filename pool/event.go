@@ -44,6 +44,9 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 	}
 	b.state, b.reason, b.since = to, reason, now
 	b.left.Store(to == Gone)
+	if to == Gone && b.InFlight() > 0 {
+		p.away[b.address] = b
+	}
 	b.kept, b.unhealthy = false, false
 	p.turnout.touch(b)
 	p.watch(b)

@@ -27,8 +27,8 @@ func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 	}
 	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool {
 		_, back := place(p.backends, d.backend.address)
-		i, again := place(gone, d.backend.address) // it had come back, as another
-		return back || again && gone[i] != d.backend || now.Sub(d.at) > p.cfg.Guard.Window
+		i, again := place(gone, d.backend.address) // it had come back, unless it was doubted all the while
+		return back || again && (gone[i] != d.backend || !d.backend.doubted) || now.Sub(d.at) > p.cfg.Guard.Window
 	})
 	present := len(p.backends)
 	var suspects []*Backend

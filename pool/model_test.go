@@ -102,6 +102,10 @@ func (m *model) Update(r *rapid.T) {
 	for _, b := range m.backends {
 		before[b.address] = b
 	}
+	working := map[*Backend]bool{}
+	for b := range m.seen {
+		working[b] = b.InFlight() > 0
+	}
 	m.Pool.Update(es)
 	synctest.Wait()
 	m.listed = map[string]*Backend{}
@@ -112,8 +116,10 @@ func (m *model) Update(r *rapid.T) {
 			r.Fatalf("%s is in the registry's list and not in the pool", e.Address)
 		case before[e.Address] != nil && b != before[e.Address]:
 			r.Fatalf("%s lost its identity in an update that kept it", e.Address)
-		case before[e.Address] == nil && (m.seen[b] || leases(b) != 0 || b.failures.Load() != 0 || b.Doubtful()):
+		case before[e.Address] == nil && (b.failures.Load() != 0 || b.Doubtful()):
 			r.Fatalf("%s came back with its old record", e.Address)
+		case before[e.Address] == nil && !working[b] && (m.seen[b] || leases(b) != 0):
+			r.Fatalf("%s came back as it was, though it had no work left", e.Address)
 		}
 		if b.weight != e.Weight {
 			r.Fatalf("%s has weight %v, want %v", e.Address, b.weight, e.Weight)

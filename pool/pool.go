@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -33,14 +34,15 @@ type Pool struct {
 
 	mu        sync.Mutex
 	cfg       *Config
-	backends  []*Backend      // sorted by address
-	listed    listing         // what discovery said last
-	turnout   turnout         // those to choose among
-	restless  []*Backend      // ejected or doubted, and some that no longer are
-	tally     *tally          // has columns left, or nil
-	columns   uint32          // used of it
-	departed  []departure     // within the guard's window, unannounced
-	inherited map[string]bool // addresses to be drained by hand once they join
+	backends  []*Backend          // sorted by address
+	listed    listing             // what discovery said last
+	turnout   turnout             // those to choose among
+	restless  []*Backend          // ejected or doubted, and some that no longer are
+	tally     *tally              // has columns left, or nil
+	columns   uint32              // used of it
+	departed  []departure         // within the guard's window, unannounced
+	inherited map[string]bool     // addresses to be drained by hand once they join
+	away      map[string]*Backend // left with work in flight
 	ejections map[string]uint64
 	events    []Event
 
@@ -58,6 +60,7 @@ func New(cfg Config) *Pool {
 		synced:    make(chan struct{}),
 		wake:      make(chan struct{}, 1),
 		ejections: map[string]uint64{},
+		away:      map[string]*Backend{},
 	}
 	for o := range Outcome(len(outcomeLabel)) {
 		if o.failure(On5xx) {
@@ -156,6 +159,7 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	p.mu.Lock()
 	defer p.unlock()
 	now := time.Now()
+	maps.DeleteFunc(p.away, func(_ string, b *Backend) bool { return b.InFlight() == 0 })
 	gone, changed := p.match(endpoints, now)
 	switch {
 	case p.cfg.Guard.Off:
@@ -218,9 +222,15 @@ func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Ti
 }
 
 // join makes the backend of a new address: a clean record, whatever a former
-// holder of the address had done.
+// holder of the address had done. One that left with work which goes on is called
+// back: its connections are the address's as much as new ones are.
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
-	b := newBackend(e.Address, weight(e))
+	b := p.away[e.Address]
+	if b == nil || b.InFlight() == 0 {
+		b = newBackend(e.Address, weight(e))
+	}
+	delete(p.away, e.Address)
+	b.renew(weight(e))
 	p.count(b)
 	b.endpoint = e
 	state, reason := Active, ""
@@ -331,13 +341,6 @@ func (p *Pool) Undrain(address string) error {
 		p.publish()
 	}
 	return nil
-}
-
-// Has reports whether there is a backend at address, be it another than there was.
-func (p *Pool) Has(address string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.find(address) != nil
 }
 
 // find returns the backend at address, or nil. The caller holds p.mu.

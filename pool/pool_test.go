@@ -302,6 +302,34 @@ func TestReturningAddressStartsClean(t *testing.T) {
 	}
 }
 
+// Who comes back while its work goes on is the one that left: what is in flight there
+// counts.
+func TestReturningAddressKeepsItsWork(t *testing.T) {
+	for _, balance := range []Balance{RoundRobin, LeastConn, EWMA} {
+		p := New(Config{Balance: balance, Guard: Guard{Off: true}})
+		p.Update(addresses("a:1"))
+		l := must(t, p)
+		fail(t, p, "a:1", 3, Reset)
+		a := p.find("a:1")
+		for range 3 {
+			p.Update(addresses("b:1"))
+			if !a.Left() {
+				t.Fatal("a deleted backend has not left")
+			}
+			p.Update(addresses("a:1", "b:1"))
+			if got := state(t, p, "a:1"); p.find("a:1") != a || got.InFlight != 1 || got.Failures != 0 || a.Left() {
+				t.Fatalf("%s: %+v, want the one that left, with a clean record", balance, got)
+			}
+		}
+		l.Release()
+		p.Update(addresses("b:1"))
+		p.Update(addresses("a:1", "b:1"))
+		if p.find("a:1") == a {
+			t.Fatalf("%s: the one that left without work is there again", balance)
+		}
+	}
+}
+
 // Who left and was back before a list without it came is no other case.
 func TestAnAddressThatWasBackAtOnceStartsClean(t *testing.T) {
 	p := New(Config{})

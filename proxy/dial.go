@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -27,7 +28,7 @@ var errSelf = errors.New("its address is this service's own port")
 
 // dial connects to b and says what that taught about it. Lazy is the dialer's.
 func (s *server) dial(ctx context.Context, b *pool.Backend, timeout time.Duration, lazy bool) (socket.Stream, pool.Outcome, error) {
-	d := socket.Dialer{Timeout: timeout, KeepAlive: keepAliveFor(b.Address()), Lazy: lazy}
+	d := socket.Dialer{Timeout: timeout, KeepAlive: keepAliveFor(b.Address()), Lazy: lazy, Refuse: s.refuse}
 	if d.KeepAlive.Enable {
 		d.UserTimeout = userTimeout
 	}
@@ -35,24 +36,49 @@ func (s *server) dial(ctx context.Context, b *pool.Backend, timeout time.Duratio
 	if err != nil {
 		return nil, dialOutcome(err), err
 	}
-	if s.isSelf(conn) {
-		_ = conn.Close()
-		return nil, pool.Refused, errSelf
-	}
 	return conn, pool.Unknown, nil
 }
 
-// isSelf reports whether c, just dialled, leads to where s accepts its clients.
-func (s *server) isSelf(c socket.Stream) bool {
-	to := socket.Peer(c)
-	if s.self.Port() != to.Port() {
-		return false
+// ownPort is where a service accepts its clients.
+type ownPort struct {
+	netip.AddrPort
+	all []netip.Addr // the machine's, if that is every one of them
+}
+
+// ownPortOf is where ln listens.
+func ownPortOf(ln net.Listener) (own ownPort) {
+	a, ok := ln.Addr().(*net.TCPAddr)
+	if !ok {
+		return own
 	}
-	if to.Addr().IsUnspecified() || s.self.Addr().IsUnspecified() { // this machine, by any of its addresses
-		from, ok := c.LocalAddr().(*net.TCPAddr)
-		return to.Addr().IsUnspecified() || ok && from.AddrPort().Addr().Unmap() == to.Addr()
+	own.AddrPort = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
+	if own.Addr().IsUnspecified() {
+		all, _ := net.InterfaceAddrs() // else the loopback's alone
+		for _, a := range all {
+			if n, ok := a.(*net.IPNet); ok {
+				ip, _ := netip.AddrFromSlice(n.IP)
+				own.all = append(own.all, ip.Unmap())
+			}
+		}
 	}
-	return s.self.Addr() == to.Addr()
+	return own
+}
+
+// refuse is errSelf if to is that port. It is asked before each connection: one made is
+// a client accepted, who makes the next.
+func (own ownPort) refuse(to netip.AddrPort) error {
+	ip := to.Addr().Unmap().WithZone("")
+	switch {
+	case to.Port() != own.Port():
+		return nil
+	case ip == own.Addr():
+		return errSelf
+	case ip.IsUnspecified() && (own.Addr().IsLoopback() || own.Addr().IsUnspecified()): // it leads to the loopback
+		return errSelf
+	case own.Addr().IsUnspecified() && (ip.IsLoopback() || slices.Contains(own.all, ip)):
+		return errSelf
+	}
+	return nil
 }
 
 // dialOutcome tells a backend's fault from our own: out of descriptors or ports,

@@ -503,8 +503,13 @@ func TestGRPCBodyBrokenBehindTheHeadBlamesNobody(t *testing.T) {
 		f := http2.NewFramer(conn, conn)
 		_ = f.WriteSettings()
 		block := headBlock([][2]string{
-			{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/a/b"},
-			{"content-type", "application/grpc"}, {"te", "trailers"}, {"content-length", "10"},
+			{":method", "POST"},
+			{":scheme", "http"},
+			{":authority", "x"},
+			{":path", "/a/b"},
+			{"content-type", "application/grpc"},
+			{"te", "trailers"},
+			{"content-length", "10"},
 		})
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true})
 		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))

@@ -342,13 +342,7 @@ func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 	case t.cut.IsZero():
 		t.cut = t.h2c.cutFrom(now)
 	}
-	if left && !now.Before(t.cut) {
-		if t.h2c.h.stays(t.backend) {
-			t.cut = t.h2c.cutFrom(now)
-		} else {
-			all = true
-		}
-	}
+	all = all || left && !now.Before(t.cut)
 	for _, c := range t.open {
 		if all || left && c.InFlight() == 0 {
 			_ = c.Close()

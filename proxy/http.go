@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"portside/pool"
 	"portside/proxy/socket"
@@ -112,6 +113,12 @@ type httpSession struct {
 // enter begins a phase now.
 func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.tick.Load()) }
 
+// idle reports whether the client waits for nothing.
+func (s *httpSession) idle() bool {
+	p, _ := s.watch.load()
+	return p.idle()
+}
+
 func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
 
 // parting is how long a client that has just connected, or been served, is given to
@@ -124,7 +131,8 @@ const parting = 500
 // again.
 func (s *httpSession) drain() {
 	p, since := s.watch.load()
-	if !p.idle() || s.h.warden.tick.Load() < since+parting {
+	grace := min(parting, uint64(s.h.config().DrainTimeout/time.Millisecond)/2)
+	if !p.idle() || s.h.warden.tick.Load() < since+grace {
 		return
 	}
 	if bytes, err := s.client.Alive(); bytes && err == nil {

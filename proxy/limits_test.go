@@ -543,32 +543,48 @@ func TestStuckReaderIsIdle(t *testing.T) {
 // A backend that takes an upload slowly, and without a pause, is not silent: not as
 // long as it takes it, nor while the kernel still has to.
 func TestHTTPSlowUploadIsNoSilence(t *testing.T) {
-	b := startBackend(t, func(c *net.TCPConn) {
-		_ = c.SetReadBuffer(32 << 10)
-		req, err := http.ReadRequest(bufio.NewReader(c))
-		if err != nil {
-			return
-		}
-		buf := make([]byte, 16<<10)
-		for err == nil {
-			_, err = io.ReadFull(req.Body, buf)
-			time.Sleep(10 * time.Millisecond) // 1.6 MB/s
-		}
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	})
-	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 300 * time.Millisecond}}, b.address)
-	for _, size := range []int64{1 << 20, 4 << 20} {
+	for pause, size := range map[time.Duration]int64{10 * time.Millisecond: 4 << 20, 60 * time.Millisecond: 1 << 20} {
+		b := startBackend(t, func(c *net.TCPConn) {
+			_ = c.SetReadBuffer(16 << 10)
+			req, err := http.ReadRequest(bufio.NewReader(c))
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 16<<10)
+			for err == nil {
+				_, err = io.ReadFull(req.Body, buf)
+				time.Sleep(pause)
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		})
+		s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 600 * time.Millisecond}}, b.address)
 		resp, err := newClient(t).Post(s.url, "text/plain", io.LimitReader(zeroes{}, size))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != 200 {
-			t.Errorf("%d bytes: %d %s, though they moved all the time", size, resp.StatusCode, resp.Header.Get("X-Portside-Error"))
+			t.Errorf("%d bytes, 16 KiB each %s: %d %s, though they moved all the time", size, pause, resp.StatusCode, resp.Header.Get("X-Portside-Error"))
+		}
+		if st := stateOf(s.pool, b.address); st.Failures != 0 {
+			t.Errorf("the backend is blamed %d times", st.Failures)
 		}
 	}
-	if st := stateOf(s.pool, b.address); st.Failures != 0 {
-		t.Errorf("the backend is blamed %d times", st.Failures)
+}
+
+// A client that was just served, and wants nothing, is no work that a stop cuts.
+func TestHTTPShortDrainCutsNoIdleClient(t *testing.T) {
+	for _, timeout := range []time.Duration{100 * time.Millisecond, 400 * time.Millisecond} {
+		s := startHTTP(t, pool.Config{}, Config{DrainTimeout: timeout}, serveHTTP(t, func(http.ResponseWriter, *http.Request) {}))
+		conn := s.raw(t)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if cut := s.stop(); cut != 0 || time.Since(began) > timeout+200*time.Millisecond {
+			t.Errorf("with %s: %d were cut, after %s", timeout, cut, time.Since(began))
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ type server struct {
 	entering sync.WaitGroup // clients that were accepted and have not entered yet
 	hints    hints
 	lot      parking.Lot
-	self     netip.AddrPort // where clients are accepted; set before the first is
+	refuse   func(netip.AddrPort) error // a connection to itself; set before the first client is accepted
 
 	cfg     atomic.Pointer[Config]
 	mu      sync.Mutex
@@ -86,9 +86,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	} else {
 		own.Go(func() { s.lot.Run(parked) })
 	}
-	if a, ok := ln.Addr().(*net.TCPAddr); ok {
-		s.self = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
-	}
+	s.refuse = ownPortOf(ln).refuse
 	accepts := socket.NewListener(ln, keepAliveFor(ln.Addr().String()))
 	own.Go(func() {
 		<-ctx.Done()
@@ -200,31 +198,11 @@ func (s *server) cutDue(now time.Time) time.Duration {
 	s.leaving = rest
 	s.mu.Unlock()
 	for _, b := range due {
-		xs := s.sessions.of(b)
-		switch {
-		case len(xs) == 0, !b.Left(): // it was called back
-		case s.stays(b):
-			next = min(next, s.cutLater(b, now))
-		default:
-			for _, x := range xs {
+		if b.Left() { // and was not called back
+			for _, x := range s.sessions.of(b) {
 				x.cut()
 			}
 		}
 	}
 	return next
-}
-
-// stays reports whether the address of b, which has left, is there again: its
-// registration was lost for a while, and the connections to it are as good as others.
-func (s *server) stays(b *pool.Backend) bool {
-	return !s.config().CloseOnRemove && s.pool.Has(b.Address())
-}
-
-// cutLater has b looked at again after another while, which it returns.
-func (s *server) cutLater(b *pool.Backend, now time.Time) time.Duration {
-	wait := s.config().RemoveTimeout
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leaving = append(s.leaving, leaver{b, now.Add(wait)})
-	return wait
 }

@@ -60,6 +60,7 @@ const (
 	nobody     uint32 = iota // there is none, or it is over
 	forClient                // so that the backend may wait, too
 	forBackend               // to take what there is
+	forKernel                // of a body that came behind its head, to send the last of it
 )
 
 func (w *watch) load() (phase, uint64) {

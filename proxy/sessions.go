@@ -16,6 +16,8 @@ type session interface {
 	drain()
 	// cut ends the session at once.
 	cut()
+	// idle reports whether that would end no work.
+	idle() bool
 	// among is its place among the others, which theirs guard.
 	among() *place
 }
@@ -94,7 +96,9 @@ func (ss *sessions) finish(timeout time.Duration, abandon func()) int64 {
 
 func (ss *sessions) cutAll() {
 	for _, s := range ss.of(nil) {
-		ss.cuts.Add(1)
+		if !s.idle() {
+			ss.cuts.Add(1)
+		}
 		s.cut()
 	}
 }

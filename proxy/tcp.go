@@ -207,6 +207,9 @@ func (s *tcpSession) backend() *pool.Backend {
 // drain leaves a TCP client alone: only it knows when it is done.
 func (s *tcpSession) drain() {}
 
+// idle is false: nobody knows whether what is said on a connection is over.
+func (s *tcpSession) idle() bool { return false }
+
 func (s *tcpSession) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

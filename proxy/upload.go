@@ -131,6 +131,7 @@ func (u *upload) stop() {
 	}
 	u.ended.Wait()
 	u.running = false
+	u.session.watch.upload.Store(nobody)
 	u.session, u.conn = nil, nil
 }
 
@@ -162,7 +163,7 @@ var uploadBuffers = sync.Pool{New: func() any { return new([uploadSize]byte) }}
 func (u *upload) run() {
 	s := u.session
 	defer u.over.Store(true)
-	defer s.watch.upload.Store(nobody)
+	defer s.watch.upload.Store(forKernel)
 	buf := uploadBuffers.Get().(*[uploadSize]byte)
 	defer uploadBuffers.Put(buf)
 	for !u.finished.Load() {

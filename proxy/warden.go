@@ -57,6 +57,9 @@ func (s *httpSession) check(before, now uint64) {
 		return
 	}
 	l := s.h.warden.limits.Load()
+	if p == phaseResponse && l.response > 0 && s.watch.upload.Load() == forKernel {
+		s.delivered(now)
+	}
 	if p == phaseBody || p == phaseResponse {
 		still := max(since, s.watch.moved.Load())
 		if limit := l.shortest(p); limit > 0 && now > still+limit/2 && s.trickles(still) {
@@ -78,6 +81,16 @@ func (s *httpSession) check(before, now uint64) {
 	case p == phaseIdle && now > since+restAfter:
 		s.renew(since)
 	}
+}
+
+// delivered takes in that the backend's kernel has the last of an upload: from then on
+// the backend's silence is its own.
+func (s *httpSession) delivered(now uint64) {
+	if c := s.conn.Load(); c == nil || c.Unsent() > 0 {
+		return
+	}
+	s.watch.moved.Store(now)
+	s.watch.upload.CompareAndSwap(forKernel, nobody)
 }
 
 // trickle is how much the kernel had yet to send of what was written to both sides of a

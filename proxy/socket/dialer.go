@@ -3,6 +3,8 @@ package socket
 import (
 	"context"
 	"net"
+	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +23,9 @@ type Dialer struct {
 	// connection: it may end before that, or be watched by somebody else. It makes
 	// the first wait a little dearer.
 	Lazy bool
+	// Refuse is asked about each address before it is connected to. What it answers, if
+	// anything, is the error. Nil: nobody is asked.
+	Refuse func(netip.AddrPort) error
 }
 
 // Dial connects to address, host:port. An address that is a literal takes fewer
@@ -50,11 +55,21 @@ func (d *Dialer) Dial(ctx context.Context, address string) (Stream, error) {
 
 // net is the same for net.
 func (d *Dialer) net() *net.Dialer {
-	n := &net.Dialer{Timeout: d.Timeout, KeepAlive: -1, Control: d.control}
+	n := &net.Dialer{Timeout: d.Timeout, KeepAlive: -1, Control: d.vet}
 	if d.KeepAlive.Enable {
 		n.KeepAlive, n.KeepAliveConfig = 0, d.KeepAlive
 	}
 	// MPTCP would cost a wider socket for nothing a sidecar's path can use.
 	n.SetMultipathTCP(false)
 	return n
+}
+
+// vet is what net asks before it connects to an address that a name stands for.
+func (d *Dialer) vet(network, address string, c syscall.RawConn) error {
+	if to, err := netip.ParseAddrPort(address); err == nil && d.Refuse != nil {
+		if err := d.Refuse(to); err != nil {
+			return err
+		}
+	}
+	return d.control(network, address, c)
 }

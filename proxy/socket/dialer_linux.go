@@ -42,6 +42,11 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if d.Refuse != nil {
+		if err := d.Refuse(to); err != nil {
+			return nil, err
+		}
+	}
 	p := peerOf(to)
 	fd, err := unix.Socket(int(p.sa.Family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

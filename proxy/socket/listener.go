@@ -34,8 +34,9 @@ func (l *Listener) Accept() (Stream, error) {
 // connected by then are accepted still, before Accept says that it is closed: to end
 // their connections unseen would be a reset to each.
 func (l *Listener) Close() error {
+	err := l.ln.Close() // first: nobody more is to come while the others are let in
 	l.own.close()
-	return l.ln.Close()
+	return err
 }
 
 // Release gives up what is left of a listener that is closed, when nobody accepts any
