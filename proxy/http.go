@@ -113,10 +113,10 @@ type httpSession struct {
 // enter begins a phase now.
 func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.tick.Load()) }
 
-// idle reports whether the client waits for nothing.
+// idle reports whether the client waits for nothing, or has been ended while it did.
 func (s *httpSession) idle() bool {
 	p, _ := s.watch.load()
-	return p.idle()
+	return p.idle() || p >= phaseEnding
 }
 
 func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }
