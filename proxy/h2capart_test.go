@@ -693,3 +693,134 @@ type stuckWriter struct{ free chan struct{} }
 func (w stuckWriter) Header() http.Header         { return http.Header{} }
 func (w stuckWriter) Write(p []byte) (int, error) { <-w.free; return len(p), nil }
 func (w stuckWriter) WriteHeader(int)             { <-w.free }
+
+// A backend that is frozen is found out, though an older connection to it is still open.
+func TestGRPCFrozenBackendIsNotShared(t *testing.T) {
+	a, b := startRPC(t, "a"), startRPC(t, "b")
+	var frozen atomic.Bool
+	front := startBackend(t, func(c *net.TCPConn) {
+		if frozen.Load() {
+			_, _ = io.Copy(io.Discard, c)
+			return
+		}
+		to, err := net.Dial("tcp", b.address)
+		if err != nil {
+			return
+		}
+		defer to.Close()
+		var both sync.WaitGroup
+		pump := func(to, from net.Conn) {
+			buf := make([]byte, 4<<10)
+			for {
+				n, err := from.Read(buf)
+				if err != nil {
+					_ = to.Close()
+					return
+				}
+				if !frozen.Load() {
+					_, _ = to.Write(buf[:n])
+				}
+			}
+		}
+		both.Go(func() { pump(to, c) })
+		both.Go(func() { pump(c, to) })
+		both.Wait()
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 200 * time.Millisecond}}, a.address, front.address)
+	holder := dialRPC(t, s.address)
+	for range 2 {
+		stream, err := holder.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := exchangeOn(stream, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frozen.Store(true)
+	for i := range 15 {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		if _, err := call(ctx, dialRPC(t, s.address), "Echo", "x"); err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+		cancel()
+	}
+	if st := stateOf(s.pool, front.address); st.State != pool.Ejected {
+		t.Errorf("the frozen backend is %s", st.State)
+	}
+}
+
+// What came in time counts as such, however long its client takes to read what came
+// before it.
+func TestH2CHintsToASlowClientMakeNoResponseLate(t *testing.T) {
+	c := &streamClock{s: &stream{cfg: &Config{Timeouts: Timeouts{Response: 20 * time.Millisecond}}}}
+	ctx, end := context.WithCancelCause(t.Context())
+	c.begins(end, nil)
+	if !c.passes() {
+		t.Fatal("a response at once is late")
+	}
+	time.Sleep(50 * time.Millisecond) // the client reads
+	if ctx.Err() != nil {
+		t.Error("a response that was in time is ended")
+	}
+	c = &streamClock{s: c.s}
+	ctx, end = context.WithCancelCause(t.Context())
+	c.begins(end, nil)
+	<-ctx.Done()
+	if c.passes() {
+		t.Error("a response behind the limit is in time, and its stream ended")
+	}
+}
+
+// A backend that takes no streams gets no connection more for each that asks.
+func TestH2CBackendThatTakesNoStreams(t *testing.T) {
+	var conns, open atomic.Int64
+	b := startBackend(t, func(c *net.TCPConn) {
+		conns.Add(1)
+		open.Add(1)
+		defer open.Add(-1)
+		_, _ = c.Write(frame(typeSettings, 0, 0, 0, 3, 0, 0, 0, 0))
+		_, _ = io.Copy(io.Discard, c)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	c := newH2CClient(t)
+	for range 50 {
+		resp, err := c.Get(s.url)
+		if err != nil || resp.StatusCode != 502 {
+			t.Fatal(resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	eventually(t, fmt.Sprintf("of %d connections some are kept that take no streams", conns.Load()), func() bool { return open.Load() == 0 })
+}
+
+// Trailers that are too large for a backend are nothing that it did.
+func TestH2CTrailersTooLargeForTheBackend(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{
+		Handler:   http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }),
+		Protocols: new(http.Protocols), MaxHeaderBytes: 8 << 10,
+	}
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = srv.Serve(ln) })
+	t.Cleanup(func() { _ = srv.Close(); wg.Wait() })
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, ln.Addr().String())
+	c := newH2CClient(t)
+	for range 5 {
+		req, _ := http.NewRequest("POST", s.url, strings.NewReader("body"))
+		req.ContentLength = -1
+		req.Trailer = http.Header{"X-Large": {strings.Repeat("x", 20<<10)}}
+		resp, err := c.Do(req)
+		if err != nil || resp.StatusCode != 431 {
+			t.Fatalf("%v %v, want 431", resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	if st := stateOf(s.pool, ln.Addr().String()); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times", st.Failures)
+	}
+}

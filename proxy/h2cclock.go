@@ -15,7 +15,10 @@ type streamClock struct {
 
 	mu      sync.Mutex
 	attempt context.CancelCauseFunc // ends the one under way; nil: there is none
+	link    *link                   // that it is made on
 	head    *time.Timer             // of its response; nil: no limit, or not yet
+	sending bool                    // the kernel had some of the request to send when head was last due
+	slow    bool                    // head has ended the attempt
 	passing bool                    // the head of the response is out, or about to be
 	writing bool                    // the client is waited for, to take more of it
 	ended   bool                    // the stream, by the clock
@@ -76,11 +79,11 @@ func (c *streamClock) moves() {
 	}
 }
 
-// begins says that an attempt begins, which end ends.
-func (c *streamClock) begins(end context.CancelCauseFunc) {
+// begins says that an attempt begins on l, which end ends.
+func (c *streamClock) begins(end context.CancelCauseFunc, l *link) {
 	_, whole := c.s.body.whole() // else it is for who reads it to say
 	c.mu.Lock()
-	c.attempt = end
+	c.attempt, c.link, c.sending, c.slow = end, l, false, false
 	c.mu.Unlock()
 	if whole {
 		c.responds()
@@ -92,8 +95,8 @@ func (c *streamClock) begins(end context.CancelCauseFunc) {
 func (c *streamClock) responds() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d, end := c.s.cfg.Timeouts.Response, c.attempt
-	if d <= 0 || c.passing || c.over || end == nil || c.head != nil {
+	d := c.s.cfg.Timeouts.Response
+	if d <= 0 || c.passing || c.over || c.attempt == nil || c.head != nil {
 		return
 	}
 	var head *time.Timer
@@ -101,11 +104,40 @@ func (c *streamClock) responds() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.head == head && !c.passing && !c.over {
-			end(errNoResponse)
-			c.s.body.stop()
+			c.due(d)
 		}
 	})
 	c.head = head
+}
+
+// glances is how often it is looked, within timeouts.response, whether the kernel still
+// has some of the request to send: what it has, the backend has not.
+const glances = 8
+
+// due ends an attempt whose response is due, unless the backend has not had the request
+// for long. The caller holds mu.
+func (c *streamClock) due(d time.Duration) {
+	switch {
+	case c.s.body != nil && c.link.unsent() > 0:
+		c.sending = true
+		c.head.Reset(max(d/glances, time.Millisecond))
+	case c.sending:
+		c.sending = false
+		c.head.Reset(d)
+	default:
+		c.slow = true
+		c.attempt(errNoResponse)
+		c.s.body.stop()
+	}
+}
+
+// prolongs gives the backend its time once more, for which it has asked (102).
+func (c *streamClock) prolongs() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.head != nil && !c.over && !c.slow {
+		c.head.Reset(c.s.cfg.Timeouts.Response)
+	}
 }
 
 // fails says that the attempt is over without a response.
@@ -124,12 +156,16 @@ func (c *streamClock) unwatch() {
 	}
 }
 
-// passes says that the response has begun.
-func (c *streamClock) passes() {
+// passes says that the response has begun. It reports false if it is late.
+func (c *streamClock) passes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.slow {
+		return false
+	}
 	c.passing = true
 	c.unwatch()
+	return true
 }
 
 // stop ends the watch: afterwards nothing of net/http's is touched.

@@ -27,6 +27,9 @@ func (i *interim) pass(code int, head textproto.MIMEHeader) error {
 	if i.n++; i.n > maxInterim {
 		return errInterim
 	}
+	if code == http.StatusProcessing {
+		i.s.clock.prolongs()
+	}
 	if i.over || i.writing || code <= 101 { // 100 is between us and the backend
 		return nil
 	}

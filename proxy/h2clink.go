@@ -78,6 +78,14 @@ func (l *link) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// unsent is how much of what was written the backend has not acknowledged yet.
+func (l *link) unsent() (n int) {
+	if raw, err := l.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { n = socket.Unsent(fd) })
+	}
+	return n
+}
+
 func (l *link) Close() error {
 	l.closed.Store(true)
 	err := l.Stream.Close()

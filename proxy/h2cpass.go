@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"portside/pool"
 )
@@ -17,7 +16,7 @@ var passBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // pass passes the response on, piece by piece as it comes.
 func (s *stream) pass(resp *http.Response) {
-	s.clock.passes()
+	s.passing = true
 	s.body.settle()
 	s.judge(resp)
 	h := s.w.Header()
@@ -93,7 +92,7 @@ func (s *stream) toClient(piece []byte) error {
 // judge tells the pool what the head of the response says of its backend. What
 // gRPC has to say may be still to come.
 func (s *stream) judge(resp *http.Response) {
-	now := time.Now()
+	now := s.responded
 	if whole, ok := s.body.whole(); ok {
 		since := s.since
 		if whole.After(since) {
@@ -141,8 +140,13 @@ func (s *stream) count() {
 // broken ends a response in the middle. gRPC has words for it; for other clients
 // the end must not look like a whole one's: net/http resets the stream.
 func (s *stream) broken(resp *http.Response, err error) {
-	if broken := s.body.broken(); broken != nil && s.r.Context().Err() == nil {
-		s.brokenBody(resp, broken)
+	switch broken := s.body.broken(); {
+	case s.r.Context().Err() != nil:
+	case broken != nil:
+		s.brokenBody(resp, http.StatusBadRequest, broken)
+		return
+	case tooLarge(err):
+		s.brokenBody(resp, http.StatusRequestHeaderFieldsTooLarge, errTooLarge)
 		return
 	}
 	idle := errors.Is(context.Cause(s.ctx), errIdle)
@@ -175,14 +179,14 @@ func (s *stream) broken(resp *http.Response, err error) {
 }
 
 // brokenBody ends a response whose request turned out to be broken, which is none of the
-// backend's doing.
-func (s *stream) brokenBody(resp *http.Response, why error) {
-	s.status, s.fault = http.StatusBadRequest, "bad_request"
+// backend's doing, and tells of it as HTTP would by status.
+func (s *stream) brokenBody(resp *http.Response, status int, why error) {
+	s.status, s.fault = status, "bad_request"
 	s.count()
 	if !s.grpc || resp.StatusCode != http.StatusOK {
 		panic(http.ErrAbortHandler)
 	}
-	s.endCall(grpcInternal, why.Error())
+	s.endCall(grpcFor(status), why.Error())
 }
 
 // endCall ends a call whose response has begun.

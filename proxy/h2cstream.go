@@ -25,15 +25,17 @@ type stream struct {
 	end   context.CancelCauseFunc
 	clock streamClock
 
-	claim  claim
-	trunk  *trunk
-	tried  [MaxAttempts]*pool.Backend
-	n      int  // tried so far
-	paid   bool // the budget paid for the attempt under way
-	began  time.Time
-	since  time.Time // the attempt under way began
-	status int       // of the answer, as HTTP says it; zero: none was given
-	fault  string    // what went wrong, of the kinds of X-Portside-Error
+	claim     claim
+	trunk     *trunk
+	tried     [MaxAttempts]*pool.Backend
+	n         int  // tried so far
+	paid      bool // the budget paid for the attempt under way
+	began     time.Time
+	since     time.Time // the attempt under way began
+	responded time.Time // it had its response, or none
+	passing   bool      // the response is passed on
+	status    int       // of the answer, as HTTP says it; zero: none was given
+	fault     string    // what went wrong, of the kinds of X-Portside-Error
 }
 
 // backend is the one that serves the request, or is asked to.
@@ -87,9 +89,9 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 	s.pass(resp)
 }
 
-// wear notes on its connection a stream that was given up.
+// wear notes on its connection a stream that was given up when its response had begun.
 func (s *stream) wear() {
-	if s.trunk != nil && s.ctx.Err() != nil {
+	if s.passing && s.ctx.Err() != nil {
 		s.trunk.givenUp.Add(1)
 	}
 }
@@ -147,16 +149,24 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		s.trunk = c
 		s.claim.connected(s.grpc, s.cfg.Timeouts.Response)
 		ctx, end := context.WithCancelCause(s.ctx) // if there is a response, until all is over
-		s.clock.begins(end)
+		s.clock.begins(end, c.link)
 		var sent atomic.Bool
 		hints := &interim{s: s}
 		resp, err := c.RoundTrip(s.request(ctx, b, &sent, hints))
+		s.responded = time.Now()
+		if err == nil && !s.clock.passes() {
+			_ = resp.Body.Close()
+			err = errNoResponse
+		}
 		hints.end()
 		if err == nil {
 			return resp, served, nil
 		}
 		s.clock.fails()
 		slow := errors.Is(context.Cause(ctx), errNoResponse)
+		if ctx.Err() != nil {
+			c.givenUp.Add(1)
+		}
 		end(nil)
 		if broken := s.body.broken(); broken != nil {
 			return nil, unknown, broken
@@ -165,7 +175,7 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		case slow:
 			s.claim.report(pool.NoResponse)
 			return nil, unknown, errNoResponse
-		case !sent.Load() && tooLarge(err):
+		case tooLarge(err):
 			return nil, unknown, errTooLarge
 		}
 		// What a connection that is going (GOAWAY) did not take is not the
@@ -185,7 +195,7 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 // errTooLarge is a request whose head is larger than its backend takes.
 var errTooLarge = errors.New("the backend takes no head of this size")
 
-// tooLarge reports whether net/http did not send a head because the backend has said
+// tooLarge reports whether net/http did not send a head, or trailers, because the backend has said
 // that it takes none of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
 func tooLarge(err error) bool {
 	return strings.Contains(err.Error(), "request header list larger than peer's advertised limit")

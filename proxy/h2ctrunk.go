@@ -110,9 +110,12 @@ func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outc
 		}
 		switch {
 		case wait.err != nil:
-			// Some backends take only so many connections.
-			if c := t.spare(client); c != nil {
-				return c, pool.Unknown, nil
+			// Some backends take only so many connections. One that hangs would hang on
+			// those that there are, too.
+			if wait.outcome != pool.Timeout && !errors.Is(wait.err, errNotH2C) {
+				if c := t.spare(client); c != nil {
+					return c, pool.Unknown, nil
+				}
 			}
 			if !mine {
 				return nil, pool.Unknown, wait.err
@@ -241,14 +244,17 @@ func (t *trunks) grow(client *h2cClient, wait *coming) {
 	c, outcome, err := t.connect()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.Reserve() != nil:
+		_ = c.Close()
+		outcome, err = t.blame(pool.Gateway), errNoStreams
+	default:
 		c.owner = client
 		t.open, t.owed = append(t.open, c), owed{} // what it failed at before is over
-		switch {
-		case wait.untold:
-		case c.Reserve() != nil:
-			outcome, err = t.blame(pool.Gateway), errNoStreams
-		default:
+		if wait.untold {
+			c.Release()
+		} else {
 			wait.made = c
 		}
 	}
