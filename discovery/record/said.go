@@ -111,12 +111,13 @@ func (in entry) address(s said) (address, scheme, doubt string, err error) {
 		return address, scheme, "", err
 	}
 	port := 0
-	if isPort(s.port) {
+	if s.port = strings.TrimLeft(s.port, "0"); isPort(s.port) {
 		port, _ = strconv.Atoi(s.port)
 	}
 	address, scheme, err = Address(s.address, port)
+	_, whole, _ := strings.Cut(s.address, "://")
 	switch {
-	case err != nil && port == 0:
+	case port == 0 && (err != nil || scheme != "" && !isAddress(whole)): // no scheme's port stands for it
 		return "", "", "", fmt.Errorf("port %q is not a number from 1 to %d", short(s.port), maxPort)
 	case err == nil && !strings.HasSuffix(address, ":"+s.port):
 		doubt = fmt.Sprintf("port %q beside address %q is passed over", short(s.port), short(s.address))
