@@ -30,6 +30,7 @@ type Backend struct {
 	streak  atomic.Int32           // failures since the last success
 	proven  atomic.Bool            // has answered since it was last in doubt
 	column  uint32                 // of the tally
+	life    atomic.Uint32          // how often it was called back
 	tally   atomic.Pointer[tally]
 	*record
 
@@ -83,7 +84,11 @@ func newBackend(address string, weight float64) *Backend {
 
 // renew gives b a clean record. The caller holds pool.mu.
 func (b *Backend) renew(weight float64) {
+	b.life.Add(1) // what began before teaches nothing any more
+	b.trial.Store(false)
 	b.weight = weight
+	b.latency.bits.Store(0)
+	b.latency.stamp.Store(0)
 	b.streak.Store(0)
 	b.failures.Store(0)
 	b.proven.Store(false)

@@ -44,7 +44,7 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 	}
 	b.state, b.reason, b.since = to, reason, now
 	b.left.Store(to == Gone)
-	if to == Gone && b.InFlight() > 0 {
+	if to == Gone {
 		p.away[b.address] = b
 	}
 	b.kept, b.unhealthy = false, false

@@ -7,7 +7,8 @@ import "time"
 type Lease struct {
 	pool     *Pool
 	backend  *Backend
-	cell     *cell // where it is counted; nil: where the policy likes
+	cell     *cell  // where it is counted; nil: where the policy likes
+	life     uint32 // of the backend, in which it began
 	trial    bool
 	reported bool
 	stayed   bool // it has passed by staying
@@ -22,7 +23,13 @@ func (l *Lease) Trial() bool { return l.trial }
 // Report says what the work taught about the backend, as soon as it is known.
 // The first report counts; later ones are ignored. One that changes the backend's
 // state waits for the pool's lock, and calls [Config.OnEvent].
+//
+// Of a backend that has left and come back since, with a clean record, it teaches
+// nothing.
 func (l *Lease) Report(o Outcome) {
+	if l.past() {
+		return
+	}
 	if l.stayed && o != Unknown {
 		if l.stayed = false; l.backend.proven.Load() {
 			l.learned(o) // others have found out meanwhile: it is one piece of work among many
@@ -46,7 +53,7 @@ func (l *Lease) Report(o Outcome) {
 // which the backend will be silent for hours. That readmits it; a failure reported
 // later, before it has answered anybody, sets it aside again, as one of the trial.
 func (l *Lease) Stays() {
-	if !l.trial || l.reported {
+	if !l.trial || l.reported || l.past() {
 		return
 	}
 	l.reported, l.stayed = true, true
@@ -83,6 +90,9 @@ func (l *Lease) learned(o Outcome) {
 
 // Latency takes in how long the backend took to its first byte, seen at now.
 func (l *Lease) Latency(d time.Duration, now time.Time) {
+	if l.past() {
+		return
+	}
 	n := now.UnixNano()
 	l.backend.latency.observe(d, n)
 	if l.pool.view.Load().cfg.Balance == EWMA {
@@ -90,10 +100,13 @@ func (l *Lease) Latency(d time.Duration, now time.Time) {
 	}
 }
 
+// past reports whether the backend has had a life since.
+func (l *Lease) past() bool { return l.life != l.backend.life.Load() }
+
 // Release ends the work. It must be called exactly once.
 func (l *Lease) Release() {
 	l.pool.view.Load().picker.release(l.backend, l.cell)
-	if l.trial && !l.reported {
+	if l.trial && !l.reported && !l.past() {
 		// No verdict leaves the trial to the next comer.
 		l.backend.trial.Store(false)
 	}

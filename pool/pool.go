@@ -42,7 +42,7 @@ type Pool struct {
 	columns   uint32              // used of it
 	departed  []departure         // within the guard's window, unannounced
 	inherited map[string]bool     // addresses to be drained by hand once they join
-	away      map[string]*Backend // left with work in flight
+	away      map[string]*Backend // left, with work in flight or just now
 	ejections map[string]uint64
 	events    []Event
 
@@ -108,14 +108,14 @@ func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 		v := p.view.Load()
 		if len(tried) == 0 { // a second try is not spent on who failed before
 			if b := v.dueTrial(); b != nil {
-				return Lease{pool: p, backend: b, trial: true}, nil
+				return Lease{pool: p, backend: b, life: b.life.Load(), trial: true}, nil
 			}
 		}
 		if b, c := v.picker.pick(key, tried); b != nil {
-			return Lease{pool: p, backend: b, cell: c}, nil
+			return Lease{pool: p, backend: b, cell: c, life: b.life.Load()}, nil
 		}
 		if b := v.lastResort(tried); b != nil {
-			return Lease{pool: p, backend: b, trial: true}, nil
+			return Lease{pool: p, backend: b, life: b.life.Load(), trial: true}, nil
 		}
 		// A view comes before it is said that there is one.
 		if err := p.none(v); p.view.Load() == v {
@@ -159,7 +159,7 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	p.mu.Lock()
 	defer p.unlock()
 	now := time.Now()
-	maps.DeleteFunc(p.away, func(_ string, b *Backend) bool { return b.InFlight() == 0 })
+	maps.DeleteFunc(p.away, func(_ string, b *Backend) bool { return now.Sub(b.since) > straggling && b.InFlight() == 0 })
 	gone, changed := p.match(endpoints, now)
 	switch {
 	case p.cfg.Guard.Off:
@@ -221,16 +221,21 @@ func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Ti
 	return next, append(gone, old[i:]...), changed
 }
 
+// straggling is how long after a backend left somebody may still choose it by the view
+// from before.
+const straggling = time.Second
+
 // join makes the backend of a new address: a clean record, whatever a former
 // holder of the address had done. One that left with work which goes on is called
 // back: its connections are the address's as much as new ones are.
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	b := p.away[e.Address]
-	if b == nil || b.InFlight() == 0 {
+	delete(p.away, e.Address)
+	if b != nil && b.InFlight() > 0 {
+		b.renew(weight(e))
+	} else {
 		b = newBackend(e.Address, weight(e))
 	}
-	delete(p.away, e.Address)
-	b.renew(weight(e))
 	p.count(b)
 	b.endpoint = e
 	state, reason := Active, ""

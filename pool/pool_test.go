@@ -330,6 +330,53 @@ func TestReturningAddressKeepsItsWork(t *testing.T) {
 	}
 }
 
+// What began before a backend left teaches nothing of the one that is back: not that it
+// fails, and no trial of it is under way.
+func TestReturningAddressIsNotBlamedForBefore(t *testing.T) {
+	p := New(Config{Guard: Guard{Off: true}, Eject: Eject{Consecutive: 3, Backoff: time.Millisecond}})
+	p.Update(addresses("a:1", "b:1"))
+	var held []Lease
+	for range 12 {
+		held = append(held, must(t, p))
+	}
+	fail(t, p, "a:1", 3, Refused)
+	time.Sleep(5 * time.Millisecond)
+	p.tick(time.Now())
+	old := must(t, p)
+	if !old.Trial() {
+		t.Fatal("no trial was due: nothing is tested")
+	}
+	p.Update(addresses("b:1"))
+	p.Update(addresses("a:1", "b:1"))
+	for i := range held {
+		if held[i].Backend().Address() == "a:1" {
+			held[i].Report(Reset)
+		}
+	}
+	if got := state(t, p, "a:1"); got.State != Active || got.Failures != 0 || got.Latency != 0 {
+		t.Errorf("%+v: blamed for what began before it came back", got)
+	}
+	fail(t, p, "a:1", 3, Refused)
+	time.Sleep(5 * time.Millisecond)
+	p.tick(time.Now())
+	trial := must(t, p)
+	if !trial.Trial() {
+		t.Error("a trial from before holds up the first one since")
+	}
+	old.Report(Success)
+	old.Release()
+	wantState(t, p, "a:1", Ejected, "who succeeded was another")
+	trial.Report(Success)
+	trial.Release()
+	wantState(t, p, "a:1", Active, "its trial has succeeded")
+	for i := range held {
+		held[i].Release()
+	}
+	if n := p.find("a:1").InFlight(); n != 0 {
+		t.Errorf("%d in flight in the end", n)
+	}
+}
+
 // Who left and was back before a list without it came is no other case.
 func TestAnAddressThatWasBackAtOnceStartsClean(t *testing.T) {
 	p := New(Config{})

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,24 +37,31 @@ func (s *server) dial(ctx context.Context, b *pool.Backend, timeout time.Duratio
 	if err != nil {
 		return nil, dialOutcome(err), err
 	}
+	if s.self != nil && s.self.isBehind(conn) {
+		_ = conn.Close()
+		return nil, pool.Refused, errSelf
+	}
 	return conn, pool.Unknown, nil
 }
 
 // ownPort is where a service accepts its clients.
 type ownPort struct {
 	netip.AddrPort
-	all []netip.Addr // the machine's, if that is every one of them
+
+	mu  sync.Mutex
+	all []netip.Addr // the machine's, if it is every one of them, as far as is known
 }
 
 // ownPortOf is where ln listens.
-func ownPortOf(ln net.Listener) (own ownPort) {
+func ownPortOf(ln net.Listener) *ownPort {
+	own := &ownPort{}
 	a, ok := ln.Addr().(*net.TCPAddr)
 	if !ok {
 		return own
 	}
 	own.AddrPort = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
 	if own.Addr().IsUnspecified() {
-		all, _ := net.InterfaceAddrs() // else the loopback's alone
+		all, _ := net.InterfaceAddrs() // others are found by isBehind
 		for _, a := range all {
 			if n, ok := a.(*net.IPNet); ok {
 				ip, _ := netip.AddrFromSlice(n.IP)
@@ -66,7 +74,7 @@ func ownPortOf(ln net.Listener) (own ownPort) {
 
 // refuse is errSelf if to is that port. It is asked before each connection: one made is
 // a client accepted, who makes the next.
-func (own ownPort) refuse(to netip.AddrPort) error {
+func (own *ownPort) refuse(to netip.AddrPort) error {
 	ip := to.Addr().Unmap().WithZone("")
 	switch {
 	case to.Port() != own.Port():
@@ -75,10 +83,33 @@ func (own ownPort) refuse(to netip.AddrPort) error {
 		return errSelf
 	case ip.IsUnspecified() && (own.Addr().IsLoopback() || own.Addr().IsUnspecified()): // it leads to the loopback
 		return errSelf
-	case own.Addr().IsUnspecified() && (ip.IsLoopback() || slices.Contains(own.all, ip)):
+	case own.Addr().IsUnspecified() && (ip.IsLoopback() || own.has(ip)):
 		return errSelf
 	}
 	return nil
+}
+
+func (own *ownPort) has(ip netip.Addr) bool {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	return slices.Contains(own.all, ip)
+}
+
+// isBehind reports whether c leads to that port by an address that the machine has had
+// since it was looked: then it is known from now on.
+func (own *ownPort) isBehind(c socket.Stream) bool {
+	to := socket.Peer(c)
+	if to.Port() != own.Port() || !own.Addr().IsUnspecified() {
+		return false
+	}
+	from, ok := c.LocalAddr().(*net.TCPAddr)
+	if !ok || from.AddrPort().Addr().Unmap() != to.Addr() {
+		return false
+	}
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	own.all = append(own.all, to.Addr())
+	return true
 }
 
 // dialOutcome tells a backend's fault from our own: out of descriptors or ports,

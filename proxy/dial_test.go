@@ -78,7 +78,7 @@ func TestOwnPort(t *testing.T) {
 		{"0.0.0.0:80", "10.1.2.3:80", true},
 		{"0.0.0.0:80", "10.1.2.4:80", false},
 	} {
-		own := ownPort{netip.MustParseAddrPort(c.own), []netip.Addr{netip.MustParseAddr("10.1.2.3")}}
+		own := &ownPort{AddrPort: netip.MustParseAddrPort(c.own), all: []netip.Addr{netip.MustParseAddr("10.1.2.3")}}
 		if err := own.refuse(netip.MustParseAddrPort(c.to)); (err == errSelf) != c.self {
 			t.Errorf("from %s to %s: %v, want self: %t", c.own, c.to, err, c.self)
 		}

@@ -95,6 +95,7 @@ func (s *httpSession) serveHTTP2() {
 		ready: make(chan struct{}), closed: make(chan struct{}),
 		heads: headClock{limit: s.h.config().Timeouts.Head, pass: len(http2Preface)},
 	}
+	s.h2c.Store(c)
 	q := s.h.h2c
 	server := q.newServer(c)
 	if err := server.Serve(&handoff{conn: c}); !errors.Is(err, errHandedOff) {
@@ -128,6 +129,7 @@ func (c *h2cClient) drain(ctx context.Context, server *http.Server) {
 // those with streams when these have had time to finish.
 func (q *h2c) left(b *pool.Backend) {
 	if t, ok := q.trunks.Load(b); ok {
+		t.(*trunks).leaves()
 		t.(*trunks).sweep(time.Now(), false)
 	}
 }

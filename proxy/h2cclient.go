@@ -80,6 +80,13 @@ func (c *crowd) enter() bool {
 	return true
 }
 
+// none reports whether nobody is in.
+func (c *crowd) none() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n == 0
+}
+
 func (c *crowd) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,10 +18,12 @@ type streamClock struct {
 	link    *link                   // that it is made on
 	head    *time.Timer             // of its response; nil: no limit, or not yet
 	sending bool                    // the kernel had some of the request to send when head was last due
-	slow    bool                    // head has ended the attempt
-	passing bool                    // the head of the response is out, or about to be
-	writing bool                    // the client is waited for, to take more of it
-	ended   bool                    // the stream, by the clock
+	left    int                     // that much, and since when no less
+	leftAt  time.Time
+	slow    bool // head has ended the attempt
+	passing bool // the head of the response is out, or about to be
+	writing bool // the client is waited for, to take more of it
+	ended   bool // the stream, by the clock
 	over    bool
 }
 
@@ -118,8 +120,7 @@ const glances = 8
 // for long. The caller holds mu.
 func (c *streamClock) due(d time.Duration) {
 	switch {
-	case c.s.body != nil && c.link.unsent() > 0:
-		c.sending = true
+	case c.s.body != nil && c.sends(d):
 		c.head.Reset(max(d/glances, time.Millisecond))
 	case c.sending:
 		c.sending = false
@@ -129,6 +130,24 @@ func (c *streamClock) due(d time.Duration) {
 		c.attempt(errNoResponse)
 		c.s.body.stop()
 	}
+}
+
+// sends reports whether the kernel still has some of the request to send, and the
+// backend takes it.
+func (c *streamClock) sends(d time.Duration) bool {
+	n, now := c.link.unsent(), time.Now()
+	if n == 0 {
+		return false
+	}
+	if !c.sending || n < c.left {
+		c.leftAt = now
+	}
+	c.sending, c.left = true, n
+	if now.Sub(c.leftAt) > d+max(d, 3*time.Second) { // as limits.stall
+		c.sending = false
+		return false
+	}
+	return true
 }
 
 // prolongs gives the backend its time once more, for which it has asked (102).

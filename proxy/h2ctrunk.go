@@ -336,6 +336,13 @@ func (t *trunks) blame(o pool.Outcome) pool.Outcome {
 	return o
 }
 
+// leaves says that the backend leaves now, be it for the second time.
+func (t *trunks) leaves() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cut = time.Time{}
+}
+
 // sweep closes connections to a backend that left: those without a stream, and
 // when its time is up all of them. It reports whether none is left.
 func (t *trunks) sweep(now time.Time, all bool) (none bool) {

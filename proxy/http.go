@@ -97,6 +97,7 @@ type httpSession struct {
 	client   socket.Conn
 	watch    watch
 	conn     atomic.Pointer[backendConn] // that serves the request now
+	h2c      atomic.Pointer[h2cClient]   // what it has become; nil: it speaks HTTP/1
 	serving  atomic.Pointer[pool.Backend]
 	giveUp   atomic.Pointer[context.CancelFunc] // ends the wait for a backend
 	lease    pool.Lease
@@ -115,6 +116,9 @@ func (s *httpSession) enter(p phase) bool { return s.watch.enter(p, s.h.warden.t
 
 // idle reports whether the client waits for nothing, or has been ended while it did.
 func (s *httpSession) idle() bool {
+	if c := s.h2c.Load(); c != nil {
+		return c.streams.none()
+	}
 	p, _ := s.watch.load()
 	return p.idle() || p >= phaseEnding
 }

@@ -572,6 +572,28 @@ func TestHTTPSlowUploadIsNoSilence(t *testing.T) {
 	}
 }
 
+// One that takes none of it at all is found out, by limits.stall.
+func TestHTTPUploadThatStandsStillIsSilence(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{200 << 10, 20 << 20} { // into the kernel's hands, and more
+		b := startBackend(t, func(c *net.TCPConn) {
+			_ = c.SetReadBuffer(16 << 10)
+			_, _ = http.ReadRequest(bufio.NewReaderSize(c, 16))
+			time.Sleep(8 * time.Second)
+		})
+		s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: 300 * time.Millisecond}}, b.address)
+		began := time.Now()
+		resp, err := newClient(t).Post(s.url, "text/plain", io.LimitReader(zeroes{}, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if took := time.Since(began); resp.StatusCode != 504 || took > 6*time.Second {
+			t.Errorf("%d bytes: %d after %s, want 504 after some 3.5 s", size, resp.StatusCode, took)
+		}
+	}
+}
+
 // A client that was just served, and wants nothing, is no work that a stop cuts.
 func TestHTTPShortDrainCutsNoIdleClient(t *testing.T) {
 	for _, timeout := range []time.Duration{-1, 100 * time.Millisecond, 400 * time.Millisecond} {

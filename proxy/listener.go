@@ -25,6 +25,7 @@ type server struct {
 	entering sync.WaitGroup // clients that were accepted and have not entered yet
 	hints    hints
 	lot      parking.Lot
+	self     *ownPort                   // set before the first client is accepted
 	refuse   func(netip.AddrPort) error // a connection to itself; set before the first client is accepted
 
 	cfg     atomic.Pointer[Config]
@@ -86,7 +87,8 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	} else {
 		own.Go(func() { s.lot.Run(parked) })
 	}
-	s.refuse = ownPortOf(ln).refuse
+	s.self = ownPortOf(ln)
+	s.refuse = s.self.refuse
 	accepts := socket.NewListener(ln, keepAliveFor(ln.Addr().String()))
 	own.Go(func() {
 		<-ctx.Done()

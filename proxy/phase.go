@@ -130,6 +130,16 @@ func (w *watch) why() error {
 // limits are how long each phase may last, in ticks; zero: for ever.
 type limits struct{ idle, head, response uint64 }
 
+// stall is how long an upload that its backend does not take may stand still: the
+// response's limit, and a while in which a slow one's window may open again; zero: for
+// ever.
+func (l limits) stall() uint64 {
+	if l.response == 0 {
+		return 0
+	}
+	return l.response + max(l.response, 3000)
+}
+
 // shortest is the first limit that a wait in p may come to; zero: none.
 func (l limits) shortest(p phase) uint64 {
 	if p == phaseResponse && l.response > 0 && (l.idle == 0 || l.response < l.idle) {
@@ -155,6 +165,8 @@ func (l limits) overdue(p phase, since, moved, now uint64, upload uint32) error 
 		// Until the backend has the whole request, its silence is no wonder.
 		switch since = max(since, moved); {
 		case upload == nobody && over(l.response, since):
+			return errNoResponse
+		case upload > forClient && over(l.stall(), since):
 			return errNoResponse
 		case !over(l.idle, since):
 			return nil
