@@ -632,10 +632,10 @@ func TestH2CHungBackendCostsNoGet(t *testing.T) {
 	hung := serveH2C(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	well := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(240 * time.Millisecond) // with the other's, longer than one may take
 		_, _ = fmt.Fprintf(w, "%s %s", r.Method, body)
 	})
-	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Timeouts: Timeouts{Response: 100 * time.Millisecond}}, hung, well)
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{Timeouts: Timeouts{Response: 400 * time.Millisecond}}, hung, well)
 	c := newH2CClient(t)
 	for method, want := range map[string]int{"GET": 0, "PUT": 0, "POST": 2} {
 		timeouts := 0
@@ -726,7 +726,7 @@ func TestGRPCFrozenBackendIsNotShared(t *testing.T) {
 		both.Go(func() { pump(c, to) })
 		both.Wait()
 	})
-	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 200 * time.Millisecond}}, a.address, front.address)
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 500 * time.Millisecond}}, a.address, front.address)
 	holder := dialRPC(t, s.address)
 	for range 2 {
 		stream, err := holder.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
@@ -739,7 +739,7 @@ func TestGRPCFrozenBackendIsNotShared(t *testing.T) {
 	}
 	frozen.Store(true)
 	for i := range 15 {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		if _, err := call(ctx, dialRPC(t, s.address), "Echo", "x"); err != nil {
 			t.Errorf("call %d: %v", i, err)
 		}
@@ -753,13 +753,13 @@ func TestGRPCFrozenBackendIsNotShared(t *testing.T) {
 // What came in time counts as such, however long its client takes to read what came
 // before it.
 func TestH2CHintsToASlowClientMakeNoResponseLate(t *testing.T) {
-	c := &streamClock{s: &stream{cfg: &Config{Timeouts: Timeouts{Response: 20 * time.Millisecond}}}}
+	c := &streamClock{s: &stream{cfg: &Config{Timeouts: Timeouts{Response: 300 * time.Millisecond}}}}
 	ctx, end := context.WithCancelCause(t.Context())
 	c.begins(end, nil)
 	if !c.passes() {
 		t.Fatal("a response at once is late")
 	}
-	time.Sleep(50 * time.Millisecond) // the client reads
+	time.Sleep(450 * time.Millisecond) // the client reads
 	if ctx.Err() != nil {
 		t.Error("a response that was in time is ended")
 	}

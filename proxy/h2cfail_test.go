@@ -188,7 +188,7 @@ func TestGRPCResponseTimeout(t *testing.T) {
 
 func TestH2CStreamInWhichNothingMovesEnds(t *testing.T) {
 	b := startRPC(t, "b")
-	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 100 * time.Millisecond}}, b.address)
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 500 * time.Millisecond}}, b.address)
 	stream, err := dialRPC(t, s.address).NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestH2CStreamInWhichNothingMovesEnds(t *testing.T) {
 		if _, err := exchangeOn(stream, "x"); err != nil {
 			t.Fatalf("a stream that moves was ended: %v", err)
 		}
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(80 * time.Millisecond)
 	}
 	var m []byte
 	if err := stream.RecvMsg(&m); err == nil || err == io.EOF {
