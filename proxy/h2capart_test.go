@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -94,29 +93,21 @@ func TestGRPCManyStuckUploadsHoldUpNoOther(t *testing.T) {
 func throwingOut(t *testing.T, most int) (address string, thrown *atomic.Int64) {
 	thrown = &atomic.Int64{}
 	return startBackend(t, func(c *net.TCPConn) {
-		if _, err := io.ReadFull(c, make([]byte, len(http2Preface))); err != nil {
-			return
-		}
-		_, _ = c.Write(frame(typeSettings, 0, 0))
-		for resets := 0; resets < most; {
-			var head [frameHead]byte
-			if _, err := io.ReadFull(c, head[:]); err != nil {
-				return
-			}
-			n := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
-			if _, err := io.CopyN(io.Discard, c, n); err != nil {
-				return
-			}
-			switch stream := binary.BigEndian.Uint32(head[5:]); {
-			case head[3] == frameReset:
+		resets := 0
+		serveFrames(c, func(kind, flags byte, stream uint32) bool {
+			switch {
+			case kind == frameReset:
 				resets++
-			case head[3] == 6 && head[4] == 0: // PING
+			case kind == 6 && flags == 0: // PING
 				_, _ = c.Write(frame(6, 1, 0, make([]byte, 8)...))
-			case head[3] == frameHeaders: // :status 200, and no end
-				_, _ = c.Write(frame(frameHeaders, flagEndHeaders, stream, 0x88))
+			default:
+				headOf(c, kind, stream)
 			}
+			return resets < most
+		})
+		if resets >= most {
+			thrown.Add(1)
 		}
-		thrown.Add(1)
 	}).address, thrown
 }
 
@@ -542,18 +533,7 @@ func TestH2CConnectionsBeingMadeCount(t *testing.T) {
 	b := startBackend(t, func(c *net.TCPConn) {
 		conns.Add(1)
 		time.Sleep(50 * time.Millisecond)
-		_, _ = io.ReadFull(c, make([]byte, len(http2Preface)))
-		_, _ = c.Write(frame(typeSettings, 0, 0))
-		for {
-			var head [frameHead]byte
-			if _, err := io.ReadFull(c, head[:]); err != nil {
-				return
-			}
-			_, _ = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
-			if head[3] == frameHeaders {
-				_, _ = c.Write(frame(frameHeaders, flagEndHeaders, binary.BigEndian.Uint32(head[5:]), 0x88))
-			}
-		}
+		serveFrames(c, func(kind, _ byte, stream uint32) bool { headOf(c, kind, stream); return true })
 	})
 	s := startHTTP(t, pool.Config{}, Config{}, b.address)
 	var all sync.WaitGroup
@@ -601,18 +581,7 @@ func TestGRPCFewStreamsAndFewConnections(t *testing.T) {
 			resets(c)
 			return
 		}
-		_, _ = io.ReadFull(c, make([]byte, len(http2Preface)))
-		_, _ = c.Write(frame(typeSettings, 0, 0))
-		for {
-			var head [frameHead]byte
-			if _, err := io.ReadFull(c, head[:]); err != nil {
-				return
-			}
-			_, _ = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
-			if head[3] == frameHeaders {
-				_, _ = c.Write(frame(frameHeaders, flagEndHeaders, binary.BigEndian.Uint32(head[5:]), 0x88))
-			}
-		}
+		serveFrames(c, func(kind, _ byte, stream uint32) bool { headOf(c, kind, stream); return true })
 	})
 	s = startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, few.address)
 	for i := range 10 {

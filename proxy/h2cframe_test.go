@@ -37,22 +37,40 @@ func word(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 // framed is a backend that greets, and answers what comes, frame by frame.
 func framed(t *testing.T, answer func(c net.Conn, kind, flags byte, stream uint32)) string {
 	return startBackend(t, func(c *net.TCPConn) {
-		if _, err := io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		serveFrames(c, func(kind, flags byte, stream uint32) bool {
+			answer(c, kind, flags, stream)
+			return true
+		})
+	}).address
+}
+
+// serveFrames greets on c, and hands over what comes, frame by frame, as long as more is
+// wanted.
+func serveFrames(c net.Conn, more func(kind, flags byte, stream uint32) bool) {
+	if _, err := io.ReadFull(c, make([]byte, len(http2Preface))); err != nil {
+		return
+	}
+	_, _ = c.Write(frame(typeSettings, 0, 0))
+	for {
+		var head [frameHead]byte
+		if _, err := io.ReadFull(c, head[:]); err != nil {
 			return
 		}
-		_, _ = c.Write(frame(typeSettings, 0, 0))
-		for {
-			var head [frameHead]byte
-			if _, err := io.ReadFull(c, head[:]); err != nil {
-				return
-			}
-			n := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
-			if _, err := io.CopyN(io.Discard, c, n); err != nil {
-				return
-			}
-			answer(c, head[3], head[4], binary.BigEndian.Uint32(head[5:]))
+		n := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+		if _, err := io.CopyN(io.Discard, c, n); err != nil {
+			return
 		}
-	}).address
+		if !more(head[3], head[4], binary.BigEndian.Uint32(head[5:])) {
+			return
+		}
+	}
+}
+
+// headOf begins a response to stream that does not end.
+func headOf(c net.Conn, kind byte, stream uint32) {
+	if kind == frameHeaders { // :status 200
+		_, _ = c.Write(frame(frameHeaders, flagEndHeaders, stream, 0x88))
+	}
 }
 
 // What a backend says it has not looked at goes to another, a POST with its body
