@@ -30,7 +30,7 @@ type Backend struct {
 	streak  atomic.Int32           // failures since the last success
 	proven  atomic.Bool            // has answered since it was last in doubt
 	column  uint32                 // of the tally
-	life    atomic.Uint32          // how often it was called back
+	life    atomic.Uint32          // how often it was back from having left
 	tally   atomic.Pointer[tally]
 	*record
 
@@ -82,18 +82,24 @@ func newBackend(address string, weight float64) *Backend {
 	return &Backend{record: &record{address: address, weight: weight}}
 }
 
-// renew gives b a clean record. The caller holds pool.mu.
-func (b *Backend) renew(weight float64) {
-	b.life.Add(1) // what began before teaches nothing any more
+// forgive begins another of b's lives: what has failed counts no more, and what began
+// before teaches nothing. The caller holds pool.mu.
+func (b *Backend) forgive() {
+	b.life.Add(1)
 	b.trial.Store(false)
+	b.streak.Store(0)
+	b.level, b.checks = 0, 0
+}
+
+// renew has b be as if it were new, but for its work. The caller holds pool.mu.
+func (b *Backend) renew(weight float64) {
+	b.forgive()
 	b.weight = weight
 	b.latency.bits.Store(0)
 	b.latency.stamp.Store(0)
-	b.streak.Store(0)
 	b.failures.Store(0)
 	b.proven.Store(false)
 	b.drained, b.doubted = false, false
-	b.level, b.checks = 0, 0
 	b.until = time.Time{}
 }
 

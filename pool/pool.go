@@ -284,8 +284,7 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 // whether a new view is needed.
 func (p *Pool) absolve(b *Backend, now time.Time) (changed bool) {
 	changed = b.kept || b.state == Ejected || b.state == Suspect
-	b.streak.Store(0)
-	b.level, b.checks = 0, 0
+	b.forgive()
 	if changed {
 		p.moved(b, Active, "registered again", now)
 	}

@@ -385,6 +385,10 @@ func TestAnAddressThatWasBackAtOnceStartsClean(t *testing.T) {
 	fail(t, p, "b:1", 4, Refused)
 	wantState(t, p, "a:1", Ejected, "five refusals")
 	old := p.find("a:1")
+	var held []Lease
+	for range 10 {
+		held = append(held, must(t, p))
+	}
 	es := addresses("a:1", "b:1", "c:1")
 	es[0].Returns, es[1].Returns = 1, 1
 	p.Update(es)
@@ -392,8 +396,14 @@ func TestAnAddressThatWasBackAtOnceStartsClean(t *testing.T) {
 	if p.find("a:1") != old {
 		t.Fatal("an address that is there before and after is another backend")
 	}
+	for i := range held {
+		if held[i].Backend().Address() == "b:1" {
+			held[i].Report(Reset)
+		}
+		held[i].Release()
+	}
 	fail(t, p, "b:1", 4, Refused)
-	wantState(t, p, "b:1", Active, "its four failures of before count no more")
+	wantState(t, p, "b:1", Active, "its four failures of before count no more, nor what fails since and began before")
 	fail(t, p, "a:1", 5, Refused)
 	p.Update(addresses("a:1", "b:1", "c:1")) // another source, which counts from zero
 	wantState(t, p, "a:1", Ejected, "nothing says that it had left")

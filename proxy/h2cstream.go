@@ -195,8 +195,8 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 // errTooLarge is a request whose head is larger than its backend takes.
 var errTooLarge = errors.New("the backend takes no head of this size")
 
-// tooLarge reports whether net/http did not send a head, or trailers, because the backend has said
-// that it takes none of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
+// tooLarge reports whether net/http did not send a head, or trailers, because the
+// backend has said that it takes none of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
 func tooLarge(err error) bool {
 	return strings.Contains(err.Error(), "request header list larger than peer's advertised limit")
 }
