@@ -71,15 +71,19 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// freeURL is one that a member can listen on in a moment: on Linux of an address where
-// nobody else takes the port meanwhile.
+// ownHost is an address of this machine; on Linux, one where nobody else takes a port
+// that is given up for a while. Whoever did would meet the clients of who had it.
+func ownHost() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.84.%d.%d", rand.IntN(256), 1+rand.IntN(254))
+}
+
+// freeURL is one that a member can listen on in a moment.
 func freeURL(t *testing.T) *url.URL {
 	t.Helper()
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		host = fmt.Sprintf("127.84.%d.%d", rand.IntN(256), 1+rand.IntN(254))
-	}
-	l, err := net.Listen("tcp", host+":0")
+	l, err := net.Listen("tcp", ownHost()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func startProcess(t testing.TB, settings ...map[string]any) *process {
 }
 
 func newProcess(t testing.TB, settings ...map[string]any) *process {
-	anywhere := "http://127.0.0.1:0"
+	anywhere := "http://" + ownHost() + ":0"
 	p := &process{TB: t, dir: t.TempDir(), config: map[string]any{
 		"name":             "portside",
 		"listen-peer-urls": anywhere, "initial-advertise-peer-urls": anywhere, "initial-cluster": "portside=" + anywhere,
