@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,30 +29,29 @@ type schedule struct {
 	recording, ended atomic.Bool
 	ops, faults      atomic.Int64
 	wait, opened     sync.WaitGroup
-	done             chan struct{} // closed when nothing is sent any more
 
 	mu    sync.Mutex
 	due   []time.Time // requests that found no free connection, oldest first
 	free  []*lane
 	lanes []*lane
-	delay *hdrhistogram.Histogram
 }
 
-// lane is one connection: at most one request is under way on it.
+// lane is one connection: at most one request is under way on it. Its reader waits
+// for the response all the while, so that a request wakes nobody who then has to wait.
 type lane struct {
 	client
-	due  time.Time     // when the request under way should have left
-	sent chan struct{} // tells the reader that one is under way
+	mu  sync.Mutex // is taken after the schedule's
+	due time.Time  // when the request under way should have left; zero: none is
 }
 
 func (o openLoop) start(addr string) *schedule {
-	s := &schedule{openLoop: o, delay: newHistogram(), done: make(chan struct{})}
+	s := &schedule{openLoop: o}
 	for i := range o.conns {
-		l := &lane{sent: make(chan struct{}, 1)}
+		l := &lane{}
 		if o.many {
 			l.from = &net.TCPAddr{IP: net.IPv4(127, 2, byte(i/250), byte(i%250+1))}
 		}
-		l.addr, l.buf = addr, make([]byte, 16<<10)
+		l.addr, l.buf, l.delay = addr, make([]byte, 16<<10), newHistogram()
 		s.lanes = append(s.lanes, l)
 		s.opened.Add(1)
 		s.wait.Go(func() { s.read(l) })
@@ -67,80 +67,93 @@ func (s *schedule) pace() {
 	gap := time.Duration(float64(time.Second) / s.perSec)
 	for due := time.Now(); !s.ended.Load(); due = due.Add(gap) {
 		sleepUntil(due)
-		s.mu.Lock()
-		if len(s.free) == 0 {
-			s.due = append(s.due, due)
-			s.mu.Unlock()
-			continue
+		if l := s.take(due); l != nil {
+			s.send(l, due)
 		}
-		l := s.free[0] // the one that rested longest, so that all clients are heard
-		s.free = s.free[1:]
-		s.mu.Unlock()
-		s.send(l, due)
 	}
-	close(s.done)
 	for _, l := range s.lanes {
 		l.close()
 	}
 }
 
-// send is called by whoever took l: the pacer, or l's own reader.
+// take returns a free connection, locked, or notes that a request waits for one.
+func (s *schedule) take(due time.Time) *lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.free) == 0 {
+		s.due = append(s.due, due)
+		return nil
+	}
+	l := s.free[0] // the one that rested longest, so that all clients are heard
+	s.free = s.free[1:]
+	l.mu.Lock()
+	return l
+}
+
+// send is called with l locked, and unlocks it.
 func (s *schedule) send(l *lane, due time.Time) {
+	defer l.mu.Unlock()
 	l.due = due
 	if conn := l.conn.Load(); conn != nil {
 		_, _ = conn.Write(s.request) // the reader sees the fault
 	}
-	l.sent <- struct{}{}
 }
 
 func (s *schedule) read(l *lane) {
 	err := l.dial()
 	s.opened.Done()
-	s.release(l)
-	for {
-		select {
-		case <-l.sent:
-		case <-s.done:
-			return
-		}
+	for s.release(l); !s.ended.Load(); {
 		if err == nil {
 			err = s.response(l)
 		}
-		if err != nil {
-			if s.ended.Load() {
-				return
-			}
-			s.faults.Add(1)
-			l.close()
-			err = l.dial()
+		if err != nil && !s.ended.Load() {
+			err = s.redial(l)
 		}
-		s.release(l)
 	}
 }
 
+// response waits for one and makes l free.
 func (s *schedule) response(l *lane) error {
 	body, err := l.receive()
 	if err != nil {
 		return err
 	}
+	now := time.Now()
+	l.mu.Lock()
+	due := l.due
+	l.due = time.Time{}
+	l.mu.Unlock()
 	s.ops.Add(1)
-	if !s.recording.Load() {
-		return nil
+	if s.recording.Load() {
+		observe(l.delay, now.Sub(due))
+		if s.seen != nil {
+			s.seen(body)
+		}
 	}
-	s.mu.Lock()
-	observe(s.delay, time.Since(l.due))
-	s.mu.Unlock()
-	if s.seen != nil {
-		s.seen(body)
-	}
+	s.release(l)
 	return nil
+}
+
+// redial gives l a new connection. The request under way, if any, is lost.
+func (s *schedule) redial(l *lane) error {
+	s.mu.Lock()
+	s.free = slices.DeleteFunc(s.free, func(f *lane) bool { return f == l })
+	s.mu.Unlock()
+	l.mu.Lock() // who has taken l before has written
+	lost := !l.due.IsZero()
+	l.due = time.Time{}
+	l.close()
+	err := l.dial()
+	l.mu.Unlock()
+	if lost || err != nil {
+		s.faults.Add(1)
+	}
+	s.release(l)
+	return err
 }
 
 // release gives l the oldest request that waits, or makes it free.
 func (s *schedule) release(l *lane) {
-	if s.ended.Load() {
-		return
-	}
 	s.mu.Lock()
 	if len(s.due) == 0 {
 		s.free = append(s.free, l)
@@ -149,6 +162,7 @@ func (s *schedule) release(l *lane) {
 	}
 	due := s.due[0]
 	s.due = s.due[1:]
+	l.mu.Lock()
 	s.mu.Unlock()
 	s.send(l, due)
 }
@@ -166,4 +180,11 @@ func (s *schedule) stop() {
 	s.wait.Wait()
 }
 
-func (s *schedule) delays() *hdrhistogram.Histogram { return s.delay }
+// delays are those of all connections. It is called after stop.
+func (s *schedule) delays() *hdrhistogram.Histogram {
+	sum := newHistogram()
+	for _, l := range s.lanes {
+		sum.Merge(l.delay)
+	}
+	return sum
+}
