@@ -59,6 +59,8 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"portside/proxy/socket", "portside/", "a socket knows system calls alone"},
 		{"portside/proxy/parking", "portside/", "who watches over connections knows nothing of them"},
 		{"portside/proxy/http1", "portside/pool", "messages know no policy"},
+		{"portside/proxy/http2", "portside/pool", "frames know no policy"},
+		{"portside/proxy/grpc", "portside/pool", "a status is not what it means for a backend"},
 		{"portside/discovery/record", "portside/discovery/etcd", "records are text, wherever they were found"},
 		{"portside/bench", "portside/", "bench measures from outside, through sockets"},
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/http2"
 )
 
 // h2c is the part of an HTTP service that speaks HTTP/2 without TLS, to clients
@@ -26,9 +27,6 @@ type h2c struct {
 	own     sync.WaitGroup // connections being made
 	trunks  sync.Map       // *pool.Backend to *trunks
 }
-
-// http2Preface begins a client's connection (RFC 9113 3.4).
-const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 const (
 	// maxStreams is how many requests a client may have under way on one
@@ -93,8 +91,8 @@ func (s *httpSession) serveHTTP2() {
 		Conn: &s.client, early: early, sent: &s.h.stats.Bytes.ToClient,
 		address: string(s.clientAddress()), key: s.key,
 		ready: make(chan struct{}), closed: make(chan struct{}),
-		heads: headClock{limit: s.h.config().Timeouts.Head, pass: len(http2Preface)},
 	}
+	c.heads = http2.NewHeadClock(s.h.config().Timeouts.Head, func() { _ = c.Close() })
 	s.h2c.Store(c)
 	q := s.h.h2c
 	server := q.newServer(c)

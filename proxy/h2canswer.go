@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-)
 
-func (c grpcCode) text() string { return strconv.Itoa(int(c)) }
+	"portside/proxy/grpc"
+	"portside/proxy/http2"
+)
 
 // answer is a response of our own. A gRPC client gets it as a status with a
 // message, which is all that it would look at.
@@ -20,7 +21,7 @@ func (s *stream) answer(status int, kind, text string) {
 	h := s.w.Header()
 	h.Set("X-Portside-Error", kind)
 	if s.grpc {
-		s.answerCall(grpcFor(status), text)
+		s.answerCall(grpc.OfHTTP(status), text)
 		return
 	}
 	text += "\n"
@@ -37,30 +38,13 @@ func (s *stream) answer(status int, kind, text string) {
 }
 
 // answerCall ends a gRPC call with its head.
-func (s *stream) answerCall(code grpcCode, text string) {
+func (s *stream) answerCall(code grpc.Code, text string) {
 	h := s.w.Header()
 	h.Set("Content-Type", "application/grpc")
 	h["Content-Length"] = nil
-	h.Set(grpcStatusField, code.text())
-	h.Set(grpcMessageField, grpcEscape(text))
+	h.Set(grpc.StatusField, code.String())
+	h.Set(grpc.MessageField, grpc.Escape(text))
 	s.w.WriteHeader(http.StatusOK)
-}
-
-// grpcFor is the gRPC status of what we say as HTTP.
-func grpcFor(status int) grpcCode {
-	switch status {
-	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
-		return grpcDeadlineExceeded
-	case http.StatusBadRequest:
-		return grpcInternal // as gRPC maps HTTP's (doc/http-grpc-status-mapping.md)
-	case http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
-		return grpcResourceExhausted // to be told from an outage, and not to be tried again
-	case http.StatusNotImplemented:
-		return grpcUnimplemented
-	case clientLeft:
-		return grpcCancelled
-	}
-	return grpcUnavailable
 }
 
 // failed answers a request that no backend served, if there is somebody to answer.
@@ -69,21 +53,21 @@ func (s *stream) failed(err error) {
 		s.status = clientLeft
 		return
 	}
-	if s.grpc && isCancel(err) {
+	if s.grpc && http2.Cancelled(err) {
 		s.cancelled()
 		return
 	}
 	if cause := context.Cause(s.ctx); cause != nil { // a limit of ours: how the attempt then failed says nothing
 		err = cause
 	}
-	if errors.Is(err, errBody) {
+	if errors.Is(err, http2.ErrBody) {
 		s.answer(400, "bad_request", err.Error()+".")
 		return
 	}
 	if !errors.Is(err, errBodySlow) {
 		s.h.stats.Failed.Add(1)
 	}
-	if _, reset := resetCode(err); reset && s.grpc {
+	if _, reset := http2.Reset(err); reset && s.grpc {
 		s.wasReset(err)
 		return
 	}
@@ -108,7 +92,7 @@ func (s *stream) cancelled() {
 // backend may have acted upon.
 func (s *stream) wasReset(err error) {
 	code := s.grpcOf(err)
-	s.status, s.fault = code.http(), "reset"
+	s.status, s.fault = code.HTTP(), "reset"
 	s.h.stats.answered[s.status/100].Add(1)
 	s.w.Header().Set("X-Portside-Error", s.fault)
 	s.answerCall(code, "portside: the backend reset the call before it had answered")
@@ -116,17 +100,17 @@ func (s *stream) wasReset(err error) {
 
 // overtime reports whether the call's deadline has passed.
 func (s *stream) overtime() bool {
-	d := grpcTimeout(s.r.Header)
+	d := grpc.Timeout(s.r.Header)
 	return d > 0 && time.Since(s.began) >= d
 }
 
-// grpcOf is like the function grpcOf, but a call that was cancelled after its deadline
-// is DEADLINE_EXCEEDED.
-func (s *stream) grpcOf(err error) grpcCode {
-	if isCancel(err) && s.overtime() {
-		return grpcDeadlineExceeded
+// grpcOf is [grpc.OfError], but a call that was cancelled after its deadline is
+// DEADLINE_EXCEEDED.
+func (s *stream) grpcOf(err error) grpc.Code {
+	if http2.Cancelled(err) && s.overtime() {
+		return grpc.DeadlineExceeded
 	}
-	return grpcOf(err)
+	return grpc.OfError(err)
 }
 
 // observe takes in that the request is over.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
+	xhttp2 "golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"portside/pool"
+	"portside/proxy/http2"
 )
 
 // One client's upload, which its backend does not read, holds up no other client's,
@@ -179,13 +180,13 @@ func TestH2CClientsShareConnectionsInTheEnd(t *testing.T) {
 // A backend that resets a call has acted upon it, maybe: its client must not be told
 // that it was not reached, and call again.
 func TestGRPCResetIsToldAsItsCode(t *testing.T) {
-	for code, want := range map[uint32]codes.Code{
-		1: codes.Internal, 2: codes.Internal, codeRefusedStream: codes.Unavailable, codeCancel: codes.Canceled,
-		codeEnhanceYourCalm: codes.ResourceExhausted, codeInadequateSecure: codes.PermissionDenied,
+	for code, want := range map[http2.Code]codes.Code{
+		1: codes.Internal, 2: codes.Internal, http2.RefusedStream: codes.Unavailable, http2.Cancel: codes.Canceled,
+		http2.EnhanceYourCalm: codes.ResourceExhausted, http2.InadequateSecurity: codes.PermissionDenied,
 	} {
 		b := framed(t, func(c net.Conn, kind, flags byte, stream uint32) {
 			if kind == frameData && flags&flagEndStream != 0 {
-				_, _ = c.Write(frame(frameReset, 0, stream, word(code)...))
+				_, _ = c.Write(frame(frameReset, 0, stream, word(uint32(code))...))
 			}
 		})
 		s := startHTTP(t, pool.Config{}, Config{}, b)
@@ -283,7 +284,7 @@ func TestH2CHeadsComeInTime(t *testing.T) {
 				return err
 			}
 			for {
-				if _, err := c.Write(frame(typeContinuation, 0, 1)); err != nil {
+				if _, err := c.Write(frame(frameContinuation, 0, 1)); err != nil {
 					return err
 				}
 				time.Sleep(20 * time.Millisecond)
@@ -292,35 +293,12 @@ func TestH2CHeadsComeInTime(t *testing.T) {
 	} {
 		s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Head: 200 * time.Millisecond}}, b.address)
 		c := s.raw(t)
-		_, _ = io.WriteString(c, http2Preface)
-		_, _ = c.Write(frame(typeSettings, 0, 0))
+		_, _ = io.WriteString(c, http2.Preface)
+		_, _ = c.Write(frame(frameSettings, 0, 0))
 		began := time.Now()
 		err := send(c)
 		if took := time.Since(began); took > 3*time.Second || took < 150*time.Millisecond {
 			t.Errorf("%s: ended by %v after %s, want timeouts.head", how, err, took)
-		}
-	}
-}
-
-// The clock of heads sees them however the bytes are cut.
-func TestHeadClockFollowsFrames(t *testing.T) {
-	var bytes []byte
-	add := func(f []byte) { bytes = append(bytes, f...) }
-	add([]byte(http2Preface))
-	add(frame(typeSettings, 0, 0))
-	add(frame(frameHeaders, flagEndHeaders, 1, 1, 2, 3))
-	add(frame(frameData, 0, 1, make([]byte, 100)...))
-	add(frame(frameHeaders, 0, 3, 1, 2, 3))
-	add(frame(typeContinuation, 0, 3))
-	add(frame(typeContinuation, flagEndHeaders, 3))
-	add(frame(frameHeaders, flagEndHeaders, 5))
-	for size := 1; size <= len(bytes); size++ {
-		h := headClock{limit: time.Hour, pass: len(http2Preface)}
-		for rest := bytes; len(rest) > 0; rest = rest[min(size, len(rest)):] {
-			h.see(rest[:min(size, len(rest))], nil)
-		}
-		if h.heads != 3 || h.open || h.slow != nil {
-			t.Fatalf("in pieces of %d: %d heads, one open: %t", size, h.heads, h.open)
 		}
 	}
 }
@@ -391,7 +369,7 @@ func TestGRPCConnectionsOfLimitedAgeAreNoFault(t *testing.T) {
 func TestH2CTrailersGoWithEachAttempt(t *testing.T) {
 	refuses := framed(t, func(c net.Conn, kind, _ byte, stream uint32) {
 		if kind == frameHeaders {
-			_, _ = c.Write(frame(frameReset, 0, stream, word(codeRefusedStream)...))
+			_, _ = c.Write(frame(frameReset, 0, stream, word(uint32(http2.RefusedStream))...))
 		}
 	})
 	good := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
@@ -490,8 +468,8 @@ func TestGRPCBodyBrokenBehindTheHeadBlamesNobody(t *testing.T) {
 	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: 1}}, Config{}, b)
 	for range 3 {
 		conn := s.raw(t)
-		_, _ = io.WriteString(conn, http2Preface)
-		f := http2.NewFramer(conn, conn)
+		_, _ = io.WriteString(conn, http2.Preface)
+		f := xhttp2.NewFramer(conn, conn)
 		_ = f.WriteSettings()
 		block := headBlock([][2]string{
 			{":method", "POST"},
@@ -502,21 +480,21 @@ func TestGRPCBodyBrokenBehindTheHeadBlamesNobody(t *testing.T) {
 			{"te", "trailers"},
 			{"content-length", "10"},
 		})
-		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true})
+		_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true})
 		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 		for headers := 0; ; {
 			got, err := f.ReadFrame()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Header().Type == http2.FrameHeaders {
+			if got.Header().Type == xhttp2.FrameHeaders {
 				if headers++; headers == 1 {
 					_ = f.WriteData(1, true, []byte("abc"))
 					continue
 				}
 				break
 			}
-			if got.Header().Type == http2.FrameRSTStream {
+			if got.Header().Type == xhttp2.FrameRSTStream {
 				break
 			}
 		}
@@ -748,7 +726,7 @@ func TestH2CBackendThatTakesNoStreams(t *testing.T) {
 		conns.Add(1)
 		open.Add(1)
 		defer open.Add(-1)
-		_, _ = c.Write(frame(typeSettings, 0, 0, 0, 3, 0, 0, 0, 0))
+		_, _ = c.Write(frame(frameSettings, 0, 0, 0, 3, 0, 0, 0, 0))
 		_, _ = io.Copy(io.Discard, c)
 	})
 	s := startHTTP(t, pool.Config{}, Config{}, b.address)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"portside/proxy/http2"
 	"portside/proxy/socket"
 )
 
@@ -17,7 +18,7 @@ type h2cClient struct {
 	address string
 	key     uint64 // of the client, for policies with affinity
 	streams crowd
-	heads   headClock // of whoever reads
+	heads   *http2.HeadClock // of whoever reads
 
 	shared sync.Map // *trunks to the *trunk there that is another client's and has streams of this one
 
@@ -37,7 +38,7 @@ func (c *h2cClient) Read(p []byte) (n int, err error) {
 	case len(p) > 0:
 		n, err = c.Conn.Read(p)
 	}
-	c.heads.see(p[:n], func() { _ = c.Close() })
+	c.heads.See(p[:n])
 	return n, err
 }
 

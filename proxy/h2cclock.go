@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"portside/proxy/http2"
 )
 
 // streamClock ends a stream in which nothing moves, and an attempt to which no response
@@ -15,7 +17,7 @@ type streamClock struct {
 
 	mu      sync.Mutex
 	attempt context.CancelCauseFunc // ends the one under way; nil: there is none
-	link    *link                   // that it is made on
+	link    *http2.Link             // that it is made on
 	head    *time.Timer             // of its response; nil: no limit, or not yet
 	sending bool                    // the kernel had some of the request to send when head was last due
 	left    int                     // that much, and since when no less
@@ -38,7 +40,7 @@ func (c *streamClock) start(s *stream) {
 // for its client to take more of it: that is ended too.
 func (c *streamClock) idles() {
 	why := errIdle
-	slow := !c.s.grpc && c.s.body.awaited() // of a call nobody can tell whose turn it is
+	slow := !c.s.grpc && c.s.body.Awaited() // of a call nobody can tell whose turn it is
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
@@ -49,7 +51,7 @@ func (c *streamClock) idles() {
 	}
 	c.ended = true
 	c.s.end(why)
-	c.s.body.stop() // which net/http's transport reads without an eye on its context
+	c.s.body.Stop() // which net/http's transport reads without an eye on its context
 	if c.writing {  // which nothing else ends, and then there is nothing more to be said
 		_ = http.NewResponseController(c.s.w).SetWriteDeadline(past)
 	}
@@ -82,8 +84,8 @@ func (c *streamClock) moves() {
 }
 
 // begins says that an attempt begins on l, which end ends.
-func (c *streamClock) begins(end context.CancelCauseFunc, l *link) {
-	_, whole := c.s.body.whole() // else it is for who reads it to say
+func (c *streamClock) begins(end context.CancelCauseFunc, l *http2.Link) {
+	_, whole := c.s.body.Whole() // else it is for who reads it to say
 	c.mu.Lock()
 	c.attempt, c.link, c.sending, c.slow = end, l, false, false
 	c.mu.Unlock()
@@ -128,14 +130,14 @@ func (c *streamClock) due(d time.Duration) {
 	default:
 		c.slow = true
 		c.attempt(errNoResponse)
-		c.s.body.stop()
+		c.s.body.Stop()
 	}
 }
 
 // sends reports whether the kernel still has some of the request to send, and the
 // backend takes it.
 func (c *streamClock) sends(d time.Duration) bool {
-	n, now := c.link.unsent(), time.Now()
+	n, now := c.link.Unsent(), time.Now()
 	if n == 0 {
 		return false
 	}

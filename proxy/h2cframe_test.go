@@ -15,15 +15,20 @@ import (
 	"google.golang.org/grpc/status"
 
 	"portside/pool"
+	"portside/proxy/http2"
 )
 
 // The frames of RFC 9113 6 that the backends here write themselves.
 const (
-	frameData     = 0
-	frameHeaders  = 1
-	frameReset    = 3
-	frameGoAway   = 7
-	flagEndStream = 1
+	frameData         = 0
+	frameHeaders      = 1
+	frameReset        = 3
+	frameSettings     = 4
+	frameGoAway       = 7
+	frameContinuation = 9
+	flagEndStream     = 1
+	flagEndHeaders    = 4
+	frameHead         = 9 // bytes
 )
 
 func frame(kind, flags byte, stream uint32, payload ...byte) []byte {
@@ -47,10 +52,10 @@ func framed(t *testing.T, answer func(c net.Conn, kind, flags byte, stream uint3
 // serveFrames greets on c, and hands over what comes, frame by frame, as long as more is
 // wanted.
 func serveFrames(c net.Conn, more func(kind, flags byte, stream uint32) bool) {
-	if _, err := io.ReadFull(c, make([]byte, len(http2Preface))); err != nil {
+	if _, err := io.ReadFull(c, make([]byte, len(http2.Preface))); err != nil {
 		return
 	}
-	_, _ = c.Write(frame(typeSettings, 0, 0))
+	_, _ = c.Write(frame(frameSettings, 0, 0))
 	for {
 		var head [frameHead]byte
 		if _, err := io.ReadFull(c, head[:]); err != nil {
@@ -78,7 +83,7 @@ func headOf(c net.Conn, kind byte, stream uint32) {
 func TestH2CRefusedStreamsGoElsewhere(t *testing.T) {
 	for how, answer := range map[string]func(c net.Conn, stream uint32){
 		"REFUSED_STREAM": func(c net.Conn, stream uint32) {
-			_, _ = c.Write(frame(frameReset, 0, stream, word(codeRefusedStream)...))
+			_, _ = c.Write(frame(frameReset, 0, stream, word(uint32(http2.RefusedStream))...))
 		},
 		"GOAWAY": func(c net.Conn, _ uint32) {
 			_, _ = c.Write(frame(frameGoAway, 0, 0, append(word(0), word(0)...)...))
@@ -152,7 +157,7 @@ func TestH2CResetStreamsGoElsewhereIfIdempotent(t *testing.T) {
 func TestH2CRefusedWhileUploadingGoesElsewhere(t *testing.T) {
 	for how, answer := range map[string]func(c net.Conn, stream uint32){
 		"REFUSED_STREAM": func(c net.Conn, stream uint32) {
-			_, _ = c.Write(frame(frameReset, 0, stream, word(codeRefusedStream)...))
+			_, _ = c.Write(frame(frameReset, 0, stream, word(uint32(http2.RefusedStream))...))
 		},
 		"GOAWAY": func(c net.Conn, stream uint32) {
 			_, _ = c.Write(frame(frameGoAway, 0, 0, append(word(stream-1), word(0)...)...))
@@ -198,7 +203,7 @@ func TestH2CRefusedWhileUploadingGoesElsewhere(t *testing.T) {
 func TestH2CRefusedWhileUploadingEnds(t *testing.T) {
 	bad := framed(t, func(c net.Conn, kind, _ byte, stream uint32) {
 		if kind == frameHeaders {
-			_, _ = c.Write(frame(frameReset, 0, stream, word(codeRefusedStream)...))
+			_, _ = c.Write(frame(frameReset, 0, stream, word(uint32(http2.RefusedStream))...))
 		}
 	})
 	s := startHTTP(t, pool.Config{}, Config{}, bad)

@@ -29,7 +29,7 @@ func (s *stream) request(ctx context.Context, b *pool.Backend, sent *atomic.Bool
 		Got1xxResponse: hints.pass,
 	}))
 	if s.body != nil {
-		out.Body, out.Trailer = s.body.open()
+		out.Body, out.Trailer = s.body.Open()
 	}
 	return out
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"portside/pool"
+	"portside/proxy/grpc"
+	"portside/proxy/http2"
 )
 
 // passBuffers are what responses are read into.
@@ -17,7 +19,7 @@ var passBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 // pass passes the response on, piece by piece as it comes.
 func (s *stream) pass(resp *http.Response) {
 	s.passing = true
-	s.body.settle()
+	s.body.Settle()
 	s.judge(resp)
 	h := s.w.Header()
 	copyHead(h, resp.Header)
@@ -93,15 +95,15 @@ func (s *stream) toClient(piece []byte) error {
 // gRPC has to say may be still to come.
 func (s *stream) judge(resp *http.Response) {
 	now := s.responded
-	if whole, ok := s.body.whole(); ok {
+	if whole, ok := s.body.Whole(); ok {
 		since := s.since
 		if whole.After(since) {
 			since = whole
 		}
 		s.claim.lease.Latency(now.Sub(since), now)
 	}
-	if code, ok := grpcStatus(resp.Header); ok && s.grpc {
-		s.claim.report(code.outcome())
+	if code, ok := grpc.Status(resp.Header); ok && s.grpc {
+		s.claim.report(outcomeOf(code))
 		return
 	}
 	switch status := resp.StatusCode; {
@@ -114,17 +116,26 @@ func (s *stream) judge(resp *http.Response) {
 	}
 }
 
+// outcomeOf is what a call's status says of its backend: that it cannot serve now.
+// Other errors are the application's way of answering.
+func outcomeOf(c grpc.Code) pool.Outcome {
+	if c == grpc.Unavailable {
+		return pool.Gateway
+	}
+	return pool.Success
+}
+
 // conclude takes in how the response ended: what gRPC says, and the class to count
 // the answer under.
 func (s *stream) conclude(resp *http.Response) {
 	if s.grpc && resp.StatusCode == http.StatusOK {
-		code, ok := grpcStatus(resp.Trailer)
+		code, ok := grpc.Status(resp.Trailer)
 		if !ok {
-			code, ok = grpcStatus(resp.Header)
+			code, ok = grpc.Status(resp.Header)
 		}
 		if ok {
-			s.claim.report(code.outcome())
-			s.status = code.http()
+			s.claim.report(outcomeOf(code))
+			s.status = code.HTTP()
 		}
 	}
 	s.count()
@@ -140,12 +151,12 @@ func (s *stream) count() {
 // broken ends a response in the middle. gRPC has words for it; for other clients
 // the end must not look like a whole one's: net/http resets the stream.
 func (s *stream) broken(resp *http.Response, err error) {
-	switch broken := s.body.broken(); {
+	switch broken := s.body.Broken(); {
 	case s.r.Context().Err() != nil:
 	case broken != nil:
 		s.brokenBody(resp, http.StatusBadRequest, broken)
 		return
-	case tooLarge(err):
+	case http2.TooLarge(err):
 		s.brokenBody(resp, http.StatusRequestHeaderFieldsTooLarge, errTooLarge)
 		return
 	}
@@ -170,9 +181,9 @@ func (s *stream) broken(resp *http.Response, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	code, text := s.grpcOf(err), "the backend ended the connection in the middle of its response"
-	s.status = code.http()
+	s.status = code.HTTP()
 	if idle { // a client that follows something will call again
-		code, text, s.status = grpcUnavailable, "nothing has moved for as long as timeouts.idle", http.StatusGatewayTimeout
+		code, text, s.status = grpc.Unavailable, "nothing has moved for as long as timeouts.idle", http.StatusGatewayTimeout
 	}
 	s.count()
 	s.endCall(code, text)
@@ -186,12 +197,12 @@ func (s *stream) brokenBody(resp *http.Response, status int, why error) {
 	if !s.grpc || resp.StatusCode != http.StatusOK {
 		panic(http.ErrAbortHandler)
 	}
-	s.endCall(grpcFor(status), why.Error())
+	s.endCall(grpc.OfHTTP(status), why.Error())
 }
 
 // endCall ends a call whose response has begun.
-func (s *stream) endCall(code grpcCode, text string) {
+func (s *stream) endCall(code grpc.Code, text string) {
 	h := s.w.Header()
-	h[http.TrailerPrefix+grpcStatusField] = []string{code.text()}
-	h[http.TrailerPrefix+grpcMessageField] = []string{grpcEscape("portside: " + text)}
+	h[http.TrailerPrefix+grpc.StatusField] = []string{code.String()}
+	h[http.TrailerPrefix+grpc.MessageField] = []string{grpc.Escape("portside: " + text)}
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"portside/pool"
+	"portside/proxy/grpc"
+	"portside/proxy/http2"
 )
 
 // stream is one request of an HTTP/2 client, and its response.
@@ -18,7 +19,7 @@ type stream struct {
 	client *h2cClient
 	w      http.ResponseWriter
 	r      *http.Request
-	body   *h2cBody // nil: there is none
+	body   *http2.Body // nil: there is none
 	grpc   bool
 
 	ctx   context.Context // ends with the client's interest, or a limit of ours, its cause
@@ -47,15 +48,15 @@ func (q *h2c) serve(c *h2cClient, w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the connection has gone
 	}
 	defer c.streams.leave()
-	s := &stream{h: q.h, cfg: q.h.config(), client: c, w: w, r: r, grpc: isGRPC(r.Header), began: time.Now()}
+	s := &stream{h: q.h, cfg: q.h.config(), client: c, w: w, r: r, grpc: grpc.Is(r.Header), began: time.Now()}
 	s.ctx, s.end = context.WithCancelCause(r.Context())
 	defer s.end(nil)
 	defer s.wear()
 	// Zero is what net/http says of a stream that ended with its head, too; one that
 	// says so itself may have trailers yet.
 	if r.ContentLength != 0 || r.Header.Get("Content-Length") == "0" && len(r.Trailer) > 0 {
-		s.body = newH2CBody(r.Body, r.Trailer, s.clock.moves, s.clock.responds)
-		defer s.body.end()
+		s.body = http2.NewBody(r.Body, r.Trailer, s.clock.moves, s.clock.responds)
+		defer s.body.End()
 	}
 	s.clock.start(s)
 	defer s.clock.stop()
@@ -168,20 +169,20 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 			c.givenUp.Add(1)
 		}
 		end(nil)
-		if broken := s.body.broken(); broken != nil {
+		if broken := s.body.Broken(); broken != nil {
 			return nil, unknown, broken
 		}
 		switch {
 		case slow:
 			s.claim.report(pool.NoResponse)
 			return nil, unknown, errNoResponse
-		case tooLarge(err):
+		case http2.TooLarge(err):
 			return nil, unknown, errTooLarge
 		}
 		// What a connection that is going (GOAWAY) did not take is not the
 		// backend's refusal: it may take it on another one.
-		untaken := !sent.Load() || wentAway(err)
-		if untaken && again < transparent && s.ctx.Err() == nil && s.body.replayable() {
+		untaken := !sent.Load() || http2.WentAway(err)
+		if untaken && again < transparent && s.ctx.Err() == nil && s.body.Replayable() {
 			continue
 		}
 		how := s.blame(err)
@@ -195,42 +196,22 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 // errTooLarge is a request whose head is larger than its backend takes.
 var errTooLarge = errors.New("the backend takes no head of this size")
 
-// tooLarge reports whether net/http did not send a head, or trailers, because the
-// backend has said that it takes none of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
-func tooLarge(err error) bool {
-	return strings.Contains(err.Error(), "request header list larger than peer's advertised limit")
-}
-
-// wentAway reports whether the backend said that it had not looked at the stream
-// when it ended the connection (RFC 9113 6.8). The error has no name outside of
-// net/http; not to recognize it would only mean fewer second tries.
-func wentAway(err error) bool {
-	return strings.HasSuffix(err.Error(), "Server's graceful shutdown GOAWAY")
-}
-
-// endedInOrder reports whether the backend had announced the end of the connection,
-// as one does that keeps none for ever, and has then ended it with streams on it.
-func endedInOrder(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "server sent GOAWAY and closed the connection") && strings.Contains(text, "ErrCode=NO_ERROR")
-}
-
 // blame tells the pool what it means that no response came, and returns what that
 // proves.
 func (s *stream) blame(err error) proof {
 	if s.ctx.Err() != nil {
 		return unknown
 	}
-	code, reset := resetCode(err)
+	code, reset := http2.Reset(err)
 	switch {
 	case s.backend().Left():
-	case reset && code == codeRefusedStream: // RFC 9113 8.7: it was not processed
+	case reset && code == http2.RefusedStream: // RFC 9113 8.7: it was not processed
 		s.claim.report(pool.Gateway)
 		return refused
-	case reset && code == codeCancel: // gRPC's servers do so at a call's deadline
+	case reset && code == http2.Cancel: // gRPC's servers do so at a call's deadline
 	case reset:
 		s.claim.report(pool.Reset)
-	case wentAway(err), endedInOrder(err), s.claim.judged(), s.trunk.blamed.Swap(true):
+	case http2.WentAway(err), http2.EndedInOrder(err), s.claim.judged(), s.trunk.blamed.Swap(true):
 	default:
 		s.claim.report(pool.Reset)
 	}
@@ -241,7 +222,7 @@ func (s *stream) blame(err error) proof {
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *stream) mayRetry(how proof) bool {
 	switch {
-	case !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.replayable(), s.body.broken() != nil:
+	case !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.Replayable(), s.body.Broken() != nil:
 		return false
 	case how == unknown && !s.repeatable():
 		return false

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/http2"
 )
 
 // trunk is a connection to a backend that a client's streams share.
 type trunk struct {
 	*http.ClientConn
-	link *link
+	link *http2.Link
 	// blamed: one connection that breaks is one failure of its backend, however
 	// many streams it had.
 	blamed atomic.Bool
@@ -86,7 +87,6 @@ const (
 )
 
 var (
-	errNotH2C    = errors.New("it speaks HTTP/1, not HTTP/2 with prior knowledge (h2c)")
 	errNoHello   = errors.New("it did not answer HTTP/2's preface in time")
 	errNoStreams = errors.New("it takes no streams on new connections")
 )
@@ -112,7 +112,7 @@ func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outc
 		case wait.err != nil:
 			// Some backends take only so many connections. One that hangs would hang on
 			// those that there are, too.
-			if wait.outcome != pool.Timeout && !errors.Is(wait.err, errNotH2C) {
+			if wait.outcome != pool.Timeout && !errors.Is(wait.err, http2.ErrOther) {
 				if c := t.spare(client); c != nil {
 					return c, pool.Unknown, nil
 				}
@@ -236,7 +236,7 @@ func (c *trunk) isFree() bool {
 	return true
 }
 
-func (c *trunk) isClosed() bool { return c.link.closed.Load() }
+func (c *trunk) isClosed() bool { return c.link.Closed() }
 
 // grow makes a connection for a client. It belongs to none of its streams: one that
 // ends must not take it from the others.
@@ -275,21 +275,21 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 	if err != nil {
 		return nil, outcome, err
 	}
-	l := newLink(conn, &t.h2c.h.stats.Bytes.ToBackend)
+	l := http2.NewLink(conn, &t.h2c.h.stats.Bytes.ToBackend)
 	cc, err := newTransport(l).NewClientConn(ctx, "http", t.backend.Address())
 	if err != nil {
 		_ = conn.Close()
 		return nil, t.blame(pool.Reset), err
 	}
 	select {
-	case <-l.greeted:
-		err = l.refusal
+	case <-l.Greeted():
+		err = l.Refusal()
 	case <-ctx.Done():
 		err = errNoHello
 	}
 	if err != nil {
 		_ = cc.Close()
-		if errors.Is(err, errNotH2C) {
+		if errors.Is(err, http2.ErrOther) {
 			t.h2c.h.hints.say(t.h2c.h.config().Log, hintHTTP2)
 		}
 		return nil, t.blame(helloOutcome(err)), err
@@ -299,7 +299,7 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 }
 
 // newTransport has net/http speak HTTP/2 on l, and nothing else.
-func newTransport(l *link) *http.Transport {
+func newTransport(l *http2.Link) *http.Transport {
 	tr := &http.Transport{
 		DialContext:            func(context.Context, string, string) (net.Conn, error) { return l, nil },
 		Protocols:              new(http.Protocols),
@@ -315,7 +315,7 @@ func newTransport(l *link) *http.Transport {
 // helloOutcome says what it was when a backend that accepted did not greet.
 func helloOutcome(err error) pool.Outcome {
 	switch {
-	case errors.Is(err, errNotH2C):
+	case errors.Is(err, http2.ErrOther):
 		return pool.Unknown
 	case errors.Is(err, errNoHello):
 		return pool.Timeout

@@ -1,4 +1,4 @@
-package proxy
+package http2
 
 import (
 	"errors"
@@ -12,14 +12,16 @@ import (
 	"time"
 )
 
-// h2cBody is a request's body. What has come of it is kept, as long as it is
+// Body is a request's body. What has come of it is kept, as long as it is
 // little and no response has begun, so that another backend can be sent it too.
 // A nil one is the body of a request that has none.
 //
 // An attempt may have to end while nothing comes, and what ends a read of the
 // client's ends the body. So no attempt reads the client: fetch does, on a
 // goroutine of its own, into buf, where one attempt at a time takes it.
-type h2cBody struct {
+//
+// Its methods may be called at the same time.
+type Body struct {
 	from  io.ReadCloser // the client's
 	names []string      // of announced trailers
 	tail  http.Header   // their values, once all has come; nobody but who reads from, and take then, may look
@@ -29,39 +31,43 @@ type h2cBody struct {
 	fetching sync.WaitGroup
 
 	mu      sync.Mutex
-	changed sync.Cond  // anything of what follows
-	buf     []byte     // of the body, what came and is kept
-	pos     int        // in buf: what the attempt has had
-	gone    bool       // buf begins later than the body: it cannot be sent again
-	settled bool       // nobody will want it again
-	begun   bool       // to be fetched
-	reading bool       // the client is waited for
-	over    bool       // so is the request
-	err     error      // that ended it, io.EOF among them
-	at      time.Time  // when an attempt had all; zero: not yet
-	attempt *h2cUpload // that reads
+	changed sync.Cond // anything of what follows
+	buf     []byte    // of the body, what came and is kept
+	pos     int       // in buf: what the attempt has had
+	gone    bool      // buf begins later than the body: it cannot be sent again
+	settled bool      // nobody will want it again
+	begun   bool      // to be fetched
+	reading bool      // the client is waited for
+	over    bool      // so is the request
+	err     error     // that ended it, io.EOF among them
+	at      time.Time // when an attempt had all; zero: not yet
+	attempt *upload   // that reads
 }
 
-// newH2CBody is what is read from, and then the trailers in tail. It calls came when an
+// kept is how much of a body is kept for a second try, in bytes.
+const kept = 64 << 10
+
+// NewBody is what is read from, and then the trailers in tail. It calls came when an
 // attempt has had all, and moved whenever something has come or gone on.
-func newH2CBody(from io.ReadCloser, tail http.Header, moved, came func()) *h2cBody {
-	b := &h2cBody{from: from, names: slices.Collect(maps.Keys(tail)), tail: tail, moved: moved, came: came}
+func NewBody(from io.ReadCloser, tail http.Header, moved, came func()) *Body {
+	b := &Body{from: from, names: slices.Collect(maps.Keys(tail)), tail: tail, moved: moved, came: came}
 	b.changed.L = &b.mu
 	return b
 }
 
-// h2cUpload is the body as one attempt reads it, and the trailers it sends: net/http
+// upload is the body as one attempt reads it, and the trailers it sends: net/http
 // reads their names before the body, and their values behind it.
-type h2cUpload struct {
-	*h2cBody
+type upload struct {
+	*Body
 	trailer http.Header
 }
 
-// open returns the body for one more attempt, and its trailers. The one before is over.
-func (b *h2cBody) open() (io.ReadCloser, http.Header) {
+// Open returns the body for one more attempt, and its trailers. The one before is over.
+// Nothing is read before the attempt does.
+func (b *Body) Open() (io.ReadCloser, http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u := &h2cUpload{h2cBody: b}
+	u := &upload{Body: b}
 	if len(b.names) > 0 {
 		u.trailer = make(http.Header, len(b.names))
 		for _, name := range b.names {
@@ -75,7 +81,7 @@ func (b *h2cBody) open() (io.ReadCloser, http.Header) {
 }
 
 // Read returns what an earlier attempt had been sent, then what comes.
-func (u *h2cUpload) Read(p []byte) (int, error) {
+func (u *upload) Read(p []byte) (int, error) {
 	n, whole, err := u.take(p)
 	switch {
 	case n > 0:
@@ -87,7 +93,7 @@ func (u *h2cUpload) Read(p []byte) (int, error) {
 }
 
 // take is Read; whole says that this is the first attempt to have had all.
-func (u *h2cUpload) take(p []byte) (n int, whole bool, err error) {
+func (u *upload) take(p []byte) (n int, whole bool, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.begun {
@@ -120,7 +126,7 @@ func (u *h2cUpload) take(p []byte) (n int, whole bool, err error) {
 }
 
 // Close ends the attempt's reading. The client's body is still there for another.
-func (u *h2cUpload) Close() error {
+func (u *upload) Close() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.attempt == u {
@@ -131,7 +137,7 @@ func (u *h2cUpload) Close() error {
 }
 
 // fetch reads the client's body to its end.
-func (b *h2cBody) fetch() {
+func (b *Body) fetch() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.err == nil && b.room() {
@@ -142,6 +148,9 @@ func (b *h2cBody) fetch() {
 		b.moved()
 		b.mu.Lock()
 		b.reading = false
+		if b.forget() {
+			n = copy(b.buf[:n], free)
+		}
 		b.buf = b.buf[:len(b.buf)+n]
 		b.err = err
 		b.changed.Broadcast()
@@ -155,15 +164,11 @@ const (
 	laterRoom = 16 << 10
 )
 
-// room waits until there is room in buf, or reports that the request is over. What
-// nobody can want again makes room once the attempt has had it. The caller holds mu.
-func (b *h2cBody) room() bool {
+// room waits until there is room in buf, or reports that the request is over. The
+// caller holds mu.
+func (b *Body) room() bool {
 	for !b.over {
-		had := b.pos == len(b.buf) && b.attempt != nil
-		switch {
-		case had && len(b.buf) > 0 && (b.settled || len(b.buf) >= replayed):
-			b.gone, b.buf, b.pos = true, b.buf[:0], 0
-		case len(b.buf) >= replayed:
+		if !b.forget() && len(b.buf) >= kept {
 			b.changed.Wait()
 			continue
 		}
@@ -177,8 +182,19 @@ func (b *h2cBody) room() bool {
 	return false
 }
 
-// stop ends the reading of whatever attempt there is.
-func (b *h2cBody) stop() {
+// forget empties buf of what nobody can want again, once the attempt has had it. The
+// caller holds mu.
+func (b *Body) forget() bool {
+	had := b.pos == len(b.buf) && b.attempt != nil
+	if !had || len(b.buf) == 0 || !b.settled && len(b.buf) < kept {
+		return false
+	}
+	b.gone, b.buf, b.pos = true, b.buf[:0], 0
+	return true
+}
+
+// Stop ends the reading of whatever attempt there is.
+func (b *Body) Stop() {
 	if b != nil {
 		b.mu.Lock()
 		b.attempt = nil
@@ -187,8 +203,8 @@ func (b *h2cBody) stop() {
 	}
 }
 
-// end ends the body with its request, and waits until nobody reads it.
-func (b *h2cBody) end() {
+// End ends the body with its request, and waits until nobody reads it.
+func (b *Body) End() {
 	if b == nil {
 		return
 	}
@@ -200,12 +216,12 @@ func (b *h2cBody) end() {
 	b.fetching.Wait()
 }
 
-// errBody is a body that its client has broken.
-var errBody = errors.New("the request's body is broken")
+// ErrBody is a body that its client has broken.
+var ErrBody = errors.New("the request's body is broken")
 
-// broken is an error if the client has broken the body, such as by sending less than
+// Broken is an error if the client has broken the body, such as by sending less than
 // its content-length says.
-func (b *h2cBody) broken() error {
+func (b *Body) Broken() error {
 	if b == nil {
 		return nil
 	}
@@ -214,12 +230,12 @@ func (b *h2cBody) broken() error {
 	if b.err == nil || b.err == io.EOF || b.over {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", errBody, b.err)
+	return fmt.Errorf("%w: %w", ErrBody, b.err)
 }
 
-// awaited reports whether the client is waited for, by a backend that has had all
+// Awaited reports whether the client is waited for, by a backend that has had all
 // there is.
-func (b *h2cBody) awaited() bool {
+func (b *Body) Awaited() bool {
 	if b == nil {
 		return false
 	}
@@ -228,8 +244,8 @@ func (b *h2cBody) awaited() bool {
 	return b.reading && b.pos == len(b.buf)
 }
 
-// replayable reports whether another attempt can be given the whole of it.
-func (b *h2cBody) replayable() bool {
+// Replayable reports whether another attempt can be given the whole of it.
+func (b *Body) Replayable() bool {
 	if b == nil {
 		return true
 	}
@@ -238,8 +254,8 @@ func (b *h2cBody) replayable() bool {
 	return !b.gone
 }
 
-// settle says that a response has begun.
-func (b *h2cBody) settle() {
+// Settle says that a response has begun.
+func (b *Body) Settle() {
 	if b != nil {
 		b.mu.Lock()
 		b.settled = true
@@ -247,8 +263,8 @@ func (b *h2cBody) settle() {
 	}
 }
 
-// whole says since when the backend has had all of the body, if it has.
-func (b *h2cBody) whole() (since time.Time, ok bool) {
+// Whole says since when the backend has had all of the body, if it has.
+func (b *Body) Whole() (since time.Time, ok bool) {
 	if b == nil {
 		return time.Time{}, true
 	}

@@ -1,12 +1,14 @@
-package proxy
+package http2
 
 import "time"
 
-// headClock bounds how long a client may take to send the head of one request, which
+// HeadClock bounds how long a client may take to send the head of one request, which
 // net/http does not: other streams' frames, or none, may come meanwhile. It follows
-// the frames as far as that needs (RFC 9113 4.1, 6.2, 6.10).
-type headClock struct {
+// the frames as far as that needs (RFC 9113 4.1, 6.2, 6.10). It belongs to whoever
+// reads the connection.
+type HeadClock struct {
 	limit time.Duration
+	late  func()
 	pass  int // bytes of what is passed over: at first the preface, then payloads
 
 	frame [frameHead]byte
@@ -19,15 +21,14 @@ type headClock struct {
 	timed int // heads, when slow was started
 }
 
-const (
-	typeHeaders      = 1
-	typeContinuation = 9
-	flagEndHeaders   = 4
-)
+// NewHeadClock is the clock of a client's connection from its preface on, whose heads
+// may take limit each. When one takes longer, late is called, on a goroutine of its own.
+func NewHeadClock(limit time.Duration, late func()) *HeadClock {
+	return &HeadClock{limit: limit, late: late, pass: len(Preface)}
+}
 
-// see takes in what has come. If a head that has begun is not there in time, it calls
-// late.
-func (h *headClock) see(p []byte, late func()) {
+// See takes in what has come, however it is cut.
+func (h *HeadClock) See(p []byte) {
 	for len(p) > 0 {
 		if h.pass > 0 {
 			n := min(h.pass, len(p))
@@ -53,12 +54,12 @@ func (h *headClock) see(p []byte, late func()) {
 		h.slow = nil
 	}
 	if h.open && h.slow == nil {
-		h.slow, h.timed = time.AfterFunc(h.limit, late), h.heads
+		h.slow, h.timed = time.AfterFunc(h.limit, h.late), h.heads
 	}
 }
 
 // begin takes in the head of a frame.
-func (h *headClock) begin() {
+func (h *HeadClock) begin() {
 	h.pass = int(h.frame[0])<<16 | int(h.frame[1])<<8 | int(h.frame[2])
 	switch kind := h.frame[3]; {
 	case kind == typeHeaders:
