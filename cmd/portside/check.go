@@ -26,6 +26,9 @@ func newCheck(std stdio) *cobra.Command {
 			if source == "" {
 				source = "no file"
 			}
+			for _, doubt := range cfg.Doubts() {
+				fmt.Fprintf(std.err, "%s: warning: %s\n", source, doubt)
+			}
 			fmt.Fprintf(std.out, "%s: ok, %s, %s\n", source, count(len(cfg.Services), "service"), count(len(cfg.Register), "registration"))
 			return nil
 		},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,6 +112,7 @@ func listen(ctx context.Context, whom, address string) (net.Listener, error) {
 func (p *process) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.doubt(p.cfg)
 	if p.cfg.NeedsEtcd() {
 		p.connect(p.cfg.Etcd)
 	}
@@ -125,12 +125,16 @@ func (p *process) start() {
 	p.group.Go(p.watchDiscovery)
 }
 
+// doubt tells of what cfg cannot mean, as check does.
+func (p *process) doubt(cfg *config.Config) {
+	for _, d := range cfg.Doubts() {
+		p.log.Warn(d)
+	}
+}
+
 // connect makes cfg's etcd the one that is used from now on. The caller holds
 // p.mu.
 func (p *process) connect(cfg config.Etcd) {
-	if cfg.TLS != nil && !cfg.Embedded && strings.HasPrefix(strings.Join(cfg.Endpoints, ","), "http://") {
-		p.log.Warn("etcd.tls has no effect: its endpoints are http://, and the connection is not encrypted", "endpoints", cfg.Endpoints)
-	}
 	ctx, stop := context.WithCancel(p.ctx)
 	p.etcd = &registry{Client: etcd.New(cfg.Config, p.log), cfg: cfg, stop: stop}
 	client := p.etcd.Client

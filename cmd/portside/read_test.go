@@ -95,6 +95,24 @@ services: {a: {listen: 1, ballance: ewma}}
 	}
 }
 
+// What is valid and cannot be meant is told, where nothing has to be started for it.
+func TestCheckTellsItsDoubts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "d.yaml")
+	for text, want := range map[string]string{
+		"services: {}\n": "warning: there is nothing to run",
+		"etcd: {endpoints: ['http://127.0.0.1:1'], tls: {}}\nservices: {a: {listen: 17101}}\n": "warning: etcd.tls has no effect",
+		"services: {a: {listen: 17101}}\n": "",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, out, complaint := says(t, "check", "-c", file)
+		if code != 0 || !strings.Contains(out, ": ok, ") || !strings.Contains(complaint, want) || want == "" && complaint != "" {
+			t.Errorf("%q: exit code %d, %q, want %q among %q", text, code, out, want, complaint)
+		}
+	}
+}
+
 // What is under a prefix was written by others: it must neither command a
 // terminal nor be cut.
 func TestOddBytesOfEtcdAreLegible(t *testing.T) {

@@ -198,6 +198,7 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 	}
 	was := p.cfg
 	p.cfg = cfg
+	p.doubt(cfg)
 	etcdChanged := p.changeEtcd(was, cfg)
 
 	old := map[string]*service{}

@@ -75,7 +75,7 @@ func loadToRun(o config.Options) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(cfg.Services) == 0 && len(cfg.Register) == 0 {
+	if cfg.Nothing() {
 		return nil, usage("nothing to run: no services and no registrations; write some in portside.yaml or say NAME=LISTEN, such as orders=7001")
 	}
 	return cfg, nil

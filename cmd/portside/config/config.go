@@ -16,6 +16,7 @@ package config
 
 import (
 	"reflect"
+	"strings"
 	"time"
 
 	"portside/discovery"
@@ -46,6 +47,20 @@ func (c *Config) NeedsEtcd() bool {
 		}
 	}
 	return len(c.Register) > 0
+}
+
+// Nothing reports whether there is nothing to run.
+func (c *Config) Nothing() bool { return len(c.Services) == 0 && len(c.Register) == 0 }
+
+// Doubts are what is valid and yet cannot be meant, each in a sentence.
+func (c *Config) Doubts() (all []string) {
+	if c.Nothing() {
+		all = append(all, "there is nothing to run: no services and no registrations")
+	}
+	if c.NeedsEtcd() && c.Etcd.TLS != nil && !c.Etcd.Embedded && strings.HasPrefix(c.Etcd.Endpoints[0], "http://") {
+		all = append(all, "etcd.tls has no effect: etcd.endpoints are http://, and the connection is not encrypted")
+	}
+	return all
 }
 
 // Etcd says where etcd is and where in it services live.
