@@ -98,6 +98,18 @@ func (p *Pool) keep(b *Backend, reason string, why trouble, trial bool) {
 	p.rouse()
 }
 
+// reprieve lets those back that traffic has set aside: nobody is from now on. Who could
+// not be reached has little of it, and trials. The caller holds p.mu and publishes.
+func (p *Pool) reprieve(now time.Time) {
+	for _, b := range p.backends {
+		if b.state == Ejected && !b.unhealthy {
+			p.moved(b, b.home(), "ejection is off", now)
+			b.kept = b.trouble == absentee
+			p.turnout.touch(b)
+		}
+	}
+}
+
 // nextTrial is when b, which fails at now, is to be tried again.
 func (p *Pool) nextTrial(b *Backend, now time.Time) time.Time {
 	return now.Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, b.level, rand.Float64()))

@@ -467,3 +467,26 @@ func TestDrainedByHandIsInherited(t *testing.T) {
 	p.Update(es)
 	wantState(t, p, es[1].Address, Active, "it came back")
 }
+
+// A probe that the end of Run cuts off has found nothing out, whatever Run ends for.
+func TestAProbeCutOffBlamesNobody(t *testing.T) {
+	asked := make(chan struct{}, 2)
+	p := New(Config{Health: Health{Interval: time.Hour, Fall: 1, Timeout: time.Minute}, Probe: func(ctx context.Context, _ string) error {
+		asked <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	p.Update(addresses("a:1", "b:1"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan struct{})
+	go func() { _ = p.Run(ctx); close(done) }()
+	<-asked
+	<-asked
+	cancel(errors.New("another service failed"))
+	<-done
+	for _, b := range p.Status().Backends {
+		if b.State != Active {
+			t.Errorf("%s is %s: %s", b.Address, b.State, b.Reason)
+		}
+	}
+}

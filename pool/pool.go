@@ -91,6 +91,9 @@ func (p *Pool) Reconfigure(cfg Config) {
 	if p.cfg.Health.Interval == 0 {
 		p.uncheck()
 	}
+	if p.cfg.Eject.Consecutive < 0 {
+		p.reprieve(time.Now())
+	}
 	p.publish()
 	p.rouse()
 }
@@ -261,8 +264,15 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	if !b.doubted && b.endpoint.Equal(e) {
 		return false
 	}
-	anew := b.doubted || e.Returns > b.endpoint.Returns
+	returned := e.Returns > b.endpoint.Returns
+	anew := b.doubted || returned
 	b.endpoint, b.doubted = e, false
+	if anew { // whatever state it is in
+		b.forgive()
+	}
+	if returned {
+		b.drained = false // it had left
+	}
 	if w := weight(e); w != b.weight {
 		b.weight, changed = w, true
 		p.turnout.touch(b)
@@ -280,15 +290,14 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	return true
 }
 
-// absolve gives b, which left the registry and is back, a clean record. It reports
-// whether a new view is needed.
+// absolve has b, which left the registry and is back, be no longer set aside. It
+// reports whether a new view is needed.
 func (p *Pool) absolve(b *Backend, now time.Time) (changed bool) {
-	changed = b.kept || b.state == Ejected || b.state == Suspect
-	b.forgive()
-	if changed {
-		p.moved(b, Active, "registered again", now)
+	if !b.kept && b.state != Ejected && b.state != Suspect {
+		return false
 	}
-	return changed
+	p.moved(b, Active, "registered again", now)
+	return true
 }
 
 func weight(e discovery.Endpoint) float64 {

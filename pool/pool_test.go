@@ -409,6 +409,48 @@ func TestAnAddressThatWasBackAtOnceStartsClean(t *testing.T) {
 	wantState(t, p, "a:1", Ejected, "nothing says that it had left")
 }
 
+// Nor is it otherwise where its record had said that it was leaving: a server that
+// restarts does both.
+func TestAnAddressThatDrainedAndWasBackAtOnceStartsClean(t *testing.T) {
+	p := New(Config{Eject: Eject{Consecutive: 5}})
+	es := addresses("a:1", "b:1")
+	p.Update(es)
+	b := must(t, p)
+	for b.Backend().Address() != "a:1" {
+		b.Release()
+		b = must(t, p)
+	}
+	fail(t, p, "a:1", 4, Refused)
+	es[0].Draining = true
+	p.Update(es)
+	es[0].Draining, es[0].Returns = false, 1
+	p.Update(es)
+	b.Report(Reset)
+	b.Release()
+	wantState(t, p, "a:1", Active, "what began before it left teaches nothing")
+	if s := state(t, p, "a:1"); s.Reason != "" {
+		t.Errorf("a:1 is active because %q, want a clean record", s.Reason)
+	}
+}
+
+// A drain by hand is until the backend leaves, however soon it is back.
+func TestADrainByHandEndsWhenTheBackendLeaves(t *testing.T) {
+	for name, updates := range map[string][][]discovery.Endpoint{
+		"back later":   {addresses("b:1"), addresses("a:1", "b:1")},
+		"back at once": {{{Address: "a:1", Returns: 1}, {Address: "b:1"}}},
+	} {
+		p := New(Config{Guard: Guard{Off: true}})
+		p.Update(addresses("a:1", "b:1"))
+		if err := p.Drain("a:1"); err != nil {
+			t.Fatal(err)
+		}
+		for _, es := range updates {
+			p.Update(es)
+		}
+		wantState(t, p, "a:1", Active, name)
+	}
+}
+
 func TestEjectedBackendReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"testing"
 	"time"
 )
@@ -77,6 +78,27 @@ func TestAKeptAbsenteeOutlivesEjection(t *testing.T) {
 		}
 		if served < 900 {
 			t.Errorf("the one that serves got %d of 1000", served)
+		}
+	})
+}
+
+// With ejection turned off nobody stays out, or goes on being tried and ejected anew.
+func TestEjectionTurnedOffLetsTheEjectedBack(t *testing.T) {
+	inBubble(t, Config{Eject: Eject{Consecutive: 1}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(2))
+		a := endpoints(2)[0].Address
+		fail(t, f.Pool, a, 1, ServerError)
+		wantState(t, f.Pool, a, Ejected, "it failed")
+		f.Reconfigure(Config{Eject: Eject{Consecutive: -1}, Probe: f.probe})
+		wantState(t, f.Pool, a, Active, "nobody is ejected any more")
+		was := f.Status().Ejections
+		for range 5 {
+			time.Sleep(time.Minute)
+			fail(t, f.Pool, a, 1, ServerError)
+		}
+		wantState(t, f.Pool, a, Active, "nobody is ejected any more")
+		if got := f.Status().Ejections; !maps.Equal(got, was) {
+			t.Errorf("ejections are %v, want %v", got, was)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -121,7 +122,7 @@ func (p *Pool) probe(ctx context.Context, b *Backend, slots chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := ask(ctx, b.address)
-	if context.Cause(ctx) == context.Canceled {
+	if errors.Is(ctx.Err(), context.Canceled) { // by whoever ends Run; its own limit is another error
 		return
 	}
 	p.answered(b, err, time.Now())
