@@ -771,3 +771,32 @@ func TestH2CTrailersTooLargeForTheBackend(t *testing.T) {
 		t.Errorf("the backend is blamed %d times", st.Failures)
 	}
 }
+
+// A client that stays while backends come and go does not remember all of them.
+func TestH2CClientForgetsBackendsThatLeft(t *testing.T) {
+	client := &h2cClient{}
+	for range 10 {
+		address := serveH2C(t, func(http.ResponseWriter, *http.Request) {})
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := http2.NewLink(conn.(*net.TCPConn), new(atomic.Int64))
+		cc, err := newTransport(l).NewClientConn(t.Context(), "http", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-l.Greeted()
+		c := &trunk{ClientConn: cc, link: l}
+		to := &trunks{open: []*trunk{c}}
+		if to.share(client) != c {
+			t.Fatal("a connection with room is not shared")
+		}
+		_ = c.Close()
+	}
+	remembered := 0
+	client.shared.Range(func(any, any) bool { remembered++; return true })
+	if remembered != 1 {
+		t.Errorf("the client remembers %d connections, want the last", remembered)
+	}
+}

@@ -30,6 +30,18 @@ type h2cClient struct {
 
 var _ net.Conn = (*h2cClient)(nil)
 
+// remember notes that t's connection shared has streams of this client, and forgets
+// those that are closed: backends come and go while a client stays.
+func (c *h2cClient) remember(t *trunks, shared *trunk) {
+	c.shared.Range(func(t, shared any) bool {
+		if shared.(*trunk).isClosed() {
+			c.shared.Delete(t)
+		}
+		return true
+	})
+	c.shared.Store(t, shared)
+}
+
 func (c *h2cClient) Read(p []byte) (n int, err error) {
 	switch {
 	case len(c.early) > 0:

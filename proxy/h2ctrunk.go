@@ -206,7 +206,7 @@ func (t *trunks) share(client *h2cClient) *trunk {
 	quietest := slices.SortedFunc(slices.Values(t.open), func(a, b *trunk) int { return a.InFlight() - b.InFlight() })
 	for _, c := range quietest {
 		if c.Reserve() == nil {
-			client.shared.Store(t, c)
+			client.remember(t, c)
 			return c
 		}
 	}
