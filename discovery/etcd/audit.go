@@ -28,7 +28,7 @@ func (f *follower) scheduleAudit(now time.Time) {
 		f.auditAt = time.Time{}
 		return
 	}
-	f.auditAt = now.Add(every*9/10 + rand.N(every/5+1))
+	f.auditAt = now.Add(every/10*9 + rand.N(every/5+1))
 }
 
 func (f *follower) auditDue(now time.Time) bool {

@@ -384,7 +384,7 @@ func (f *follower) silentAt() time.Time {
 	if f.watched.After(since) {
 		since = f.watched
 	}
-	return since.Add(f.client.cfg.liveness() * 17 / 20)
+	return since.Add(f.client.cfg.liveness() / 20 * 17)
 }
 
 func (f *follower) staleAt() time.Time {

@@ -202,7 +202,7 @@ func (s *stream) beat(now time.Time) (ask, silent bool) {
 		s.heard, s.asked = now, time.Time{}
 		return false, false
 	}
-	if owed := s.answers || len(s.creating) > 0; owed && now.Sub(s.heard) > s.liveness*7/10 {
+	if owed := s.answers || len(s.creating) > 0; owed && now.Sub(s.heard) > s.liveness/10*7 {
 		return false, true
 	}
 	if s.asked.IsZero() {

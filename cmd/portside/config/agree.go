@@ -124,13 +124,19 @@ func agreeListeners(r *reader, c *Config) {
 	for _, s := range c.Services {
 		all = append(all, listener{join(join("services", s.Name), "listen"), s.Listen})
 	}
-	for i, a := range all {
-		for _, b := range all[:i] {
-			if a.address != "" && b.address != "" && clash(a.address, b.address) {
+	before := map[int][]listener{} // by port: there may be thousands
+	for _, a := range all {
+		_, port, _ := hostPort(a.address)
+		if a.address == "" {
+			continue
+		}
+		for _, b := range before[port] {
+			if clash(a.address, b.address) {
 				r.wrongAt(a.path, fmt.Sprintf("%s is taken by %s (%s)", a.address, b.path, b.address), "give it another port")
 				break
 			}
 		}
+		before[port] = append(before[port], a)
 	}
 }
 

@@ -118,6 +118,10 @@ var faultCases = []struct {
 		"1:73: etcd.tls.key: no such file",
 	}},
 	{"a folder for a file", "etcd: {endpoints: [\"https://a:1\"], tls: {ca: .}}\n", []string{"1:46: etcd.tls.ca: not a regular file"}},
+	{"durations that overflow when multiplied", "etcd: {liveness: 200000h, audit: 290000h}\n", []string{
+		"1:18: etcd.liveness: 200000h is too long; at most 87600h, which is ten years",
+		"1:34: etcd.audit: 290000h is too long",
+	}},
 	{"password alone", "etcd: {password: hunter2}\n", []string{"1:18: etcd.password: never sent without `username`"}},
 	{"user alone", "etcd: {username: app}\n", []string{"1:18: etcd.username: never sent without `password`; set $PORTSIDE_ETCD_PASSWORD"}},
 	{"user with an empty password", "etcd: {username: app, password: \"\"}\n", []string{"1:18: etcd.username: never sent without `password`"}},

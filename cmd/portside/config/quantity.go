@@ -24,6 +24,9 @@ func parseWeight(text string) (float64, string, string) {
 	return v, "", ""
 }
 
+// longest is as long as a duration may be: some are multiplied.
+const longest = 10 * 365 * 24 * time.Hour
+
 // duration is a time with its unit, at least the given one.
 func duration(least time.Duration) form[time.Duration] {
 	parse := func(text string) (time.Duration, string, string) {
@@ -37,6 +40,8 @@ func duration(least time.Duration) form[time.Duration] {
 			return 0, text + " is negative", "write 0s or more"
 		case d < least:
 			return 0, text + " is too short", "at least " + writeDuration(least)
+		case d > longest:
+			return 0, text + " is too long", "at most " + writeDuration(longest) + ", which is ten years"
 		}
 		return d, "", ""
 	}

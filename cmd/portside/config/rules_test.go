@@ -142,6 +142,15 @@ etcd: {endpoints: "${K}"}
 	}
 }
 
+// What is no text cannot be shown, in metrics least of all.
+func TestVariablesAreText(t *testing.T) {
+	o := testOptions("register: {a: {address: \"127.0.0.1:1\", key: \"service/${K}\"}}\n")
+	o.Env = variables{"K": "\xff"}.lookup
+	if _, err := Load(o); err == nil || !strings.Contains(err.Error(), "1:45: register.a.key: is not UTF-8") {
+		t.Errorf("%v, want the place of what is not UTF-8", err)
+	}
+}
+
 func TestNearestIsWhatWasMeant(t *testing.T) {
 	known := []string{"listen", "protocol", "balance", "timeouts", "retry", "endpoints", "on_remove", "health"}
 	for word, want := range map[string]string{

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // scalarForm is the form of what one plain value says. parse returns what is
@@ -30,12 +31,15 @@ func scalarForm[T any](parse func(string) (v T, problem, hint string), write fun
 	}
 }
 
-// text is any text of printable characters.
+// text is any text of printable characters in UTF-8: it is shown, and labels metrics.
 var text = scalarForm(parseText, phrase, schema{"type": []string{"string", "number", "boolean"}})
 
 func parseText(text string) (string, string, string) {
 	if i := strings.IndexFunc(text, unicode.IsControl); i >= 0 {
 		return "", "holds a control character", "a block written with | ends in a newline, one with |- does not"
+	}
+	if !utf8.ValidString(text) {
+		return "", "is not UTF-8", ""
 	}
 	return text, "", ""
 }
