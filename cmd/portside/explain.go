@@ -96,7 +96,12 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 		return nil, err
 	}
 	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", req.URL, resp.Status)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, longestEvent)
+	for lines.Scan() {
 		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 			var e admin.Event
 			if json.Unmarshal([]byte(data), &e) == nil {
@@ -104,11 +109,15 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 			}
 		}
 		if strings.HasPrefix(lines.Text(), ":") {
-			break // the stream goes on with what will happen
+			return events, nil // the stream goes on with what will happen
 		}
 	}
-	return events, nil
+	return events, lines.Err()
 }
+
+// longestEvent bounds one event's line, in bytes. A configuration may be refused for
+// hundreds of faults.
+const longestEvent = 16 << 20
 
 func (e explanation) print(w io.Writer, paint painter) {
 	fmt.Fprintf(w, "%s: %s\n", paint.bold(e.Service), aboutDiscovery(e.Discovery, paint))

@@ -26,8 +26,9 @@ type following struct {
 	pool *pool.Pool
 	news *news
 
-	next chan followed // what to follow instead
-	anew atomic.Bool   // see followed; until the first list
+	next    chan followed // what to follow instead
+	anew    atomic.Bool   // see followed; until the first list
+	retired atomic.Bool   // a reload has the service drain
 
 	mu       sync.Mutex
 	source   discovery.Source
@@ -82,6 +83,10 @@ func (f *following) change(source discovery.Source, file snapshot.File, anew boo
 	}
 	f.next <- followed{source, file, anew}
 }
+
+// retire says that the service is to drain and may have been replaced: the file of its
+// endpoints is its successor's.
+func (f *following) retire() { f.retired.Store(true) }
 
 // run follows until ctx ends.
 func (f *following) run(ctx context.Context) {

@@ -155,7 +155,11 @@ func (p *process) startService(s *service) {
 		defer p.serving.Done()
 		defer stop()
 		cut, err := s.run(p.ctx, serving)
-		p.cuts.Add(cut)
+		if p.draining.Load() { // else it was a reload that had s drain
+			p.cuts.Add(cut)
+		} else if cut > 0 {
+			s.log.Warn("connections had not finished after drain.timeout and were cut", "connections", cut)
+		}
 		if err != nil {
 			return fmt.Errorf("service %s: %w", s.name, err)
 		}

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"portside/cmd/portside/admin"
 )
 
 // says runs one command line in this process.
@@ -284,5 +287,31 @@ func TestVerbsAboutWhatIsNotThereSaySo(t *testing.T) {
 	var one drilled
 	if _, out, complaint := says(t, "drill", "orders", "-o", "json", "--admin", p.admin); json.Unmarshal([]byte(out), &one) != nil || one.Note == "" {
 		t.Errorf("drill orders -o json says %q %q, want the service", out, complaint)
+	}
+}
+
+// An event may be long, such as a configuration refused for hundreds of faults: those
+// behind it are told as well.
+func TestExplainBearsALongEvent(t *testing.T) {
+	a, _ := echo(t)
+	local := freeAddress(t)
+	const format = "services:\n  orders: {listen: %q, endpoints: [%q]}\n"
+	c := newConfigured(t, format, local, a)
+	p := runPortside(t, "", "-c", c.name)
+	c.write(format+"%s", local, a, strings.Repeat("  \"a b\": {listen: 1, unknown: 1}\n", 2000))
+	if code, _ := askReload(t, p.admin); code != 422 {
+		t.Fatalf("the reload is answered with %d, want 422", code)
+	}
+	if code, out, complaint := says(t, "drain", "orders", a, "--admin", p.admin); code != 0 {
+		t.Fatal(out, complaint)
+	}
+	code, out, complaint := says(t, "explain", "orders", "--admin", p.admin)
+	if code != 0 || !strings.Contains(out, "drained by hand") {
+		t.Errorf("exit code %d, %q, want the drain among the events of\n%s", code, complaint, out)
+	}
+	events, err := adminClient{"http://" + p.admin}.past(t.Context())
+	long := slices.ContainsFunc(events, func(e admin.Event) bool { return len(e.Reason) > 64<<10 })
+	if err != nil || !long || events[len(events)-1].To != "draining" {
+		t.Errorf("%d events, %v; a long one: %t", len(events), err, long)
 	}
 }

@@ -137,11 +137,13 @@ func (s *service) serves(sc config.Service) bool {
 }
 
 // bind is a service for sc. A port that a running service has, which is about to
-// give it up, is shared with it until then, so that no client is refused.
+// give it up, is shared with it until then, so that no client is refused. Of those on
+// a port of the kernel's choice only the former self gives up the same.
 func (p *process) bind(sc config.Service) (*service, error) {
 	for _, old := range p.running() {
 		tcp, ok := old.ln.(*net.TCPListener)
-		if !ok || old.config().Listen != sc.Listen {
+		_, port, _ := net.SplitHostPort(sc.Listen)
+		if !ok || old.config().Listen != sc.Listen || port == "0" && old.name != sc.Name {
 			continue
 		}
 		ln, err := share(tcp)
@@ -224,6 +226,7 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 		p.services = append(p.services, s)
 	}
 	for name, s := range old {
+		s.following.retire()
 		s.stop() // it drains, and its run returns
 		if added[name] == nil {
 			p.log.Info("service removed", "service", name)

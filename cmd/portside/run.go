@@ -106,7 +106,7 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 
 	file := watched{last: lookAt(cfg.Source)} // soon, lest a change since it was read is missed
 	abandon := func() {}
-	if cfg.Etcd.Embedded && cfg.NeedsEtcd() {
+	if cfg.Etcd.Embedded { // a reload may need it, if this start does not
 		server, err := embedded.Start(l.etcd)
 		if err != nil {
 			return err

@@ -64,7 +64,7 @@ func (v *saver) save() {
 	v.mu.Lock()
 	file, endpoints := v.file, slices.Clone(v.endpoints) // which stand until the next update alone
 	v.mu.Unlock()
-	if file == (snapshot.File{}) {
+	if file == (snapshot.File{}) || v.following.retired.Load() {
 		return
 	}
 	if err := file.Save(endpoints); err != nil {
