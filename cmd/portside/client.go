@@ -50,6 +50,15 @@ func newAdminClient(cmd *cobra.Command, std stdio) (adminClient, error) {
 	return adminClient{"http://" + dialable(address)}, nil
 }
 
+// newQuery is newAdminClient for a command that prints what it is told: as JSON, or not.
+func newQuery(cmd *cobra.Command, std stdio) (c adminClient, asJSON bool, err error) {
+	if asJSON, err = wantJSON(cmd); err != nil {
+		return c, false, err
+	}
+	c, err = newAdminClient(cmd, std)
+	return c, asJSON, err
+}
+
 // dialable puts the loopback in the place of all interfaces.
 func dialable(address string) string {
 	host, port, err := net.SplitHostPort(address)

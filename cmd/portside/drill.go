@@ -17,11 +17,7 @@ func newDrill(std stdio) *cobra.Command {
 		Short: "What a running portside would do if etcd failed in this way or that; touches nothing",
 		Args:  argsBetween(0, 1, "at most one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := wantJSON(cmd)
-			if err != nil {
-				return err
-			}
-			c, err := newAdminClient(cmd, std)
+			c, asJSON, err := newQuery(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -22,11 +22,7 @@ func newExplain(std stdio) *cobra.Command {
 		Short: "Why each backend of a service is in or out, and what happened lately",
 		Args:  argsBetween(1, 2, "a name and at most one address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := wantJSON(cmd)
-			if err != nil {
-				return err
-			}
-			c, err := newAdminClient(cmd, std)
+			c, asJSON, err := newQuery(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -209,10 +209,8 @@ func (p *process) running() []*service {
 
 // serviceNamed returns the service, or an error that says which there are.
 func (p *process) serviceNamed(name string) (*service, error) {
-	for _, s := range p.running() {
-		if s.name == name {
-			return s, nil
-		}
+	if s := p.named(name); s != nil {
+		return s, nil
 	}
 	return nil, fmt.Errorf("no service named %s: %w", name, pool.ErrNotFound)
 }
@@ -222,12 +220,8 @@ func (p *process) ready() error {
 	if p.draining.Load() {
 		return errors.New("draining")
 	}
-	for _, s := range p.running() {
-		select {
-		case <-s.pool.Synced():
-		default:
-			return fmt.Errorf("service %s has had no list of endpoints yet: %s", s.name, s.discovery(time.Now()).Reason)
-		}
+	if s := p.unsynced(); s != nil {
+		return fmt.Errorf("service %s has had no list of endpoints yet: %s", s.name, s.discovery(time.Now()).Reason)
 	}
 	return nil
 }

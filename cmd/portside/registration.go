@@ -108,7 +108,7 @@ func (r *registration) offer(err error) (before bool) {
 
 // recordOf is what etcd is to hold for rc.
 func recordOf(rc config.Registration) (etcd.Registration, error) {
-	entry, err := record.Encode(record.Format(rc.Format), "", record.Registrant{
+	w, err := record.Encode(record.Format(rc.Format), record.Registrant{
 		Service:  cmp.Or(rc.Service, rc.Name),
 		Protocol: rc.Protocol,
 		Endpoint: discovery.Endpoint{Address: rc.Address, Weight: rc.Weight, Zone: rc.Zone, Version: rc.Version, Metadata: rc.Metadata},
@@ -116,7 +116,7 @@ func recordOf(rc config.Registration) (etcd.Registration, error) {
 	if err != nil {
 		return etcd.Registration{}, err
 	}
-	return etcd.Registration{Name: rc.Name, Key: rc.Key, Value: entry.Value, Draining: entry.Draining, TTL: rc.TTL}, nil
+	return etcd.Registration{Name: rc.Name, Key: rc.Key, Value: w.Value, Draining: w.Draining, TTL: rc.TTL}, nil
 }
 
 // monitor asks the server as its check says, or connects to it.

@@ -270,7 +270,7 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 		s.pool.Reconfigure(s.poolConfig(sc))
 	}
 	log := s.access.current.Load()
-	s.front.Reconfigure(s.proxyConfig(sc, p.cfg.Drain))
+	s.front.Reconfigure(proxyConfig(sc, p.cfg.Drain, s.access.open(sc.HTTP.AccessLog), s.log))
 	if log != s.access.current.Load() {
 		p.group.Go(func() error { return log.retire(p.ctx) })
 	}

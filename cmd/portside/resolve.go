@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"portside/cmd/portside/admin"
 	"portside/cmd/portside/config"
 	"portside/discovery"
 	"portside/discovery/etcd"
@@ -90,7 +91,7 @@ func newResolver(cmd *cobra.Command, std stdio, name string) (*resolver, error) 
 	if f, _ := cmd.Flags().GetString("format"); f != "" {
 		s.Format = f
 	}
-	d, err := record.New(s.Prefix, record.Options{Format: record.Format(s.Format), Protocol: string(s.Protocol), DefaultPort: s.DefaultPort})
+	d, err := decoderFor(s)
 	if err != nil {
 		return nil, usage("%v", err)
 	}
@@ -99,11 +100,11 @@ func newResolver(cmd *cobra.Command, std stdio, name string) (*resolver, error) 
 
 // resolution is what etcd had at a revision.
 type resolution struct {
-	Name      string     `json:"name"`
-	Prefix    string     `json:"prefix"`
-	Revision  int64      `json:"revision"`
-	Endpoints []resolved `json:"endpoints"`
-	Skipped   []skipped  `json:"skipped"`
+	Name      string          `json:"name"`
+	Prefix    string          `json:"prefix"`
+	Revision  int64           `json:"revision"`
+	Endpoints []resolved      `json:"endpoints"`
+	Skipped   []admin.Skipped `json:"skipped"`
 }
 
 // resolved is one endpoint of one record.
@@ -120,11 +121,6 @@ type resolved struct {
 	TTL      float64           `json:"ttl_seconds,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Warning  string            `json:"warning,omitempty"`
-}
-
-type skipped struct {
-	Key    string `json:"key"`
-	Reason string `json:"reason"`
 }
 
 // refusedFor is how long an etcd that refuses connections is waited for, unless
@@ -156,14 +152,14 @@ func (r *resolver) resolve(ctx context.Context) (resolution, error) {
 	if err != nil {
 		return resolution{}, err
 	}
-	found := resolution{Name: r.name, Prefix: r.prefix, Revision: revision, Endpoints: []resolved{}, Skipped: []skipped{}}
+	found := resolution{Name: r.name, Prefix: r.prefix, Revision: revision, Endpoints: []resolved{}, Skipped: []admin.Skipped{}}
 	for _, rec := range records {
 		reading, err := r.decoder.Decode(rec.Key, rec.Value)
 		switch {
 		case err != nil:
-			found.Skipped = append(found.Skipped, skipped{rec.Key, err.Error()})
+			found.Skipped = append(found.Skipped, admin.Skipped{Key: rec.Key, Reason: err.Error()})
 		case len(reading.Endpoints) == 0:
-			found.Skipped = append(found.Skipped, skipped{rec.Key, reading.Reason})
+			found.Skipped = append(found.Skipped, admin.Skipped{Key: rec.Key, Reason: reading.Reason})
 		}
 		for _, e := range reading.Endpoints {
 			found.Endpoints = append(found.Endpoints, resolvedOf(e, rec, reading))

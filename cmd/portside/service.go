@@ -54,7 +54,7 @@ func newServiceOn(ln net.Listener, cfg config.Service, p *process) *service {
 	s.news = newNews(cfg.Name, s.log, &p.events)
 	s.pool = pool.New(s.poolConfig(cfg))
 	s.following = newFollowing(cfg.Name, s.log, s.pool, s.news)
-	s.front = newFront(s.pool, cfg, s.proxyConfig(cfg, p.config().Drain))
+	s.front = newFront(s.pool, cfg, proxyConfig(cfg, p.config().Drain, s.access.open(cfg.HTTP.AccessLog), s.log))
 	return s
 }
 

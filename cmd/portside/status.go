@@ -20,11 +20,7 @@ func newStatus(std stdio) *cobra.Command {
 		Short: "What a running portside sees: services, backends, states and why",
 		Args:  argsBetween(0, 1, "at most one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := wantJSON(cmd)
-			if err != nil {
-				return err
-			}
-			c, err := newAdminClient(cmd, std)
+			c, asJSON, err := newQuery(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -20,11 +20,7 @@ func newTop(std stdio) *cobra.Command {
 With -o json it is each time one line: the time, the services and the registrations.`,
 		Args: argsBetween(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := wantJSON(cmd)
-			if err != nil {
-				return err
-			}
-			c, err := newAdminClient(cmd, std)
+			c, asJSON, err := newQuery(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"time"
 
 	"portside/cmd/portside/config"
@@ -22,43 +23,30 @@ func (s *service) poolConfig(cfg config.Service) pool.Config {
 	return pc
 }
 
-func (s *service) proxyConfig(cfg config.Service, drain config.Drain) proxy.Config {
+func proxyConfig(cfg config.Service, drain config.Drain, access *proxy.AccessLog, log *slog.Logger) proxy.Config {
 	return proxy.Config{
-		Timeouts:      proxy.Timeouts{Connect: cfg.Timeouts.Connect, Idle: orNever(cfg.Timeouts.Idle), Head: cfg.Timeouts.Head, Response: cfg.Timeouts.Response},
+		Timeouts:      proxy.Timeouts{Connect: cfg.Timeouts.Connect, Idle: orNone(cfg.Timeouts.Idle), Head: cfg.Timeouts.Head, Response: cfg.Timeouts.Response},
 		Retry:         proxy.Retry{Attempts: cfg.Retry.Attempts, Budget: orNone(cfg.Retry.Budget)},
 		CloseOnRemove: cfg.OnRemove == config.RemoveClose,
 		RemoveTimeout: cfg.RemoveTimeout,
-		DrainTimeout:  orNever(drain.Timeout),
+		DrainTimeout:  orNone(drain.Timeout),
 		HTTP: proxy.HTTPConfig{
-			Forwarded: proxy.Forwarded(cfg.HTTP.Forwarded),
-			MaxIdle:   orNoneInt(cfg.HTTP.MaxIdle),
+			Forwarded: cfg.HTTP.Forwarded,
+			MaxIdle:   orNone(cfg.HTTP.MaxIdle),
 			Limits:    http1.Limits{Head: int(cfg.HTTP.Limits.Head), Fields: cfg.HTTP.Limits.Fields},
-			AccessLog: s.access.open(cfg.HTTP.AccessLog),
+			AccessLog: access,
 		},
-		Log: s.log,
+		Log: log,
 	}
 }
 
-// In the configuration a zero says none; in the packages' it says the default.
-func orNever(d time.Duration) time.Duration {
-	if d == 0 {
+// orNone is v. In the configuration a zero says none; in the packages' it says the
+// default, and what is negative none.
+func orNone[T int | float64 | time.Duration](v T) T {
+	if v == 0 {
 		return -1
 	}
-	return d
-}
-
-func orNoneInt(n int) int {
-	if n == 0 {
-		return -1
-	}
-	return n
-}
-
-func orNone(share float64) float64 {
-	if share == 0 {
-		return -1
-	}
-	return share
+	return v
 }
 
 // checkOf is the check that c says.

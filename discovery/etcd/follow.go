@@ -341,40 +341,45 @@ func (f *follower) doubt(err error) {
 	f.log.Debug("etcd: in doubt", "why", f.why, "err", err)
 }
 
-// noDoubts is each label of a doubt, never seen: a counter begins at zero.
+// doubts are the labels in Status().Resyncs, and what they stand for: of the first
+// that knows an error, or of the last, for a connection that broke.
+var doubts = [...]struct {
+	label string
+	is    func(error) bool
+}{
+	{"compacted", is(errCompacted)},
+	{"silent", is(errSilent)},
+	{"behind", is(errBehind)},
+	{"revision", is(errBackwards)},
+	{"cluster", is(errCluster)},
+	{"audit", is(errDrift)},
+	{"cancelled", is(errEnded)},
+	{"no_leader", leaderless},
+	{"refused", refused},
+	{"reconnect", is(nil)},
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+// noDoubts is each label, never seen: a counter begins at zero.
 func noDoubts() map[string]uint64 {
 	never := map[string]uint64{}
-	for _, name := range []string{
-		"compacted", "silent", "behind", "revision", "cluster", "audit", "cancelled", "no_leader", "refused", "reconnect",
-	} {
-		never[name] = 0
+	for _, d := range doubts {
+		never[d.label] = 0
 	}
 	return never
 }
 
-// doubtName is the label of a doubt in Status().Resyncs.
-func doubtName(err error) string {
-	switch {
-	case errors.Is(err, errCompacted):
-		return "compacted"
-	case errors.Is(err, errSilent):
-		return "silent"
-	case errors.Is(err, errBehind):
-		return "behind"
-	case errors.Is(err, errBackwards):
-		return "revision"
-	case errors.Is(err, errCluster):
-		return "cluster"
-	case errors.Is(err, errDrift):
-		return "audit"
-	case errors.Is(err, errEnded):
-		return "cancelled"
-	case leaderless(err):
-		return "no_leader"
-	case refused(err):
-		return "refused"
+// doubtName is the label of a doubt.
+func doubtName(err error) (label string) {
+	for _, d := range doubts {
+		if label = d.label; d.is(err) {
+			break
+		}
 	}
-	return "reconnect"
+	return label
 }
 
 // silentAt is when a watch that has said nothing is in doubt. The list before it

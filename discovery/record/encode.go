@@ -24,9 +24,8 @@ type Registrant struct {
 	Endpoint discovery.Endpoint
 }
 
-// Registration is what the registry is to hold.
-type Registration struct {
-	Key   string
+// Written is what the registry is to hold.
+type Written struct {
 	Value string
 	// Draining replaces Value while the server leaves; empty when the format
 	// has no room for that.
@@ -36,31 +35,29 @@ type Registration struct {
 // Writable lists the formats that [Encode] writes.
 func Writable() []Format { return []Format{Plain, Etcd, GoZero, Kratos, Kitex, Hertz} }
 
-// Encode is how r is written in format f under prefix, the way the format's
-// own libraries write and read it. The key ends in the address whatever the
-// format, so that a server which comes back finds its own key again. Whatever
-// the format has no room for is an error; a weight is rounded to what it has.
-func Encode(f Format, prefix string, r Registrant) (Registration, error) {
+// Encode is how r is written in format f, the way the format's own libraries
+// write and read it. Whatever the format has no room for is an error; a weight
+// is rounded to what it has.
+func Encode(f Format, r Registrant) (w Written, err error) {
+	defer func() {
+		if err != nil {
+			w, err = Written{}, fmt.Errorf("encode %s: %w", f, err)
+		}
+	}()
 	address, scheme, err := Address(r.Endpoint.Address, 0)
 	if err != nil {
-		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
+		return w, err
 	}
 	r.Endpoint.Address = address
 	fill(&r.Protocol, scheme)
 	if err := fits(r.Endpoint); err != nil {
-		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
+		return w, err
 	}
-	rec := Registration{Key: prefix + address}
-	if rec.Value, err = r.write(f, false); err != nil {
-		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
+	if w.Value, err = r.write(f, false); err != nil || f == GoZero {
+		return w, err
 	}
-	if f != GoZero {
-		rec.Draining, err = r.write(f, true)
-	}
-	if err != nil {
-		return Registration{}, fmt.Errorf("encode %s: %w", f, err)
-	}
-	return rec, nil
+	w.Draining, err = r.write(f, true)
+	return w, err
 }
 
 // write returns the value that says r, having read it back.

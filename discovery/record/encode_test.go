@@ -16,35 +16,35 @@ func TestEncodeWritesWhatTheFormatsOwnLibrariesWrite(t *testing.T) {
 	tests := []struct {
 		f    Format
 		e    discovery.Endpoint
-		want Registration
+		want Written
 	}{
-		{Plain, bare, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080", "10.0.0.5:8080;draining=true"}},
-		{Plain, full, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080;weight=2;rack=7;version=v1;zone=z1", "10.0.0.5:8080;weight=2;draining=true;rack=7;version=v1;zone=z1"}},
-		{Etcd, bare, Registration{"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":null}`, `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true}}`}},
-		{Etcd, full, Registration{
-			"p/10.0.0.5:8080", `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
+		{Plain, bare, Written{"10.0.0.5:8080", "10.0.0.5:8080;draining=true"}},
+		{Plain, full, Written{"10.0.0.5:8080;weight=2;rack=7;version=v1;zone=z1", "10.0.0.5:8080;weight=2;draining=true;rack=7;version=v1;zone=z1"}},
+		{Etcd, bare, Written{`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":null}`, `{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true}}`}},
+		{Etcd, full, Written{
+			`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
 			`{"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true,"rack":"7","version":"v1","weight":2,"zone":"z1"}}`,
 		}},
-		{GoZero, bare, Registration{"p/10.0.0.5:8080", "10.0.0.5:8080", ""}},
-		{Kratos, bare, Registration{
-			"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
+		{GoZero, bare, Written{"10.0.0.5:8080", ""}},
+		{Kratos, bare, Written{
+			`{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":null,"endpoints":["grpc://10.0.0.5:8080"]}`,
 			`{"id":"10.0.0.5:8080","name":"orders","version":"","metadata":{"draining":"true"},"endpoints":["grpc://10.0.0.5:8080"]}`,
 		}},
-		{Kratos, full, Registration{
-			"p/10.0.0.5:8080", `{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
+		{Kratos, full, Written{
+			`{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
 			`{"id":"10.0.0.5:8080","name":"orders","version":"v1","metadata":{"draining":"true","rack":"7","weight":"200","zone":"z1"},"endpoints":["grpc://10.0.0.5:8080"]}`,
 		}},
-		{Kitex, bare, Registration{
-			"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
+		{Kitex, bare, Written{
+			`{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":null}`,
 			`{"network":"tcp","address":"10.0.0.5:8080","weight":10,"tags":{"draining":"true"}}`,
 		}},
-		{Hertz, full, Registration{
-			"p/10.0.0.5:8080", `{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
+		{Hertz, full, Written{
+			`{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"rack":"7","version":"v1","zone":"z1"}}`,
 			`{"network":"tcp","address":"10.0.0.5:8080","weight":20,"tags":{"draining":"true","rack":"7","version":"v1","zone":"z1"}}`,
 		}},
 	}
 	for _, tt := range tests {
-		got, err := Encode(tt.f, "p/", Registrant{Service: "orders", Protocol: "grpc", Endpoint: tt.e})
+		got, err := Encode(tt.f, Registrant{Service: "orders", Protocol: "grpc", Endpoint: tt.e})
 		if err != nil {
 			t.Errorf("%s: %v", tt.f, err)
 		}
@@ -65,7 +65,7 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 			if f == GoZero {
 				e = discovery.Endpoint{Address: e.Address, Weight: 1}
 			}
-			rec, err := Encode(f, "s/", Registrant{Service: "orders", Endpoint: e})
+			rec, err := Encode(f, Registrant{Service: "orders", Endpoint: e})
 			if err != nil {
 				t.Errorf("%s %+v: %v", f, e, err)
 				continue
@@ -79,10 +79,10 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 	}
 }
 
-func checkReadsBack(t *testing.T, f Format, rec Registration, value string, want discovery.Endpoint) {
+func checkReadsBack(t *testing.T, f Format, rec Written, value string, want discovery.Endpoint) {
 	t.Helper()
 	for _, o := range []Options{{Format: f}, {Format: Auto}} {
-		r, err := decoder(t, o).Decode(rec.Key, []byte(value))
+		r, err := decoder(t, o).Decode("s/o/1", []byte(value))
 		if err != nil || len(r.Endpoints) != 1 {
 			t.Errorf("%s as %s: %v, %v", value, o.Format, r, err)
 			continue
@@ -92,7 +92,7 @@ func checkReadsBack(t *testing.T, f Format, rec Registration, value string, want
 		if len(got.Metadata) == 0 {
 			got.Metadata = nil
 		}
-		want.Keys = []string{rec.Key}
+		want.Keys = []string{"s/o/1"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s as %s, wrote - read +:\n%s", value, o.Format, diff)
 		}
@@ -110,7 +110,7 @@ func TestKratosSchemeComesFromWhoeverKnows(t *testing.T) {
 		{Registrant{Endpoint: discovery.Endpoint{Address: "10.0.0.5:1", Metadata: map[string]string{"protocol": "grpc"}}}, "grpc://10.0.0.5:1"},
 	}
 	for _, tt := range tests {
-		rec, err := Encode(Kratos, "", tt.r)
+		rec, err := Encode(Kratos, tt.r)
 		if err != nil || !strings.Contains(rec.Value, `["`+tt.want+`"]`) {
 			t.Errorf("%+v: %s, %v; want %s", tt.r, rec.Value, err, tt.want)
 		}
@@ -147,7 +147,7 @@ func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
 	}
 	for _, tt := range tests {
 		fill(&tt.e.Address, "10.0.0.5:80")
-		rec, err := Encode(tt.f, "p/", Registrant{Endpoint: tt.e})
+		rec, err := Encode(tt.f, Registrant{Endpoint: tt.e})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %+v: wrote %q, %v; want an error with %q", tt.f, tt.e, rec.Value, err, tt.want)
 		}
@@ -160,7 +160,7 @@ func FuzzEncode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, address string, weight float64, zone, version, name, value, service, protocol string) {
 		e := discovery.Endpoint{Address: address, Weight: weight, Zone: zone, Version: version, Metadata: with(nil, name, value)}
 		for _, format := range Writable() {
-			rec, err := Encode(format, "s/o/", Registrant{Service: service, Protocol: protocol, Endpoint: e})
+			rec, err := Encode(format, Registrant{Service: service, Protocol: protocol, Endpoint: e})
 			if err != nil {
 				continue
 			}
@@ -170,10 +170,10 @@ func FuzzEncode(f *testing.F) {
 }
 
 // checkAutoReads holds what was written to the commonest way of reading it.
-func checkAutoReads(t *testing.T, f Format, rec Registration, e discovery.Endpoint) {
-	r, err := decoder(t, Options{}).Decode(rec.Key, []byte(rec.Value))
+func checkAutoReads(t *testing.T, f Format, rec Written, e discovery.Endpoint) {
+	r, err := decoder(t, Options{}).Decode("s/o/1", []byte(rec.Value))
 	if err != nil || len(r.Endpoints) != 1 {
-		t.Fatalf("%s wrote %q=%q, which auto reads as %+v, %v", f, rec.Key, rec.Value, r, err)
+		t.Fatalf("%s wrote %q=%q, which auto reads as %+v, %v", f, "s/o/1", rec.Value, r, err)
 	}
 	got := r.Endpoints[0]
 	address, _, _ := Address(e.Address, 0)

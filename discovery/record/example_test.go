@@ -22,17 +22,15 @@ func ExampleDecoder_Decode() {
 }
 
 func ExampleEncode() {
-	reg, err := record.Encode(record.Etcd, "service/orders/", record.Registrant{
+	w, err := record.Encode(record.Etcd, record.Registrant{
 		Endpoint: discovery.Endpoint{Address: "10.0.0.5:8080", Weight: 2},
 	})
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(reg.Key)
-	fmt.Println(reg.Value)
-	fmt.Println(reg.Draining)
+	fmt.Println(w.Value)
+	fmt.Println(w.Draining)
 	// Output:
-	// service/orders/10.0.0.5:8080
 	// {"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"weight":2}}
 	// {"Op":0,"Addr":"10.0.0.5:8080","Metadata":{"draining":true,"weight":2}}
 }

@@ -22,6 +22,7 @@ import (
 	"portside/discovery"
 	"portside/discovery/etcd"
 	"portside/pool"
+	"portside/proxy"
 )
 
 // Config is everything a user can say. Every value is set: defaults are filled
@@ -66,7 +67,7 @@ func (c *Config) Doubts() (all []string) {
 // Etcd says where etcd is and where in it services live.
 type Etcd struct {
 	etcd.Config
-	Embedded bool   // run an etcd inside the process; Endpoints is then empty
+	Embedded bool   // run an etcd inside the process; Endpoints is then empty, until it runs
 	Prefix   string // a service's keys live under Prefix + name + "/"
 }
 
@@ -135,21 +136,11 @@ const (
 
 // HTTP is what only an HTTP service has.
 type HTTP struct {
-	Forwarded Forwarded
+	Forwarded proxy.Forwarded
 	MaxIdle   int        // idle connections kept per backend; zero: none
 	AccessLog *AccessLog // nil: off
 	Limits    Limits
 }
-
-// Forwarded is what happens to X-Forwarded-For and its kin.
-type Forwarded string
-
-// What happens to them.
-const (
-	ForwardedOff     Forwarded = "off"     // passed on as they came
-	ForwardedAppend  Forwarded = "append"  // the client's address is added
-	ForwardedReplace Forwarded = "replace" // what the client claimed is dropped
-)
 
 // Limits bound a request's head.
 type Limits struct {

@@ -1,6 +1,8 @@
 package config
 
-var forwarded = enum("forwarded", []Forwarded{ForwardedOff, ForwardedAppend, ForwardedReplace}, nil)
+import "portside/proxy"
+
+var forwarded = enum("forwarded", []proxy.Forwarded{proxy.ForwardedOff, proxy.ForwardedAppend, proxy.ForwardedReplace}, nil)
 
 var limitsSection = section(
 	at("head", "Bytes of a whole request head.", size(1<<10, 64<<10), func(l *Limits) *int64 { return &l.Head }),
@@ -59,7 +61,7 @@ func newAccessLog() AccessLog { return AccessLog{File: stdout, Format: LogJSON, 
 
 func newHTTP() HTTP {
 	return HTTP{
-		Forwarded: ForwardedAppend,
+		Forwarded: proxy.ForwardedAppend,
 		MaxIdle:   128, // as proxy has it
 		Limits:    Limits{Head: 64 << 10, Fields: maxFields},
 	}

@@ -17,6 +17,7 @@ import (
 	"portside/discovery"
 	"portside/discovery/etcd"
 	"portside/pool"
+	"portside/proxy"
 )
 
 func TestSampleLoadsToEveryValueItShows(t *testing.T) {
@@ -54,7 +55,7 @@ func sampleConfig(dir string) *Config {
 	orders.Retry = Retry{Attempts: 3, Budget: 0.2}
 	orders.OnRemove, orders.RemoveTimeout = RemoveDrain, 5*time.Minute
 	orders.Health = &Check{Kind: CheckHTTP, URL: "/healthz", Interval: 5 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3}
-	orders.HTTP = HTTP{Forwarded: ForwardedAppend, MaxIdle: 128, Limits: Limits{Head: 64 << 10, Fields: 128}}
+	orders.HTTP = HTTP{Forwarded: proxy.ForwardedAppend, MaxIdle: 128, Limits: Limits{Head: 64 << 10, Fields: 128}}
 
 	ledger := newService("ledger")
 	ledger.Listen = "127.0.0.1:7002"

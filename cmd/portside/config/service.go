@@ -23,7 +23,7 @@ var serviceSection = section(
 	at("on_remove", "What becomes of connections to an endpoint that has left.", onRemove, func(s *Service) *OnRemove { return &s.OnRemove }),
 	at("remove_timeout", "The most that on_remove: drain lets them take.", positive, func(s *Service) *time.Duration { return &s.RemoveTimeout }),
 	at("health", "How each backend is asked whether it can serve; or off.", optional(healthSection, newHealth), func(s *Service) **Check { return &s.Health }),
-	at("forwarded", "What happens to X-Forwarded-For and its kin (http).", forwarded, httpOf(func(h *HTTP) *Forwarded { return &h.Forwarded })).when(Service.http),
+	at("forwarded", "What happens to X-Forwarded-For and its kin (http).", forwarded, httpOf(func(h *HTTP) *proxy.Forwarded { return &h.Forwarded })).when(Service.http),
 	at("max_idle", "Idle connections kept per backend; 0: none (http).", count(0, 1<<16), httpOf(func(h *HTTP) *int { return &h.MaxIdle })).when(Service.http),
 	at("access_log", "Where each request leaves a line; or off, or stdout (http).", accessLog, httpOf(func(h *HTTP) **AccessLog { return &h.AccessLog })).when(Service.http),
 	at("limits", "Bounds on a request's head (http).", limitsSection, httpOf(func(h *HTTP) *Limits { return &h.Limits })).when(Service.http),
