@@ -151,8 +151,8 @@ func (b *Backend) Left() bool { return b.left.Load() }
 // moment for signs of life of one that is not.
 func (b *Backend) Proven() bool { return b.proven.Load() }
 
-// Doubtful reports whether the last that was heard of the backend is failures.
-func (b *Backend) Doubtful() bool { return b.streak.Load() > 0 }
+// Failing reports whether the last that was heard of the backend is failures.
+func (b *Backend) Failing() bool { return b.streak.Load() > 0 }
 
 // average is a peak-sensitive exponentially weighted moving average: a slower
 // sample replaces it, a faster one pulls it down (Finagle's PeakEwma).

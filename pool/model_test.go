@@ -116,7 +116,7 @@ func (m *model) Update(r *rapid.T) {
 			r.Fatalf("%s is in the registry's list and not in the pool", e.Address)
 		case before[e.Address] != nil && b != before[e.Address]:
 			r.Fatalf("%s lost its identity in an update that kept it", e.Address)
-		case before[e.Address] == nil && (b.failures.Load() != 0 || b.Doubtful()):
+		case before[e.Address] == nil && (b.failures.Load() != 0 || b.Failing()):
 			r.Fatalf("%s came back with its old record", e.Address)
 		case before[e.Address] == nil && !working[b] && (m.seen[b] || leases(b) != 0):
 			r.Fatalf("%s came back as it was, though it had no work left", e.Address)

@@ -86,7 +86,7 @@ func (p *Pool) Reconfigure(cfg Config) {
 			p.leave(b, "the guard is off", time.Now())
 			continue
 		}
-		p.count(b)
+		p.assignCell(b)
 	}
 	if p.cfg.Health.Interval == 0 {
 		p.uncheck()
@@ -239,7 +239,7 @@ func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	} else {
 		b = newBackend(e.Address, weight(e))
 	}
-	p.count(b)
+	p.assignCell(b)
 	b.endpoint = e
 	state, reason := Active, ""
 	if p.inherited[e.Address] {

@@ -19,9 +19,9 @@ type cell struct {
 // core.
 const tallyColumns = 64
 
-// count gives b a place in a tally if the policy wants that and it has none. The
+// assignCell gives b a place in a tally if the policy wants that and it has none. The
 // caller holds p.mu.
-func (p *Pool) count(b *Backend) {
+func (p *Pool) assignCell(b *Backend) {
 	if p.cfg.Balance != RoundRobin || b.tally.Load() != nil {
 		return
 	}

@@ -11,7 +11,7 @@ func (p *Pool) watch(b *Backend) {
 }
 
 // troubled is the backends that time will change, longest troubled first: those
-// that must be looked at now and then where nobody's health is checked.
+// that must be looked at now and then though nobody's health is checked.
 func (p *Pool) troubled() []*Backend {
 	p.restless = slices.DeleteFunc(p.restless, func(b *Backend) bool {
 		b.watched = b.restless()

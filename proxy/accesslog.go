@@ -7,13 +7,12 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	"portside/pool"
 )
 
 // AccessLog writes a line for each request. It is safe for concurrent use, and
 // may serve several services. Lines are gathered and written together, at the
 // latest after a second.
+//
 // A request whose client left before it was answered has status 499; one that was
 // not understood has neither method nor path. A JSON line has an error, of the kinds
 // of X-Portside-Error, if there was one, be it in the middle of a response.
@@ -155,51 +154,3 @@ func appendQuoted[T string | []byte](b []byte, text T) []byte {
 
 // cfgLog is the access log in force, or nil.
 func (h *HTTP) cfgLog() *AccessLog { return h.config().HTTP.AccessLog }
-
-// observe takes in that the request is over.
-func (s *httpSession) observe() {
-	x := s.x
-	if x == nil || x.status == 0 || x.began.IsZero() {
-		return
-	}
-	took := s.h.now().Sub(x.began)
-	if x.status != clientLeft {
-		s.h.duration.Observe(took)
-	}
-	log := s.h.cfgLog()
-	if !log.wants(x.status) {
-		return
-	}
-	e := line{
-		client: s.clientAddress(), method: x.req.Method, path: x.req.Path, host: x.req.Host,
-		minor: x.req.Minor, status: x.status, fault: x.fault, tries: x.nTry, began: x.began, took: took,
-	}
-	if x.nTry > 0 {
-		e.backend = x.tried[x.nTry-1].Address()
-	}
-	log.add(&e)
-}
-
-// Duration is how long requests took, from their head to the end of their
-// response.
-func (h *HTTP) Duration() HistogramSnapshot { return h.duration.Snapshot() }
-
-// Classes are each backend's answers by class, "2xx" and so on, under its address:
-// those that the pool has, not those that have left and still finish.
-func (h *HTTP) Classes() map[string]map[string]uint64 {
-	all := map[string]map[string]uint64{}
-	h.stocks.Range(func(b, v any) bool {
-		if b.(*pool.Backend).Left() {
-			return true // its address may be another's by now
-		}
-		classes := map[string]uint64{}
-		for i := range v.(*stock).classes {
-			if n := v.(*stock).classes[i].Load(); n > 0 {
-				classes[strconv.Itoa(i)+"xx"] = n
-			}
-		}
-		all[b.(*pool.Backend).Address()] = classes
-		return true
-	})
-	return all
-}

@@ -21,7 +21,7 @@ func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	b = append(b, ' ')
 	b = append(b, reasons[status]...)
 	b = append(b, "\r\nDate: "...)
-	b = s.h.now().UTC().AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 GMT")
+	b = time.Now().UTC().AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 GMT")
 	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nX-Portside-Error: "...)
 	b = append(b, kind...)
 	b = append(b, "\r\n"...)

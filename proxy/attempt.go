@@ -24,7 +24,7 @@ func (s *httpSession) attempt(c *backendConn, cfg *Config) (how proof, again boo
 	}
 	s.conn.Store(nil)
 	if keep && x.up.delivered && x.up.complete() && s.enter(phaseBusy) {
-		c.stock.put(c, cfg.HTTP.MaxIdle, s.h.now())
+		c.stock.put(c, cfg.HTTP.MaxIdle, time.Now())
 	} else {
 		_ = c.Close()
 	}
@@ -139,7 +139,7 @@ func (s *httpSession) blame(c *backendConn, o pool.Outcome, err error) {
 	switch {
 	case errors.Is(err, net.ErrClosed):
 	case c.uses > 0:
-		c.stock.learn(s.h.now().Sub(c.since), c.uses == 1)
+		c.stock.learn(time.Now().Sub(c.since), c.uses == 1)
 		s.x.stale = c.stock
 	default:
 		s.lease.Report(o)
@@ -216,7 +216,7 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 // judge tells the pool what the response says of its backend.
 func (s *httpSession) judge(c *backendConn) {
 	x := s.x
-	now := s.h.now()
+	now := time.Now()
 	s.latency(now)
 	switch status := x.resp.Status; {
 	case status >= 502 && status <= 504:

@@ -26,7 +26,7 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 		}
 		if last != nil {
 			s.h.stats.Retries.Add(1)
-			x.since = s.h.now()
+			x.since = time.Now()
 		}
 		x.stale = nil
 		s.lease = lease

@@ -190,7 +190,7 @@ func (s *httpSession) serve() bool {
 	if s.requests++; s.requests == 1 {
 		s.silent.Store(false)
 	}
-	x.began = s.h.now()
+	x.began = time.Now()
 	s.h.requests.Add(1)
 	again := s.proxy()
 	if s.x == nil {
@@ -253,7 +253,7 @@ func (s *httpSession) forget() {
 	x.req.Method, x.req.MethodID, x.req.Path, x.req.Host, x.req.Minor = nil, 0, nil, nil, 1
 	x.up.reset(http1.Framing{})
 	x.closes = true
-	x.began = s.h.now()
+	x.began = time.Now()
 }
 
 // makeRoom sees to it that there is room behind in[:w]: what is used is dropped,
@@ -303,4 +303,26 @@ func (s *httpSession) lingering() {
 	}
 }
 
-func (h *HTTP) now() time.Time { return time.Now() }
+// observe takes in that the request is over.
+func (s *httpSession) observe() {
+	x := s.x
+	if x == nil || x.status == 0 || x.began.IsZero() {
+		return
+	}
+	took := time.Now().Sub(x.began)
+	if x.status != clientLeft {
+		s.h.duration.Observe(took)
+	}
+	log := s.h.cfgLog()
+	if !log.wants(x.status) {
+		return
+	}
+	e := line{
+		client: s.clientAddress(), method: x.req.Method, path: x.req.Path, host: x.req.Host,
+		minor: x.req.Minor, status: x.status, fault: x.fault, tries: x.nTry, began: x.began, took: took,
+	}
+	if x.nTry > 0 {
+		e.backend = x.tried[x.nTry-1].Address()
+	}
+	log.add(&e)
+}

@@ -109,7 +109,7 @@ func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
 	if forgive {
 		x.forgiven = true
 		x.nTry--
-		x.stale.sweep(s.h.now(), true)
+		x.stale.sweep(time.Now(), true)
 	}
 	return true
 }

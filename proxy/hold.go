@@ -26,7 +26,7 @@ const (
 // poller watch c for as long as it lives, beside the lot.
 func hold(ctx context.Context, c socket.Stream, b *pool.Backend) error {
 	wait := newcomerHold
-	if b.Doubtful() {
+	if b.Failing() {
 		wait = doubtfulHold
 	}
 	raw, err := c.SyscallConn()

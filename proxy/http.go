@@ -48,7 +48,7 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error
 	stop()
 	patrol.Wait()
 	h.h2c.close()
-	h.sweepAll(h.now(), true)
+	h.sweepAll(time.Now(), true)
 	h.cfgLog().flush()
 	return cut, err
 }
@@ -68,7 +68,7 @@ func (h *HTTP) Reconfigure(cfg Config) {
 func (h *HTTP) BackendLeft(b *pool.Backend) {
 	h.server.BackendLeft(b)
 	if s, ok := h.stocks.Load(b); ok {
-		s.(*stock).sweep(h.now(), true)
+		s.(*stock).sweep(time.Now(), true)
 	}
 	h.h2c.left(b)
 }

@@ -36,42 +36,10 @@ type httpService struct {
 func startHTTP(t testing.TB, pc pool.Config, cfg Config, addresses ...string) *httpService {
 	t.Helper()
 	s := &httpService{}
-	pc.OnEvent = func(e pool.Event) {
-		if e.Backend == nil {
-			return
-		}
-		if e.To == pool.Gone {
-			s.BackendLeft(e.Backend)
-		}
-	}
-	s.pool = pool.New(pc)
+	s.pool = newTestPool(pc, func(b *pool.Backend) { s.BackendLeft(b) })
 	s.HTTP = NewHTTP(s.pool, cfg)
-	ctx, cancel := context.WithCancel(context.Background())
-	ln, err := Listen(ctx, "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = ln.Addr().String()
+	s.address, s.stop = serveFront(t, s.pool, s.HTTP, addresses)
 	s.url = "http://" + s.address
-	var wg sync.WaitGroup
-	var cut int64
-	wg.Go(func() { _ = s.pool.Run(ctx) })
-	wg.Go(func() {
-		n, err := s.Serve(ctx, ln)
-		if err != nil {
-			t.Errorf("Serve = %v", err)
-		}
-		cut = n
-	})
-	if addresses != nil {
-		s.pool.Update(endpointsOf(addresses...))
-	}
-	s.stop = sync.OnceValue(func() int64 {
-		cancel()
-		wg.Wait()
-		return cut
-	})
-	t.Cleanup(func() { s.stop() })
 	return s
 }
 

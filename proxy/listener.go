@@ -16,6 +16,18 @@ import (
 	"portside/proxy/socket"
 )
 
+// Listen opens a service's listening socket. An address without a host is every
+// interface; the backlog is the system's.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	k := keepAliveFor(address)
+	lc := net.ListenConfig{KeepAliveConfig: k}
+	if !k.Enable {
+		lc.KeepAlive = -1
+	}
+	lc.SetMultipathTCP(false)
+	return lc.Listen(ctx, "tcp", address)
+}
+
 // server is what the protocols share: the accept loop, the sessions, and what
 // happens to them when a backend leaves or the service ends.
 type server struct {

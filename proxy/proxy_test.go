@@ -26,7 +26,7 @@ type backend struct {
 	conns   map[net.Conn]bool
 }
 
-func startBackend(t *testing.T, serve func(*net.TCPConn)) *backend {
+func startBackend(t testing.TB, serve func(*net.TCPConn)) *backend {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,42 +121,53 @@ type service struct {
 func startTCP(t testing.TB, pc pool.Config, cfg Config, addresses ...string) *service {
 	t.Helper()
 	s := &service{}
-	pc.OnEvent = func(e pool.Event) {
-		if e.Backend == nil {
-			return
-		}
-		if e.To == pool.Gone {
-			s.BackendLeft(e.Backend)
+	s.pool = newTestPool(pc, func(b *pool.Backend) { s.BackendLeft(b) })
+	s.TCP = NewTCP(s.pool, cfg)
+	s.address, s.stop = serveFront(t, s.pool, s.TCP, addresses)
+	return s
+}
+
+// newTestPool is a pool that tells left of who has left it.
+func newTestPool(cfg pool.Config, left func(*pool.Backend)) *pool.Pool {
+	cfg.OnEvent = func(e pool.Event) {
+		if e.Backend != nil && e.To == pool.Gone {
+			left(e.Backend)
 		}
 	}
-	s.pool = pool.New(pc)
-	s.TCP = NewTCP(s.pool, cfg)
+	return pool.New(cfg)
+}
+
+// serveFront serves p's backends, at addresses, on a port of the loopback until stop.
+func serveFront(t testing.TB, p *pool.Pool, front interface {
+	Serve(ctx context.Context, ln net.Listener) (cut int64, err error)
+}, addresses []string,
+) (address string, stop func() (cut int64)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.address = ln.Addr().String()
 	var wg sync.WaitGroup
 	var cut int64
-	wg.Go(func() { _ = s.pool.Run(ctx) })
+	wg.Go(func() { _ = p.Run(ctx) })
 	wg.Go(func() {
-		n, err := s.Serve(ctx, ln)
+		n, err := front.Serve(ctx, ln)
 		if err != nil {
 			t.Errorf("Serve = %v", err)
 		}
 		cut = n
 	})
 	if addresses != nil {
-		s.pool.Update(endpointsOf(addresses...))
+		p.Update(endpointsOf(addresses...))
 	}
-	s.stop = sync.OnceValue(func() int64 {
+	stop = sync.OnceValue(func() int64 {
 		cancel()
 		wg.Wait()
 		return cut
 	})
-	t.Cleanup(func() { s.stop() })
-	return s
+	t.Cleanup(func() { stop() })
+	return ln.Addr().String(), stop
 }
 
 func (s *service) dial(t *testing.T) *net.TCPConn {

@@ -1,6 +1,10 @@
 package proxy
 
-import "portside/pool"
+import (
+	"time"
+
+	"portside/pool"
+)
 
 // MaxAttempts is the most that [Retry.Attempts] can be.
 const MaxAttempts = 8
@@ -41,7 +45,7 @@ func (h *HTTP) affords(how proof, cfg *Config) (may, paid bool) {
 	if h.pool.FailingOpen() {
 		return false, false
 	}
-	if !h.budget.take(cfg.Retry.Budget, h.requests.Load(), h.now()) {
+	if !h.budget.take(cfg.Retry.Budget, h.requests.Load(), time.Now()) {
 		h.stats.RetriesDenied.Add(1)
 		return false, false
 	}

@@ -29,25 +29,7 @@ type witness struct {
 
 func startWitness(t testing.TB) *witness {
 	w := &witness{}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.address = ln.Addr().String()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				w.serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() { _ = ln.Close(); wg.Wait() })
+	w.address = startBackend(t, func(c *net.TCPConn) { w.serve(c) }).address
 	return w
 }
 

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"portside/pool"
 	"portside/proxy/relay"
 )
 
@@ -30,4 +31,28 @@ func (s *Stats) Answered() map[string]uint64 {
 		}
 	}
 	return classes
+}
+
+// Duration is how long requests took, from their head to the end of their
+// response.
+func (h *HTTP) Duration() HistogramSnapshot { return h.duration.Snapshot() }
+
+// Classes are each backend's answers by class, "2xx" and so on, under its address:
+// those that the pool has, not those that have left and still finish.
+func (h *HTTP) Classes() map[string]map[string]uint64 {
+	all := map[string]map[string]uint64{}
+	h.stocks.Range(func(b, v any) bool {
+		if b.(*pool.Backend).Left() {
+			return true // its address may be another's by now
+		}
+		classes := map[string]uint64{}
+		for i := range v.(*stock).classes {
+			if n := v.(*stock).classes[i].Load(); n > 0 {
+				classes[strconv.Itoa(i)+"xx"] = n
+			}
+		}
+		all[b.(*pool.Backend).Address()] = classes
+		return true
+	})
+	return all
 }

@@ -31,25 +31,7 @@ type recorder struct {
 func startRecorder(t testing.TB) *recorder {
 	t.Helper()
 	r := &recorder{answer: func(int) string { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" }}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.address = ln.Addr().String()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				r.serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() { _ = ln.Close(); wg.Wait() })
+	r.address = startBackend(t, func(c *net.TCPConn) { r.serve(c) }).address
 	return r
 }
 

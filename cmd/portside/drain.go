@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newDrain is a verb about one backend.
-func newDrain(std stdio, verb string) *cobra.Command {
+// newVerb is a verb about one backend.
+func newVerb(std stdio, verb string) *cobra.Command {
 	short := map[string]string{
 		"drain":   "Take one backend out of rotation until undrain, or until it leaves; what it has may finish",
 		"undrain": "Bring a drained backend back",

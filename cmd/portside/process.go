@@ -19,8 +19,8 @@ import (
 	"portside/proxy"
 )
 
-// process is a running portside: what the configuration names, and the threads
-// that hold it together. The wiring, for each service, registration and once:
+// process is a running portside: what the configuration names, and what holds it
+// together. The wiring, for each service, registration and once:
 //
 //	service       etcd client ─► source ─► pool ─► proxy ◄─ listener
 //	registration  monitor ─► keeper ─► etcd client

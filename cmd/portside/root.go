@@ -48,7 +48,7 @@ registration alive.`,
 	}
 	root.AddCommand(
 		newRun(std), newDemo(std), newRegister(std), newResolve(std), newWait(std), newCheck(std), newConfig(std),
-		newStatus(std), newExplain(std), newTop(std), newDrain(std, "drain"), newDrain(std, "undrain"), newDrain(std, "forget"), newDrill(std), newReload(std), newHealthcheck(std), newVersion(std),
+		newStatus(std), newExplain(std), newTop(std), newVerb(std, "drain"), newVerb(std, "undrain"), newVerb(std, "forget"), newDrill(std), newReload(std), newHealthcheck(std), newVersion(std),
 	)
 	root.InitDefaultCompletionCmd()
 	leadsOn(root)

@@ -255,9 +255,9 @@ func (t *table) flush() difference {
 	return d
 }
 
-// room is a slice of n endpoints that no receiver of an earlier set still has. Ten thousand are a
-// megabyte: to have it from the runtime, and give it back, is most of what an
-// update costs, so the slice before the last is written over if it is ours again.
+// room is a slice of n endpoints that no receiver of an earlier set still has. Ten
+// thousand are a megabyte: to have it from the runtime, and give it back, is most of
+// what an update costs, so the slice before the last is written over if it is ours again.
 func (t *table) room(n int) []discovery.Endpoint {
 	if !t.reuse {
 		return make([]discovery.Endpoint, n)

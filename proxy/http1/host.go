@@ -64,7 +64,8 @@ func isPort(b []byte) bool {
 	return n <= 65535
 }
 
-// isIPv6 reports whether b is an IPv6 address in text form (RFC 4291 2.2).
+// isIPv6 reports whether b is an IPv6 address in text form (RFC 4291 2.2). It is netip's
+// answer, to which a test holds it, without the string that netip would allocate.
 func isIPv6(b []byte) bool {
 	groups, gap := 0, false
 	if bytes.HasPrefix(b, []byte("::")) {

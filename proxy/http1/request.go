@@ -24,8 +24,8 @@ type Request struct {
 	// Trailers: the client takes a trailer section (TE: trailers).
 	Trailers bool
 	// Upgrade is the value of a valid Upgrade field, nil if there is none or if
-	// it lists h2c.
-	// AppendHead leaves it out: whether it is passed on is the caller's choice.
+	// it lists h2c. AppendHead leaves it out: whether it is passed on is the caller's
+	// choice.
 	Upgrade []byte
 	Fields
 }

@@ -48,7 +48,7 @@ func (l *load) look(now time.Time, cpu time.Duration) {
 	l.since, l.cpu, l.busy = now, cpu, 0
 }
 
-// cpuTime is what this process has used.
+// cpuTime is what this process has used; cmd/portside has the same for its threads.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

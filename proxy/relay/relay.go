@@ -6,11 +6,14 @@
 //
 // What one side does, the other sees: an end of stream becomes an end of stream
 // while the other direction goes on, a reset becomes a reset, and neither
-// overtakes the bytes before it. There are two ways to move bytes, a goroutine for each
-// direction (direction.go) and, for a relay at rest, steps on whichever goroutine finds
-// something to do (step.go). What holds for ends holds in both; the tests run one body
-// over both. The package does not choose, dial or judge
-// backends, and knows nothing of what the bytes mean.
+// overtakes the bytes before it.
+//
+// There are two ways to move bytes, a goroutine for each direction (direction.go) and,
+// for a relay at rest, steps on whichever goroutine finds something to do (step.go).
+// What holds for ends holds in both; the tests run one body over both.
+//
+// The package does not choose, dial or judge backends, and knows nothing of what the
+// bytes mean.
 package relay
 
 import (
