@@ -70,7 +70,7 @@ func (c *Client) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.leases.drains.Wait()
+	defer c.leases.renewing.Wait()
 	defer etcd.Close()
 	tries := newTries(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
@@ -80,6 +80,7 @@ func (c *Client) Run(ctx context.Context) error {
 			tries.reset()
 		}
 		c.down(ctx, etcd, err)
+		c.leases.broke()
 		waitReady(ctx, etcd.ActiveConnection(), tries.next(err))
 	}
 	c.down(ctx, nil, context.Cause(ctx))

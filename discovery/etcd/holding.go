@@ -16,16 +16,17 @@ var errChanged = errors.New("the key changed meanwhile")
 // write puts the value that is wished for under our lease, if the key is still
 // what was found.
 func (r *keeping) write(ctx context.Context, l link, want wanted) error {
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
-	defer cancel()
 	if err := r.grant(ctx, l, want.reg.seconds()); err != nil {
 		return err
 	}
 	value := r.wish(want)
-	t, err := l.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified)).
-		Then(clientv3.OpPut(r.key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
-		Commit()
+	t, late, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return l.etcd.Txn(ctx).
+			If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified)).
+			Then(clientv3.OpPut(r.key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
+			Commit()
+	})
+	r.late = r.late || late && r.found.modified == 0 // what is only changed is guarded by its revision
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		r.loseLease()
@@ -56,13 +57,13 @@ func (r *keeping) paceNext() {
 
 // erase deletes the key, if it is still what was found: ours.
 func (r *keeping) erase(ctx context.Context, l link) error {
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
-	defer cancel()
-	t, err := l.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified),
-			clientv3.Compare(clientv3.LeaseValue(r.key), "=", r.found.lease)).
-		Then(clientv3.OpDelete(r.key)).
-		Commit()
+	t, _, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return l.etcd.Txn(ctx).
+			If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified),
+				clientv3.Compare(clientv3.LeaseValue(r.key), "=", r.found.lease)).
+			Then(clientv3.OpDelete(r.key)).
+			Commit()
+	})
 	switch {
 	case err != nil:
 		r.lookAgain()
@@ -80,6 +81,8 @@ func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 	if r.lease != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout) // others' turn included
+	defer cancel()
 	held, err := r.client.leases.hold(ctx, l.etcd, seconds)
 	if err != nil {
 		return err
@@ -90,15 +93,24 @@ func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 }
 
 // giveBack lets go of leases, on which nothing of ours hangs, and revokes them, as
-// well as that goes, if nothing of others' does.
+// well as that goes, if nothing of others' does. What etcd may yet write under one is
+// not to be kept alive by those others.
+//
+// Whoever removed the key may end the keeper now: that is no reason not to.
 func (r *keeping) giveBack(ctx context.Context, l link, leases []*lease) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	for _, held := range leases {
+		if r.late {
+			r.client.leases.lose(held)
+		}
 		if !r.client.leases.letGo(held) {
 			continue
 		}
-		if _, err := l.etcd.Revoke(ctx, clientv3.LeaseID(held.id)); err != nil {
+		_, _, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
+			return l.etcd.Revoke(ctx, clientv3.LeaseID(held.id))
+		})
+		if err != nil {
 			r.log.Debug("etcd: a lease is left to lapse", "err", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,6 +17,8 @@ type keeping struct {
 	watch    *watch   // on the key; nil: look again
 	lease    *lease   // nil: none that is known to live
 	outgrown []*lease // of another TTL; the key may hang on them until it is written again
+	spent    []*lease // nothing of ours hangs on them any more
+	late     bool     // etcd may yet put the key there that it was asked for, and we gave up on
 	ours     map[int64]bool
 	newcomer bool   // nothing was written yet: the last writer stands, and it is us
 	stood    bool   // the key was as it shall be
@@ -45,7 +48,11 @@ func (r *keeping) run(ctx context.Context) error {
 		wait := r.reconcile(ctx, link, want)
 		if wait == 0 {
 			r.pause.reset()
-			r.done(turn)
+			r.done(turn) // before the leases: who leaves has left
+			if len(r.spent) > 0 {
+				r.giveBack(ctx, link, r.spent)
+				r.spent = nil
+			}
 			if want.removed {
 				return nil
 			}
@@ -92,7 +99,7 @@ func (r *keeping) lookAgain() {
 // stop leaves the key, if there is one, to its lease.
 func (r *keeping) stop() {
 	r.lookAgain()
-	for _, l := range r.leases() {
+	for _, l := range append(r.leases(), r.spent...) {
 		r.client.leases.lose(l)
 	}
 }
@@ -126,6 +133,12 @@ func (r *keeping) leases() []*lease {
 		return r.outgrown
 	}
 	return append(r.outgrown, r.lease)
+}
+
+// upheld reports whether the key stood when it was last seen, on a lease that is kept
+// alive.
+func (r *keeping) upheld() bool {
+	return r.stood && slices.ContainsFunc(r.leases(), func(l *lease) bool { return l.id == r.found.lease })
 }
 
 // outgrow puts the lease aside if its TTL is not what is wanted any more.
@@ -167,7 +180,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 	if err != nil {
 		return r.failed(ctx, l, want, err)
 	}
-	r.settledAs(ctx, l, want)
+	r.settledAs(want)
 	return 0
 }
 
@@ -193,13 +206,13 @@ func (r *keeping) leaseID() int64 {
 // being kept stands meanwhile, as far as anybody knows.
 func (r *keeping) unreachable(l link, want wanted) time.Duration {
 	if r.wish(want) == "" && len(r.ours) == 0 { // without a lease nothing was ever written
-		r.settledAs(context.Background(), l, want)
+		r.settledAs(want)
 		return 0
 	}
 	switch {
 	case l.err == nil: // not even tried yet
 		r.become(Waiting, "not connected yet")
-	case r.lease == nil || !r.stood:
+	case !r.upheld():
 		r.become(Retrying, plain(l.err, r.asked(), r.client.cfg.Username, l.since))
 	}
 	return time.Hour // the connection's change will wake us
@@ -216,7 +229,7 @@ func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) ti
 	if errors.Is(err, errChanged) {
 		return max(r.pause.next()/2, time.Millisecond)
 	}
-	if r.lease == nil || !r.stood || r.wish(want) == "" {
+	if !r.upheld() || r.wish(want) == "" {
 		since := time.Now()
 		if s := r.Status(); s.State == Retrying {
 			since = s.Since
@@ -228,14 +241,13 @@ func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) ti
 }
 
 // settledAs says where a reconciled registration stands.
-func (r *keeping) settledAs(ctx context.Context, l link, want wanted) {
+func (r *keeping) settledAs(want wanted) {
 	if r.wish(want) != "" {
 		if r.lost {
 			r.log.Info("etcd: registered again", "losses", r.Status().Losses)
 		}
 		r.stood, r.newcomer, r.lost, r.had = true, false, false, r.found.value
-		r.giveBack(ctx, l, r.outgrown)
-		r.outgrown = nil
+		r.spent, r.outgrown = append(r.spent, r.outgrown...), nil
 		r.note(func(s *KeeperStatus) {
 			s.TTL, s.LeaseID, s.Revision = r.lease.ttl, r.lease.id, r.found.modified
 		})
@@ -243,7 +255,7 @@ func (r *keeping) settledAs(ctx context.Context, l link, want wanted) {
 		return
 	}
 	r.stood = false
-	r.giveBack(ctx, l, r.leases())
+	r.spent = append(r.spent, r.leases()...)
 	r.lease, r.outgrown = nil, nil
 	r.note(func(s *KeeperStatus) { s.TTL, s.LeaseID, s.Revision = 0, 0, 0 })
 	if want.removed {
@@ -286,9 +298,7 @@ func (r *keeping) observe(ctx context.Context, l link, ttl time.Duration) error 
 		}
 		r.lookAgain()
 	}
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
-	defer cancel()
-	g, err := l.etcd.Get(ctx, r.key)
+	g, _, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.etcd.Get(ctx, r.key) })
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,11 @@ import (
 //
 // A lease may hold up only keys that are wanted. A keeper that lets go without
 // having deleted its key taints the lease for all: they write under another, and
-// the old one lapses with what was left on it.
+// the old one lapses with what was left on it. So does a connection that broke after
+// one had let go: etcd may have been restored from a backup, with the key.
 type leases struct {
-	turn   chan struct{} // held while one is granted
-	drains sync.WaitGroup
+	turn     chan struct{} // held while one is granted
+	renewing sync.WaitGroup
 
 	mu    sync.Mutex
 	byTTL map[int64]*lease
@@ -29,7 +30,10 @@ type lease struct {
 	seconds int64         // that were asked for
 	lost    chan struct{} // closed: lost, in doubt, or tainted
 	cancel  context.CancelFunc
-	holders int // guarded by leases.mu
+
+	// leases.mu guards these.
+	holders  int
+	departed bool // one has let go
 }
 
 func newLeases() *leases {
@@ -47,16 +51,12 @@ func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64
 	if l := ls.join(seconds); l != nil {
 		return l, nil
 	}
-	g, err := etcd.Grant(ctx, seconds)
+	asked := time.Now()
+	g, _, err := hedged(ctx, etcd, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) { return etcd.Grant(ctx, seconds) })
 	if err != nil {
 		return nil, err
 	}
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	renewals, err := etcd.KeepAlive(alive, g.ID)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
 	l := &lease{
 		id: int64(g.ID), ttl: time.Duration(g.TTL) * time.Second, seconds: seconds,
 		lost: make(chan struct{}), cancel: cancel, holders: 1,
@@ -64,9 +64,8 @@ func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64
 	ls.mu.Lock()
 	ls.byTTL[seconds] = l
 	ls.mu.Unlock()
-	ls.drains.Go(func() {
-		for range renewals {
-		}
+	ls.renewing.Go(func() {
+		renew(alive, etcd.ActiveConnection(), l.id, l.ttl, asked)
 		ls.lose(l)
 	})
 	return l, nil
@@ -89,6 +88,7 @@ func (ls *leases) letGo(l *lease) (last bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l.holders--
+	l.departed = true
 	if l.holders > 0 {
 		return false
 	}
@@ -101,6 +101,17 @@ func (ls *leases) lose(l *lease) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.drop(l)
+}
+
+// broke says that the connection broke: what has left a lease may be there again.
+func (ls *leases) broke() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.byTTL {
+		if l.departed {
+			ls.drop(l)
+		}
+	}
 }
 
 // drop ends the keeping of l, once. The caller holds ls.mu.

@@ -1,0 +1,71 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// hedgeAfter is how long one member is waited for before the next is asked, too.
+	hedgeAfter = 500 * time.Millisecond
+	// hedges is how many are asked at most.
+	hedges = 3
+)
+
+// hedged makes a call that may be made twice. One that takes long is made again while
+// the first is waited for: there may be other members, and gRPC, which goes round them,
+// takes 13 s to find out that one hangs. What was answered first is the answer. Late
+// says that etcd may carry out another yet.
+func hedged[T any](ctx context.Context, etcd *clientv3.Client, call func(context.Context) (T, error)) (got T, late bool, err error) {
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	type answer struct {
+		got T
+		err error
+	}
+	most := min(len(etcd.Endpoints()), hedges)
+	answers := make(chan answer, most)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for asked, owed := 0, 0; ; {
+		select {
+		case <-next.C:
+			asked, owed = asked+1, owed+1
+			asking.Go(func() {
+				got, err := call(ctx)
+				answers <- answer{got, err}
+			})
+			if asked < most {
+				next.Reset(hedgeAfter)
+			}
+		case a := <-answers:
+			owed--
+			if a.err == nil || owed == 0 || !unheard(a.err) {
+				return a.got, owed > 0 || unheard(a.err), a.err
+			}
+		}
+	}
+}
+
+// unheard reports whether err leaves it open what became of a call.
+func unheard(err error) bool {
+	var said rpctypes.EtcdError
+	code := status.Code(err)
+	if errors.As(err, &said) {
+		code = said.Code()
+	}
+	switch code {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
