@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -12,6 +13,8 @@ import (
 type cutter struct {
 	net.Listener
 	scheme, to string
+
+	rate atomic.Int64 // bytes a second towards the client; 0: as many as there are
 
 	mu    sync.Mutex
 	mode  cutMode
@@ -84,8 +87,8 @@ func (c *cutter) accept() {
 			conn.Close()
 			continue
 		}
-		c.wg.Go(func() { c.copy(back, conn) })
-		c.wg.Go(func() { c.copy(conn, back) })
+		c.wg.Go(func() { c.copy(back, conn, 0) })
+		c.wg.Go(func() { c.copy(conn, back, c.rate.Load()) })
 	}
 }
 
@@ -101,7 +104,7 @@ func (c *cutter) admit(conn net.Conn) bool {
 	return true
 }
 
-func (c *cutter) copy(to, from net.Conn) {
+func (c *cutter) copy(to, from net.Conn, rate int64) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
@@ -112,6 +115,9 @@ func (c *cutter) copy(to, from net.Conn) {
 			c.cond.Wait()
 		}
 		c.mu.Unlock()
+		if rate > 0 {
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+		}
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return

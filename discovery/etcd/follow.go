@@ -10,8 +10,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"portside/discovery"
 )
@@ -37,6 +35,7 @@ type follower struct {
 	why     string // the doubt that the next list answers; empty: the first list
 	stream  *stream
 	listing bool
+	pace    pace
 	listed  chan listing
 	calls   sync.WaitGroup
 
@@ -148,8 +147,7 @@ func (f *follower) kind(l link) listKind {
 // alone reports whether err, at a start, means that a member answers and a
 // quorum does not.
 func (f *follower) alone(err error) bool {
-	return !f.seen.known && err != nil &&
-		(leaderless(err) || status.Code(err) == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded))
+	return !f.seen.known && err != nil && (leaderless(err) || timedOut(err))
 }
 
 func (f *follower) list(ctx context.Context, l link, kind listKind) {
@@ -157,13 +155,14 @@ func (f *follower) list(ctx context.Context, l link, kind listKind) {
 	if kind == keysOnly {
 		f.audit = newAudit()
 	}
+	pace := f.pace
 	f.calls.Go(func() {
 		select {
 		case f.client.lists <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		got := list(ctx, l.etcd.ActiveConnection(), f.prefix, kind)
+		got := list(ctx, l.etcd.ActiveConnection(), f.prefix, kind, pace)
 		<-f.client.lists
 		got.stream = l.stream
 		f.listed <- got
@@ -172,6 +171,7 @@ func (f *follower) list(ctx context.Context, l link, kind listKind) {
 
 func (f *follower) onListed(l listing) {
 	f.listing = false
+	f.pace.learn(l)
 	now := time.Now()
 	switch {
 	case l.err != nil:
@@ -226,7 +226,7 @@ func (f *follower) moan(err error, now time.Time) {
 		return
 	}
 	f.moaned = true
-	f.log.Warn("etcd: no list yet, there are no endpoints", "reason", plain(err, f.prefix, f.client.cfg.Username, f.toldAt))
+	f.log.Warn("etcd: no list yet", "reason", plain(err, f.prefix, f.client.cfg.Username, f.toldAt))
 }
 
 // onUnproven takes one member's own view, which may be old, for want of a

@@ -25,10 +25,12 @@ type Record struct {
 // then says what was in the way. The client must be running.
 func (c *Client) Records(ctx context.Context, prefix string) (records []Record, revision int64, err error) {
 	prefix = strings.TrimRight(prefix, "/") + "/"
+	var p pace
 	for {
 		now, changed := c.link()
 		if now.stream != nil {
-			l := list(ctx, now.etcd.ActiveConnection(), prefix, whole)
+			l := list(ctx, now.etcd.ActiveConnection(), prefix, whole, p)
+			p.learn(l)
 			if l.err == nil {
 				records := recordsOf(l)
 				return records, l.revision, remaining(ctx, now.etcd.ActiveConnection(), records)

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -10,11 +11,42 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-// pageSize is how many keys one answer of a list holds; it spares etcd's
-// memory when a prefix is large.
-const pageSize = 2000
+// pageSize is how many keys one answer of a list holds at most; it spares etcd's
+// memory when a prefix is large. On a slow way to etcd it becomes less, down to leastPage.
+const (
+	pageSize  int64 = 2000
+	leastPage int64 = 50
+)
+
+// A pace is how much of a list is asked for at a time, and how long that is waited for.
+// The zero value is the usual: a page of pageSize within callTimeout.
+type pace struct{ slowed int }
+
+// mostSlowed is a page of leastPage within 12 s.
+const mostSlowed = 5
+
+func (p pace) page() int64 { return max(pageSize>>(2*min(p.slowed, 3)), leastPage) }
+
+func (p pace) wait() time.Duration { return callTimeout << max(p.slowed-3, 0) }
+
+// learn takes in how a list went: what was too much for the time is less the next time.
+func (p *pace) learn(l listing) {
+	switch {
+	case l.err == nil && l.slowest < p.wait()/8:
+		p.slowed = max(p.slowed-1, 0)
+	case timedOut(l.err):
+		p.slowed = min(p.slowed+1, mostSlowed)
+	}
+}
+
+// timedOut reports whether err is an answer that did not come in time.
+func timedOut(err error) bool {
+	return status.Code(err) == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
+}
 
 // A listing is a prefix as it was at one revision.
 type listing struct {
@@ -24,6 +56,7 @@ type listing struct {
 	revision int64
 	asked    time.Time // it was true at some moment after this
 	kind     listKind
+	slowest  time.Duration // of its pages
 	err      error
 }
 
@@ -36,8 +69,8 @@ const (
 )
 
 // list reads every key with the prefix, all at the revision of the first page.
-// A call that takes longer than callTimeout fails.
-func list(ctx context.Context, conn *grpc.ClientConn, prefix string, kind listKind) (l listing) {
+// A page that takes longer than p waits fails.
+func list(ctx context.Context, conn *grpc.ClientConn, prefix string, kind listKind, p pace) (l listing) {
 	l.kind, l.asked = kind, time.Now()
 	if kind != unproven {
 		ctx = clientv3.WithRequireLeader(ctx)
@@ -46,10 +79,12 @@ func list(ctx context.Context, conn *grpc.ClientConn, prefix string, kind listKi
 	req := &pb.RangeRequest{
 		Key:      []byte(prefix),
 		RangeEnd: []byte(clientv3.GetPrefixRangeEnd(prefix)),
-		Limit:    pageSize, KeysOnly: kind == keysOnly, Serializable: kind == unproven,
+		Limit:    p.page(), KeysOnly: kind == keysOnly, Serializable: kind == unproven,
 	}
 	for {
-		page, err := ranged(ctx, kv, req)
+		began := time.Now()
+		page, err := ranged(ctx, kv, req, p.wait())
+		l.slowest = max(l.slowest, time.Since(began))
 		if err != nil {
 			l.err = err
 			return l
@@ -69,8 +104,8 @@ func list(ctx context.Context, conn *grpc.ClientConn, prefix string, kind listKi
 	}
 }
 
-func ranged(ctx context.Context, kv pb.KVClient, req *pb.RangeRequest) (*pb.RangeResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func ranged(ctx context.Context, kv pb.KVClient, req *pb.RangeRequest, wait time.Duration) (*pb.RangeResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	return kv.Range(ctx, req, grpc.MaxCallRecvMsgSize(math.MaxInt32))
 }
