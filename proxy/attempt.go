@@ -139,7 +139,7 @@ func (s *httpSession) blame(c *backendConn, o pool.Outcome, err error) {
 	switch {
 	case errors.Is(err, net.ErrClosed):
 	case c.uses > 0:
-		c.stock.learn(time.Now().Sub(c.since), c.uses == 1)
+		c.stock.learn(time.Since(c.since), c.uses == 1)
 		s.x.stale = c.stock
 	default:
 		s.lease.Report(o)

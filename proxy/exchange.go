@@ -309,7 +309,7 @@ func (s *httpSession) observe() {
 	if x == nil || x.status == 0 || x.began.IsZero() {
 		return
 	}
-	took := time.Now().Sub(x.began)
+	took := time.Since(x.began)
 	if x.status != clientLeft {
 		s.h.duration.Observe(took)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,8 @@ type process struct {
 	group    *errgroup.Group
 	started  time.Time
 	draining atomic.Bool
+	hurried  context.Context // ends when p begins to drain
+	hurry    context.CancelFunc
 	cuts     atomic.Int64 // sessions that did not finish in time
 	rereading
 
@@ -66,6 +69,7 @@ type registry struct {
 // taken is said at once, and starts nothing.
 func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
 	p := &process{log: log, cfg: cfg, started: time.Now(), begun: make(chan struct{})}
+	p.hurried, p.hurry = context.WithCancel(context.Background())
 	var faults []error
 	for _, sc := range cfg.Services {
 		s, err := newService(sc, p)
@@ -179,6 +183,7 @@ func ended(err error) error {
 // over.
 func (p *process) watchDiscovery() error {
 	last := map[*service]string{}
+	registered := map[*etcd.Keeper]etcd.KeeperStatus{}
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -187,6 +192,7 @@ func (p *process) watchDiscovery() error {
 			return nil
 		case <-tick.C:
 		}
+		registered = p.watchRegistrations(registered)
 		was := last
 		last = map[*service]string{} // those that have gone are forgotten
 		for _, s := range p.running() {
@@ -198,6 +204,29 @@ func (p *process) watchDiscovery() error {
 			}
 		}
 	}
+}
+
+// watchRegistrations turns what has become of registrations since was into events, and
+// returns what they are now.
+func (p *process) watchRegistrations(was map[*etcd.Keeper]etcd.KeeperStatus) map[*etcd.Keeper]etcd.KeeperStatus {
+	p.mu.Lock()
+	all := slices.Clone(p.registrations)
+	p.mu.Unlock()
+	now := map[*etcd.Keeper]etcd.KeeperStatus{}
+	for _, r := range all {
+		s := r.keeper.Status()
+		now[r.keeper] = s
+		before, known := was[r.keeper]
+		e := admin.Event{Time: time.Now().UTC(), Service: r.cfg.Name, Backend: r.cfg.Address, Kind: "registration", From: string(before.State), To: string(s.State), Reason: s.Reason}
+		switch {
+		case known && s.Losses > before.Losses && s.State == before.State:
+			e.Reason = "was lost, and is there again"
+		case s.State == before.State, !known && s.State == etcd.Waiting:
+			continue
+		}
+		p.events.Tell(e)
+	}
+	return now
 }
 
 // running are the services there are now.

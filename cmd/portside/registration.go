@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portside/cmd/portside/admin"
@@ -26,6 +27,7 @@ type registration struct {
 	kept   context.Context    // ends with that
 	quiet  context.CancelFunc // ends the check
 
+	heir    atomic.Pointer[registration] // has its key, in another etcd
 	mu      sync.Mutex
 	sick    string // what its check last said; empty while healthy
 	offered bool   // etcd may have had it
@@ -152,36 +154,50 @@ func (r *registration) checked(err error, events *admin.Events) {
 const announced = 100 * time.Millisecond
 
 // leave marks the record as draining, where it can say so, and deletes it. When
-// etcd cannot be reached the key goes with its lease. What was never offered has
-// nothing to leave.
-func (r *registration) leave(ctx context.Context) {
+// etcd cannot be reached, for etcdAnswers and, with others to serve meanwhile, for as
+// long as patience, the key goes with its lease. What was never written has nothing to
+// leave.
+func (p *process) leave(r *registration, patience time.Duration) {
 	defer r.stop()
 	defer r.quiet()
-	if !r.withdraw() {
+	if !r.withdraw() || !r.keeper.Wrote() {
 		return
 	}
-	marking, cancel := context.WithTimeout(ctx, etcdAnswers)
+	marking, cancel := context.WithTimeout(p.ctx, etcdAnswers)
 	err := r.keeper.Leave(marking)
 	cancel()
 	if err == nil && r.keeper.Status().State == etcd.Registered {
-		pause(ctx, announced)
+		pause(p.ctx, announced)
 	}
-	removing, cancel := context.WithTimeout(ctx, etcdAnswers)
+	removing, cancel := context.WithTimeout(p.ctx, max(patience, etcdAnswers))
 	defer cancel()
-	if err := r.keeper.Remove(removing); err != nil {
+	defer context.AfterFunc(p.hurried, func() {
+		pause(removing, etcdAnswers)
+		cancel()
+	})()
+	err = r.keeper.Remove(removing)
+	switch {
+	case err == nil:
+	case r.heir.Load() != nil:
+		r.log.Info("could not leave the former etcd; a key that is left there goes with its lease", "ttl", r.cfg.TTL, "error", err)
+	default:
 		r.log.Warn("could not leave etcd; the key goes with its lease", "ttl", r.cfg.TTL, "error", err)
 	}
 }
 
-// leaveAfter has r leave once next, which has the same key in another etcd, stands
-// there, however long that takes: both may be one, and who follows the key is to see
+// leaveToHeir has r leave once its heir stands in the next etcd, or that one's heir,
+// however long that takes: both may be one, and who follows the key is to see
 // it changed, not gone; and one that was mistyped is no reason to be in none.
-func (r *registration) leaveAfter(ctx context.Context, next *registration) {
-	r.log.Info("stays in the former etcd until it stands in the next")
-	if next != nil {
-		_ = next.keeper.Stands(next.kept) // or is given up
+func (p *process) leaveToHeir(r *registration) {
+	if r.keeper.Wrote() {
+		r.log.Info("stays in the former etcd until it stands in the next")
 	}
-	r.leave(ctx)
+	for heir := r.heir.Load(); heir != nil && r.keeper.Wrote(); heir = heir.heir.Load() {
+		if heir.keeper.Stands(heir.kept) == nil && heir.keeper.Status().State != etcd.Left {
+			break
+		}
+	}
+	p.leave(r, r.cfg.TTL)
 }
 
 // withdraw has no check offer the server any more, and reports whether one did.
@@ -207,7 +223,7 @@ func (p *process) leaveRegistry(died bool) {
 		if r.withdraw() {
 			delay = max(delay, r.cfg.LeaveDelay)
 		}
-		wait.Go(func() { r.leave(p.ctx) })
+		wait.Go(func() { p.leave(r, etcdAnswers) })
 	}
 	wait.Wait()
 	p.leaving.Wait()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -306,7 +305,7 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			holders[r.cfg.Key] = r
 			continue
 		}
-		p.depart(r, r.leave)
+		p.depart(r, func() { p.leave(r, r.cfg.TTL) })
 	}
 	p.registrations = kept
 	for _, rc := range cfg.Register {
@@ -316,20 +315,22 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		holder := holders[rc.Key]
 		next := p.startRegistration(rc, holder, !etcdChanged)
 		if holder != nil && etcdChanged {
-			p.depart(holder, func(ctx context.Context) { holder.leaveAfter(ctx, next) })
+			holder.heir.Store(next)
+			holder.keeper.HandOn()
+			p.depart(holder, func() { p.leaveToHeir(holder) })
 		}
 	}
 }
 
 // depart has r leave, beside all else. Who ends the process, or r's connection to
 // etcd, waits for it.
-func (p *process) depart(r *registration, leave func(context.Context)) {
+func (p *process) depart(r *registration, leave func()) {
 	p.leaving.Add(1)
 	r.etcd.leaving.Add(1)
 	p.group.Go(func() error {
 		defer p.leaving.Done()
 		defer r.etcd.leaving.Done()
-		leave(p.ctx)
+		leave()
 		return nil
 	})
 }

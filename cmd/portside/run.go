@@ -262,6 +262,7 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 	began, cfg := time.Now(), p.config()
 	p.mu.Lock()
 	p.draining.Store(true) // from now on nothing is started
+	p.hurry()
 	p.mu.Unlock()
 	tellSystemd("STOPPING=1", p.log)
 	go p.exitOnSecond(signals, why.command)

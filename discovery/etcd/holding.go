@@ -20,6 +20,7 @@ func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 		return err
 	}
 	value := r.wish(want)
+	r.note(func(*KeeperStatus) { r.wrote = true })
 	t, late, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return l.etcd.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified)).

@@ -53,6 +53,7 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	want    wanted
+	wrote   bool   // etcd may have it by us
 	asked   uint64 // counts changes of want
 	settled uint64 // the last of them that etcd is known to have
 	status  KeeperStatus
@@ -65,6 +66,7 @@ type wanted struct {
 	reg      Registration
 	absent   bool // for now
 	draining bool
+	handedOn bool // to another keeper of the same key: that it takes it is no loss
 	removed  bool // for good
 }
 
@@ -128,6 +130,20 @@ func (k *Keeper) Leave(ctx context.Context) error {
 // returns once that is done; if ctx ends before, the key goes with its lease.
 func (k *Keeper) Remove(ctx context.Context) error {
 	return k.settle(ctx, k.ask(func(w *wanted) { w.removed = true }))
+}
+
+// HandOn says that another keeper is to have the key, such as one of another Client in
+// its place: when it has taken it, nothing is lost. It returns at once.
+func (k *Keeper) HandOn() {
+	k.ask(func(w *wanted) { w.handedOn = true })
+}
+
+// Wrote reports whether the key may be in etcd by this keeper: where it is not, there is
+// nothing to leave.
+func (k *Keeper) Wrote() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wrote
 }
 
 // Stands waits until the registration is in etcd, by us or by another holder of its
@@ -206,6 +222,7 @@ func (k *Keeper) note(change func(*KeeperStatus)) {
 // become logs a change of state, once.
 func (k *Keeper) become(state KeeperState, reason string) {
 	was := k.Status()
+	want, _ := k.wanted()
 	if was.State == state && was.Reason == reason {
 		return
 	}
@@ -219,7 +236,7 @@ func (k *Keeper) become(state KeeperState, reason string) {
 		return
 	}
 	level := slog.LevelInfo
-	if state == Retrying || state == Taken {
+	if state == Retrying || state == Taken && !want.handedOn {
 		level = slog.LevelWarn
 	}
 	k.log.Log(context.Background(), level, "etcd: registration is "+string(state), "was", was.State, "reason", reason, "losses", k.Status().Losses)

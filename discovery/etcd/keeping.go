@@ -159,7 +159,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 	}
 	r.outgrow(want)
 	action := judge(r.found, r.wish(want), r.leaseID(), r.ours, r.newcomer)
-	r.countLoss(action)
+	r.countLoss(action, want)
 	var err error
 	switch action {
 	case leaveAlone:
@@ -257,7 +257,7 @@ func (r *keeping) settledAs(want wanted) {
 	r.stood = false
 	r.spent = append(r.spent, r.leases()...)
 	r.lease, r.outgrown = nil, nil
-	r.note(func(s *KeeperStatus) { s.TTL, s.LeaseID, s.Revision = 0, 0, 0 })
+	r.note(func(s *KeeperStatus) { r.wrote, s.TTL, s.LeaseID, s.Revision = false, 0, 0, 0 })
 	if want.removed {
 		r.become(Left, "removed")
 		return
@@ -266,7 +266,7 @@ func (r *keeping) settledAs(want wanted) {
 }
 
 // countLoss counts once that what stood is not there any more.
-func (r *keeping) countLoss(a action) {
+func (r *keeping) countLoss(a action, want wanted) {
 	if !r.stood || a == leaveAlone || a == erase {
 		return
 	}
@@ -274,7 +274,11 @@ func (r *keeping) countLoss(a action) {
 	if !lost {
 		return
 	}
-	r.stood, r.lost = false, true
+	r.stood = false
+	if want.handedOn && a == yield {
+		return
+	}
+	r.lost = true
 	r.note(func(s *KeeperStatus) { s.Losses++ })
 	r.log.Warn("etcd: a registration that stood was lost", "now", r.found.says())
 }
