@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"portside/cmd/portside/admin"
@@ -21,39 +20,37 @@ import (
 // following hands a service's endpoints to its pool, from one source after another, as
 // reloads replace them.
 type following struct {
-	name string
-	log  *slog.Logger
-	pool *pool.Pool
-	news *news
+	name  string
+	log   *slog.Logger
+	pool  *pool.Pool
+	news  *news
+	saver *saver
 
-	next    chan followed // what to follow instead
-	anew    atomic.Bool   // see followed; until the first list
-	retired atomic.Bool   // a reload has the service drain
+	next chan followed // what to follow instead
 
-	mu       sync.Mutex
-	source   discovery.Source
-	snapshot time.Time // of the endpoints that were loaded; zero: they are the registry's
+	mu     sync.Mutex
+	source discovery.Source
+	filled string    // what the pool's endpoints are of; see followed
+	known  time.Time // since when, if not by the present source: zero
+	saved  bool      // by a file
 }
 
 func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news) *following {
-	return &following{name: name, log: log, pool: p, news: n, next: make(chan followed, 1)}
+	return &following{name: name, log: log, pool: p, news: n, saver: newSaver(p, log), next: make(chan followed, 1)}
 }
 
-// followed is what to follow, where its endpoints are kept, and whether what was
-// followed before means nothing any more.
+// followed is what to follow, and where its endpoints are kept.
 type followed struct {
 	discovery.Source
 	file snapshot.File // zero: nowhere
-	anew bool
+	what string        // the endpoints of anything else mean nothing any more
 }
 
 // follow has cfg's fixed list followed, or its prefix in etcd. Endpoints saved in
 // stateDir stand until the registry has spoken.
-//
-// Anew says that this has nothing to do with what was followed before.
-func (f *following) follow(cfg config.Service, r *registry, stateDir string, anew bool) {
+func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	if len(cfg.Endpoints) > 0 {
-		f.change(static.New(cfg.Endpoints), snapshot.File{}, anew)
+		f.change(followed{Source: static.New(cfg.Endpoints), what: whatOf(cfg)})
 		return
 	}
 	decoder, err := decoderFor(cfg)
@@ -67,32 +64,59 @@ func (f *following) follow(cfg config.Service, r *registry, stateDir string, ane
 		file = snapshot.In(stateDir, f.name, cfg.Prefix)
 	}
 	source := r.Source(cfg.Prefix, decode(decoder, f.log))
-	source.Reuse = true // the pool keeps no slice, and the saver the last alone
-	f.change(source, file, anew)
+	source.Reuse = true // the pool keeps no slice
+	f.change(followed{source, file, whatOf(cfg)})
 }
 
-// change has source followed from now on.
-func (f *following) change(source discovery.Source, file snapshot.File, anew bool) {
+// whatOf names what cfg's endpoints are: those of another prefix, read otherwise, or of
+// another list have nothing to do with them.
+func whatOf(cfg config.Service) string {
+	return fmt.Sprintf("%q %q %d %v", cfg.Prefix, cfg.Format, cfg.DefaultPort, cfg.Endpoints)
+}
+
+// change has next followed from now on.
+func (f *following) change(next followed) {
 	f.mu.Lock()
-	f.source = source
+	if f.source != nil {
+		if proven := f.source.Status().Proven; !proven.IsZero() {
+			f.known, f.saved = proven, false
+		}
+	}
+	f.source = next.Source
 	f.mu.Unlock()
 	select {
-	case former := <-f.next: // nobody has come to it
-		anew = anew || former.anew
+	case <-f.next: // nobody has come to it
 	default:
 	}
-	f.next <- followed{source, file, anew}
+	f.next <- next
+}
+
+// takeOver has f, whose service takes the place of former's, begin with what that one
+// has, be it gone from the registry and still answering: unless it is of something else.
+func (f *following) takeOver(former *following, cfg config.Service) {
+	former.mu.Lock()
+	filled, known, saved := former.filled, former.known, former.saved
+	if known.IsZero() && former.source != nil {
+		known = former.source.Status().Proven
+	}
+	former.mu.Unlock()
+	if filled != whatOf(cfg) {
+		return
+	}
+	f.fill(former.pool.Endpoints(), filled)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known, f.saved = known, saved
 }
 
 // retire says that the service is to drain and may have been replaced: the file of its
 // endpoints is its successor's.
-func (f *following) retire() { f.retired.Store(true) }
+func (f *following) retire() { f.saver.retired.Store(true) }
 
 // run follows until ctx ends.
 func (f *following) run(ctx context.Context) {
-	saver := newSaver(f)
 	var own sync.WaitGroup
-	own.Go(func() { saver.run(ctx) })
+	own.Go(func() { f.saver.run(ctx) })
 	defer own.Wait()
 	var next followed
 	select {
@@ -100,16 +124,13 @@ func (f *following) run(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	f.loadSnapshot(next.file)
+	f.loadSnapshot(next)
 	for ctx.Err() == nil {
 		now := next
-		if now.anew { // until a list says so: one before may not have come
-			f.anew.Store(true)
-		}
 		following, stop := context.WithCancel(ctx)
 		var one sync.WaitGroup
 		one.Go(func() {
-			_ = now.Run(following, func(endpoints []discovery.Endpoint) { saver.update(endpoints, now.file) })
+			_ = now.Run(following, func(endpoints []discovery.Endpoint) { f.heard(endpoints, now) })
 		})
 		select {
 		case next = <-f.next:
@@ -120,28 +141,41 @@ func (f *following) run(ctx context.Context) {
 	}
 }
 
-// update hands endpoints to the pool.
-func (f *following) update(endpoints []discovery.Endpoint) {
-	select {
-	case <-f.pool.Synced():
-	default:
+// heard takes in what the source that is followed says.
+func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
+	f.saver.saves(from.file, func() { f.fill(endpoints, from.what) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known, f.saved = time.Time{}, false
+}
+
+// fill hands endpoints to the pool.
+func (f *following) fill(endpoints []discovery.Endpoint, what string) {
+	if !f.synced() {
 		f.news.filling.Store(true)
 		defer f.news.filling.Store(false)
 	}
+	f.mu.Lock()
+	anew := f.filled != "" && f.filled != what
 	// An empty list, which may be a prefix mistyped, is doubted all the same.
-	if len(endpoints) > 0 && f.anew.Swap(false) {
+	anew = anew && len(endpoints) > 0
+	if anew || f.filled == "" {
+		f.filled = what
+	}
+	f.mu.Unlock()
+	if anew {
 		f.pool.Replace(endpoints)
 		return
 	}
 	f.pool.Update(endpoints)
 }
 
-// loadSnapshot puts the saved endpoints in the pool, if there are any.
-func (f *following) loadSnapshot(file snapshot.File) {
-	if file == (snapshot.File{}) {
+// loadSnapshot puts the saved endpoints in the pool, if there are any and it has none.
+func (f *following) loadSnapshot(first followed) {
+	if first.file == (snapshot.File{}) || f.synced() {
 		return
 	}
-	endpoints, taken, err := file.Load()
+	endpoints, taken, err := first.file.Load()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return
@@ -150,25 +184,41 @@ func (f *following) loadSnapshot(file snapshot.File) {
 		return
 	}
 	f.mu.Lock()
-	f.snapshot = taken
+	f.known, f.saved = taken, true
 	f.mu.Unlock()
 	f.log.Info("starting with saved endpoints", "endpoints", len(endpoints), "age", time.Since(taken).Round(time.Second))
-	f.update(endpoints)
+	f.fill(endpoints, first.what)
+}
+
+// synced reports whether the pool has had a list.
+func (f *following) synced() bool {
+	select {
+	case <-f.pool.Synced():
+		return true
+	default:
+		return false
+	}
 }
 
 // status says how sure the endpoints are.
 func (f *following) status(now time.Time) admin.Discovery {
 	f.mu.Lock()
-	source, taken := f.source, f.snapshot
+	source, known, saved := f.source, f.known, f.saved
 	f.mu.Unlock()
 	if source == nil {
 		return admin.Discovery{State: discovery.Syncing, Age: -1}
 	}
 	d := admin.DiscoveryOf(source.Status(), now)
-	if !taken.IsZero() && d.State == discovery.Syncing {
-		// Saved endpoints are served: old ones, not none.
-		d.State, d.Snapshot, d.Age = discovery.Stale, &taken, now.Sub(taken).Seconds()
-		d.Reason = fmt.Sprintf("endpoints saved at %s; %s", taken.Format(time.RFC3339), d.Reason)
+	if known.IsZero() || d.State != discovery.Syncing {
+		return d
 	}
+	// Old endpoints are served, not none.
+	d.State, d.Age = discovery.Stale, max(now.Sub(known).Seconds(), 0)
+	if saved {
+		d.Snapshot = &known
+		d.Reason = fmt.Sprintf("endpoints saved at %s; %s", known.Format(time.RFC3339), d.Reason)
+		return d
+	}
+	d.Reason = fmt.Sprintf("endpoints of before the last reload, known at %s; %s", known.Format(time.RFC3339), d.Reason)
 	return d
 }

@@ -153,7 +153,7 @@ func (p *process) startService(s *service) {
 	if _, port, _ := net.SplitHostPort(s.config().Listen); port == "0" {
 		s.log.Info("listening on a port of the kernel's choice", "listen", s.ln.Addr())
 	}
-	s.following.follow(s.config(), p.etcd, p.cfg.StateDir, false)
+	s.following.follow(s.config(), p.etcd, p.cfg.StateDir)
 	p.serving.Add(1)
 	p.group.Go(func() error {
 		defer p.serving.Done()

@@ -214,8 +214,12 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 			delete(old, sc.Name)
 			s.change(sc, p, was, etcdChanged)
 		} else {
+			former := old[sc.Name]
+			if former != nil {
+				s.following.takeOver(former.following, sc)
+			}
 			p.startService(s)
-			if former := old[sc.Name]; former != nil {
+			if former != nil {
 				was := former.config()
 				p.log.Info("service replaced; the former one drains", "service", sc.Name, "listen", sc.Listen, "protocol", sc.Protocol, "was", was.Listen, "spoke", was.Protocol)
 			} else {
@@ -274,17 +278,12 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 		p.group.Go(func() error { return log.retire(p.ctx) })
 	}
 	inEtcd := len(sc.Endpoints) == 0
-	if anew := followsElse(former, sc); anew || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
-		s.following.follow(sc, p.etcd, p.cfg.StateDir, anew)
+	if whatOf(former) != whatOf(sc) || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
+		s.following.follow(sc, p.etcd, p.cfg.StateDir)
 	}
 	if !former.Equal(sc) {
 		p.log.Info("service changed", "service", sc.Name)
 	}
-}
-
-// followsElse reports whether b follows what has nothing to do with what a does.
-func followsElse(a, b config.Service) bool {
-	return a.Prefix != b.Prefix || a.Format != b.Format || a.DefaultPort != b.DefaultPort || !reflect.DeepEqual(a.Endpoints, b.Endpoints)
 }
 
 // changeRegistrations lets those go that are gone, changes those that are

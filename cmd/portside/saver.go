@@ -2,53 +2,73 @@ package main
 
 import (
 	"context"
-	"slices"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"portside/discovery"
 	"portside/discovery/snapshot"
+	"portside/pool"
 )
 
-// saver hands a source's endpoints to the pool, and to the snapshot's file
-// behind it: at most once a second, since the disk must not hold the pool up.
+// saver keeps a pool's endpoints in a file, those included that the registry has lost
+// and that still answer: at most once a second, since the disk must not hold the pool up.
 type saver struct {
-	following *following
-	dirty     chan struct{}
+	pool    *pool.Pool
+	log     *slog.Logger
+	dirty   chan struct{}
+	retired atomic.Bool // the file is another's
 
-	mu        sync.Mutex
-	endpoints []discovery.Endpoint
-	file      snapshot.File // of whom they are
+	mu   sync.Mutex
+	file snapshot.File // of whom the pool's endpoints are; zero: nowhere
 }
 
-func newSaver(f *following) *saver { return &saver{following: f, dirty: make(chan struct{}, 1)} }
+func newSaver(p *pool.Pool, log *slog.Logger) *saver {
+	return &saver{pool: p, log: log, dirty: make(chan struct{}, 1)}
+}
 
-// update is what a source calls whose endpoints are kept in file.
-func (v *saver) update(endpoints []discovery.Endpoint, file snapshot.File) {
-	f := v.following
-	f.update(endpoints)
-	f.mu.Lock()
-	f.snapshot = time.Time{} // the registry has spoken
-	f.mu.Unlock()
+// saves has fill put other endpoints in the pool, which are kept in file.
+func (v *saver) saves(file snapshot.File, fill func()) {
 	v.mu.Lock()
-	v.endpoints, v.file = endpoints, file
+	fill()
+	v.file = file
 	v.mu.Unlock()
+	v.touch()
+}
+
+// touch says that the pool's endpoints have changed.
+func (v *saver) touch() {
 	select {
 	case v.dirty <- struct{}{}:
 	default:
 	}
 }
 
-// run saves until ctx ends, and then what is not saved yet.
+// run saves until ctx ends, and then what is not saved yet. What could not be saved is
+// tried again, and said once.
 func (v *saver) run(ctx context.Context) {
+	said := false
+	save := func() {
+		err := v.save()
+		if err != nil {
+			v.touch()
+		}
+		if err != nil && !said {
+			v.log.Warn("cannot save the endpoints, trying on", "error", err)
+		}
+		if err == nil && said {
+			v.log.Info("the endpoints are saved again")
+		}
+		said = err != nil
+	}
 	for {
 		select {
 		case <-v.dirty:
-			v.save()
+			save()
 		case <-ctx.Done():
 			select {
 			case <-v.dirty:
-				v.save()
+				save()
 			default:
 			}
 			return
@@ -60,14 +80,15 @@ func (v *saver) run(ctx context.Context) {
 	}
 }
 
-func (v *saver) save() {
+func (v *saver) save() error {
 	v.mu.Lock()
-	file, endpoints := v.file, slices.Clone(v.endpoints) // which stand until the next update alone
+	file := v.file
+	none := file == (snapshot.File{}) || v.retired.Load()
+	if none {
+		v.mu.Unlock()
+		return nil
+	}
+	endpoints := v.pool.Endpoints()
 	v.mu.Unlock()
-	if file == (snapshot.File{}) || v.following.retired.Load() {
-		return
-	}
-	if err := file.Save(endpoints); err != nil {
-		v.following.log.Warn("cannot save the endpoints", "error", err)
-	}
+	return file.Save(endpoints)
 }

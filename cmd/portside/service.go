@@ -93,6 +93,7 @@ func (s *service) run(ctx, serving context.Context) (cut int64, err error) {
 func (s *service) happened(e pool.Event) {
 	if e.Backend != nil && e.To == pool.Gone {
 		s.front.BackendLeft(e.Backend)
+		s.following.saver.touch() // the registry may have said so long ago
 	}
 	s.news.tell(e)
 }
