@@ -60,13 +60,13 @@ type record struct {
 	touched   bool     // among turnout.touched
 	counted   standing // by turnout
 
-	reason  string
-	since   time.Time
-	level   int       // trials failed in a row
-	until   time.Time // ejected: the next trial
-	expires time.Time // doubted: its last moment
-	probeAt time.Time // the next probe
-	checks  int       // health checks in a row: passed > 0, failed < 0
+	reason    string
+	since     time.Time
+	level     int       // trials failed in a row
+	until     time.Time // ejected: the next trial
+	suspected time.Time // doubted: since when
+	probeAt   time.Time // the next probe
+	checks    int       // health checks in a row: passed > 0, failed < 0
 }
 
 // trouble is what a backend is kept or ejected for.

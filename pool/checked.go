@@ -57,12 +57,16 @@ func (p *Pool) hasten(every time.Duration, now time.Time) {
 	}
 }
 
-// uncheck leaves those that health checks have set aside to a trial: nobody will
-// check them any more. The caller holds p.mu and publishes.
+// uncheck leaves those that health checks have set aside to a trial, and forgets what
+// they have said of others: nobody will check them any more. The caller holds p.mu and publishes.
 func (p *Pool) uncheck() {
 	for _, b := range p.backends {
-		if b.unhealthy {
+		switch {
+		case b.unhealthy:
 			b.unhealthy, b.until, b.checks = false, time.Time{}, 0
+		case b.kept && b.trouble == ailing:
+			b.kept, b.reason, b.checks = false, "", 0
+			p.turnout.touch(b)
 		}
 	}
 }

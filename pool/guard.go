@@ -85,7 +85,7 @@ func (p *Pool) suspect(now time.Time, present int) {
 		}
 		suspects = append(suspects, d.backend)
 		d.backend.doubted = true
-		d.backend.expires = now.Add(p.cfg.Guard.SuspectMax)
+		d.backend.suspected = now
 		d.backend.probeAt = now
 		if d.backend.state != Ejected {
 			p.moved(d.backend, Suspect, reason, now)

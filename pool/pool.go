@@ -76,15 +76,19 @@ func New(cfg Config) *Pool {
 func (p *Pool) Reconfigure(cfg Config) {
 	p.mu.Lock()
 	defer p.unlock()
+	now := time.Now()
 	was := p.cfg.Health.Interval
 	p.cfg = cfg.withDefaults()
 	if p.cfg.Health.Interval < was {
-		p.hasten(p.cfg.Health.Interval, time.Now())
+		p.hasten(p.cfg.Health.Interval, now)
 	}
 	for _, b := range slices.Clone(p.backends) {
 		if b.doubted && p.cfg.Guard.Off {
-			p.leave(b, "the guard is off", time.Now())
+			p.leave(b, "the guard is off", now)
 			continue
+		}
+		if next := p.nextTrial(b, now); b.triable() && next.Before(b.until) {
+			b.until = next // by what is now the backoff
 		}
 		p.assignCell(b)
 	}
@@ -92,7 +96,7 @@ func (p *Pool) Reconfigure(cfg Config) {
 		p.uncheck()
 	}
 	if p.cfg.Eject.Consecutive < 0 {
-		p.reprieve(time.Now())
+		p.reprieve(now)
 	}
 	p.publish()
 	p.rouse()

@@ -102,3 +102,54 @@ func TestEjectionTurnedOffLetsTheEjectedBack(t *testing.T) {
 		}
 	})
 }
+
+// What a reload says holds for those whom it finds set aside, too.
+func TestShorterLimitsHoldForWhoIsSetAside(t *testing.T) {
+	inBubble(t, Config{Eject: Eject{Consecutive: 1, Backoff: time.Hour, MaxBackoff: time.Hour}}, func(t *testing.T, f *fleet) {
+		es := endpoints(6)
+		f.Update(es)
+		ejected := es[0].Address
+		fail(t, f.Pool, ejected, 1, Refused)
+		f.Update(es[:1]) // the other five are gone at once, and suspects
+		suspect := es[1].Address
+		wantState(t, f.Pool, suspect, Suspect, "they left with most others")
+		time.Sleep(time.Minute)
+		f.Reconfigure(Config{Eject: Eject{Consecutive: 1, Backoff: time.Second}, Guard: Guard{SuspectMax: 2 * time.Minute}, Probe: f.probe})
+		if until := state(t, f.Pool, ejected).Until; time.Until(until) > 2*time.Second {
+			t.Errorf("the next trial is in %s, want it within what is now the backoff", time.Until(until))
+		}
+		if until := state(t, f.Pool, suspect).Until; time.Until(until) != time.Minute {
+			t.Errorf("the suspect stays for %s, want a minute more", time.Until(until))
+		}
+		time.Sleep(61 * time.Second)
+		for _, b := range f.Status().Backends {
+			if b.State == Suspect {
+				t.Errorf("%s is still a suspect, until %s", b.Address, b.Until)
+			}
+		}
+	})
+}
+
+// What health checks have said of those that were kept is forgotten with the checks.
+func TestHealthChecksTurnedOffSayNothingMore(t *testing.T) {
+	inBubble(t, Config{Health: Health{Interval: time.Second}}, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Update(es)
+		for _, e := range es {
+			f.kill(e.Address)
+		}
+		time.Sleep(10 * time.Second)
+		if !f.FailingOpen() {
+			t.Fatal("all fail their checks, and the pool does not fail open: nothing is tested")
+		}
+		f.Reconfigure(Config{Probe: f.probe})
+		for _, b := range f.Status().Backends {
+			if b.State == Active && b.Reason != "" {
+				t.Errorf("%s is active, %q, though nobody checks it any more", b.Address, b.Reason)
+			}
+		}
+		if f.FailingOpen() {
+			t.Error("the pool fails open though nobody is known to fail")
+		}
+	})
+}

@@ -72,11 +72,12 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 	}
 	for _, b := range among {
 		if b.doubted {
-			if !b.expires.After(now) {
+			expires := b.suspected.Add(p.cfg.Guard.SuspectMax)
+			if !expires.After(now) {
 				expired = append(expired, b)
 				continue
 			}
-			soon(b.expires)
+			soon(expires)
 		}
 		switch {
 		case b.triable() && b.until.After(now):

@@ -47,7 +47,7 @@ func (p *Pool) Status() Status {
 	default:
 	}
 	for i, b := range p.backends {
-		s.Backends[i] = b.status()
+		s.Backends[i] = b.status(p.cfg.Guard.SuspectMax)
 	}
 	return s
 }
@@ -64,7 +64,7 @@ func (p *Pool) Endpoints() []discovery.Endpoint {
 	return all
 }
 
-func (b *Backend) status() BackendStatus {
+func (b *Backend) status(suspectMax time.Duration) BackendStatus {
 	leases, inFlight := b.work()
 	s := BackendStatus{
 		Address:  b.address,
@@ -82,7 +82,7 @@ func (b *Backend) status() BackendStatus {
 	}
 	switch {
 	case b.state == Suspect:
-		s.Until = b.expires
+		s.Until = b.suspected.Add(suspectMax)
 	case b.state == Ejected && !b.unhealthy:
 		s.Until = b.until
 	}
