@@ -42,6 +42,7 @@ type process struct {
 	group    *errgroup.Group
 	started  time.Time
 	draining atomic.Bool
+	second   atomic.Int32    // the signal that ends the drain on the spot
 	hurried  context.Context // ends when p begins to drain
 	hurry    context.CancelFunc
 	cuts     atomic.Int64 // sessions that did not finish in time

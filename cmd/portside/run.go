@@ -101,6 +101,9 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 		signal.Notify(signals, passedOn...)
 	}
 	defer signal.Stop(signals)
+	// Whoever reads our log may go, which is no reason for us to: without this a write to
+	// standard output or error that nobody reads ends a Go program.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ended := make(chan struct{}) // the embedded etcd too
 	defer close(ended)
 
@@ -292,6 +295,7 @@ func (p *process) exitOnSecond(signals <-chan os.Signal, command *child) {
 		case s := <-signals:
 			if n, ok := s.(syscall.Signal); ok && (n == syscall.SIGTERM || n == syscall.SIGINT) {
 				p.log.Warn("second signal: leaving at once", "signal", s)
+				p.second.Store(int32(n)) // the command's end may end us first
 				if command != nil {
 					command.kill()
 				}
@@ -318,6 +322,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // verdict is the exit code of a process that ended without a fault.
 func (p *process) verdict(why reason) error {
+	if n := p.second.Load(); n != 0 {
+		return exit{128 + int(n), nil}
+	}
 	if why.command != nil {
 		return why.command.verdict()
 	}
