@@ -323,3 +323,36 @@ func TestDrainedByHandOutlivesAnotherPort(t *testing.T) {
 		return false
 	})
 }
+
+// A server that moves to another address is at one of the two all the while, and is not
+// said to be leaving while it is at neither.
+func TestARegistrationMovesWithoutAGap(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, _ := echo(t)
+	b, _ := echo(t)
+	const format = "register:\n  billing: {address: %q, check: {tcp: {}, interval: 200ms, timeout: 200ms}}\n"
+	c := newConfigured(t, format, a)
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, "service/billing/"+a) != "" })
+	events := etcd.Watch(t.Context(), "service/billing/", clientv3.WithPrefix())
+	c.write(format, b)
+	reloaded(t, p.admin)
+	there := map[string]bool{"service/billing/" + a: true}
+	for settled := time.After(3 * time.Second); ; {
+		select {
+		case r := <-events:
+			for _, e := range r.Events {
+				there[string(e.Kv.Key)] = e.Type == clientv3.EventTypePut && !strings.Contains(string(e.Kv.Value), "draining")
+				if !there["service/billing/"+a] && !there["service/billing/"+b] {
+					t.Errorf("it is nowhere after %s of %s %q", e.Type, e.Kv.Key, e.Kv.Value)
+				}
+			}
+			continue
+		case <-settled:
+		}
+		break
+	}
+	if there["service/billing/"+a] || !there["service/billing/"+b] {
+		t.Errorf("in the end there are %v, want %s", there, b)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,19 +186,37 @@ func (p *process) leave(r *registration, patience time.Duration) {
 	}
 }
 
-// leaveToHeir has r leave once its heir stands in the next etcd, or that one's heir,
-// however long that takes: both may be one, and who follows the key is to see
-// it changed, not gone; and one that was mistyped is no reason to be in none.
-func (p *process) leaveToHeir(r *registration) {
+// How long a registration waits for its heir. One in another etcd may take for ever:
+// that may have been mistyped, which is no reason to be in none.
+const (
+	forever = time.Duration(math.MaxInt64)
+	moves   = 10 * time.Second
+)
+
+// leaveToHeir has r leave once its heir stands, in the next etcd or under another key,
+// or that one's heir, within patience: who follows them is not to see a moment without
+// either.
+func (p *process) leaveToHeir(r *registration, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(p.hurried, patience)
+	defer cancel()
 	if r.keeper.Wrote() {
-		r.log.Info("stays in the former etcd until it stands in the next")
+		r.log.Info("stays where it is in etcd until it stands where it is to be")
 	}
 	for heir := r.heir.Load(); heir != nil && r.keeper.Wrote(); heir = heir.heir.Load() {
-		if heir.keeper.Stands(heir.kept) == nil && heir.keeper.Status().State != etcd.Left {
+		if stands(ctx, heir) {
 			break
 		}
 	}
 	p.leave(r, r.cfg.TTL)
+}
+
+// stands waits until r is in etcd, by us or by another holder of its key, and reports
+// whether it is.
+func stands(ctx context.Context, r *registration) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.kept, cancel)() // it is given up
+	return r.keeper.Stands(ctx) == nil && r.keeper.Status().State != etcd.Left
 }
 
 // withdraw has no check offer the server any more, and reports whether one did.

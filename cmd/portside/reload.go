@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -294,6 +295,7 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		wanted[rc.Name], holders[rc.Key] = rc, nil
 	}
 	kept := p.registrations[:0:0]
+	var moved []*registration // those of the same name have another key
 	for _, r := range p.registrations {
 		if rc, ok := wanted[r.cfg.Name]; ok && r.cfg.Equal(rc) && !etcdChanged {
 			kept = append(kept, r)
@@ -302,6 +304,10 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		}
 		if _, ok := holders[r.cfg.Key]; ok {
 			holders[r.cfg.Key] = r
+			continue
+		}
+		if _, ok := wanted[r.cfg.Name]; ok && !etcdChanged {
+			moved = append(moved, r)
 			continue
 		}
 		p.depart(r, func() { p.leave(r, r.cfg.TTL) })
@@ -316,8 +322,15 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		if holder != nil && etcdChanged {
 			holder.heir.Store(next)
 			holder.keeper.HandOn()
-			p.depart(holder, func() { p.leaveToHeir(holder) })
+			p.depart(holder, func() { p.leaveToHeir(holder, forever) })
 		}
+	}
+	for _, r := range moved {
+		i := slices.IndexFunc(p.registrations, func(next *registration) bool { return next.cfg.Name == r.cfg.Name })
+		if i >= 0 {
+			r.heir.Store(p.registrations[i])
+		}
+		p.depart(r, func() { p.leaveToHeir(r, moves) })
 	}
 }
 
