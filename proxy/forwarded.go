@@ -13,6 +13,7 @@ func (s *httpSession) mend(how Forwarded) {
 		r.OmitAll(http1.XForwardedFor)
 	case ForwardedReplace:
 		r.OmitPrefixed("x-forwarded-") // -Port, -Prefix and the like are believed as well
+		r.OmitPrefixed("x-real-ip")    // nginx's word for the same
 		r.OmitAll(http1.Forwarded)
 	}
 }

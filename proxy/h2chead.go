@@ -75,6 +75,7 @@ func (s *stream) forward(h http.Header) {
 			}
 		}
 		delete(h, "Forwarded")
+		delete(h, "X-Real-Ip")
 	}
 	var via []string
 	for _, v := range h["X-Forwarded-For"] {

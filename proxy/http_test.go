@@ -255,31 +255,37 @@ func TestHTTPCarries50MBBothWays(t *testing.T) {
 }
 
 func TestHTTPForwardedFields(t *testing.T) {
-	address := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s%s|%s|%s|%s|%s", r.Header.Get("X-Forwarded-Port"), r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("Via"), r.Host)
-	})
+	fields := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s%s%s|%s|%s|%s|%s", r.Header.Get("X-Forwarded-Port"), r.Header.Get("X-Real-IP"), r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("Via"), r.Host)
+	}
 	for how, want := range map[Forwarded]string{
-		ForwardedAppend:  "991.2.3.4, 5.6.7.8, 127.0.0.1|given.example|http|1.1 portside|orders.example",
+		ForwardedAppend:  "9981.2.3.4, 5.6.7.8, 127.0.0.1|given.example|http|1.1 portside|orders.example",
 		ForwardedReplace: "127.0.0.1|orders.example|http|1.1 portside|orders.example",
-		ForwardedOff:     "991.2.3.4|given.example|||orders.example",
+		ForwardedOff:     "9981.2.3.4|given.example|||orders.example",
 	} {
-		s := startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{Forwarded: how}}, address)
-		req, _ := http.NewRequest("GET", s.url, nil)
-		req.Host = "orders.example"
-		req.Header["X-Forwarded-For"] = []string{"1.2.3.4", "5.6.7.8"}
-		if how == ForwardedOff {
-			req.Header["X-Forwarded-For"] = []string{"1.2.3.4"}
-		}
-		req.Header.Set("X-Forwarded-Host", "given.example")
-		req.Header["x-forwarded-PORT"] = []string{"99"}
-		resp, err := newClient(t).Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if string(body) != want {
-			t.Errorf("%s: backend saw %s, want %s", how, body, want)
+		for version, c := range map[string]struct {
+			backend string
+			client  *http.Client
+		}{"1.1": {serveHTTP(t, fields), newClient(t)}, "2.0": {serveH2C(t, fields), newH2CClient(t)}} {
+			s := startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{Forwarded: how}}, c.backend)
+			req, _ := http.NewRequest("GET", s.url, nil)
+			req.Host = "orders.example"
+			req.Header["X-Forwarded-For"] = []string{"1.2.3.4", "5.6.7.8"}
+			if how == ForwardedOff {
+				req.Header["X-Forwarded-For"] = []string{"1.2.3.4"}
+			}
+			req.Header.Set("X-Forwarded-Host", "given.example")
+			req.Header["x-forwarded-PORT"] = []string{"99"}
+			req.Header.Set("X-Real-IP", "8")
+			resp, err := c.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if want := strings.Replace(want, "1.1 portside", version+" portside", 1); string(body) != want {
+				t.Errorf("%s over HTTP/%s: backend saw %s, want %s", how, version, body, want)
+			}
 		}
 	}
 }
