@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -270,6 +271,29 @@ func TestResolvedAddressStandsInTheKeyAndTheCheck(t *testing.T) {
 	b, other := c.Register[0], c.Register[1]
 	if b.Address != "10.0.0.1:80" || b.Key != "service/b/10.0.0.1:80" || b.Check.Address != "10.0.0.1:80" || other.Key != "x/10.0.0.1:81" {
 		t.Errorf("%s under %s, checked at %s, and %s; want 10.0.0.1 in all", b.Address, b.Key, b.Check.Address, other.Key)
+	}
+}
+
+// What stands in auto's place comes from the environment: it is as wrong there as in
+// the file.
+func TestResolvedAddressIsHeldToWhatAWrittenOneIs(t *testing.T) {
+	for pod, want := range map[string]string{
+		"10.0.0.5": "10.0.0.5:80", "2001:DB8::0:5": "[2001:db8::5]:80",
+		"0.0.0.0": "", "::": "", "nonsense": "", "10.0.0.1:9": "", "[::1]": "", "10.0.0.5 ": "", "10.0.0.5,fd00::5": "", "auto": "",
+	} {
+		o := testOptions("register: {b: {address: \"auto:80\"}}\n")
+		o.Env = variables{"POD_IP": pod}.lookup
+		o.Resolve = func(string) (string, error) { return net.JoinHostPort(pod, "80"), nil }
+		c, err := Load(o)
+		if want != "" {
+			if err != nil || c.Register[0].Address != want {
+				t.Errorf("POD_IP %q: %v, want %s", pod, err, want)
+			}
+			continue
+		}
+		if fault := fmt.Sprintf("1:25: register.b.address: POD_IP is %q, which is no IP address", pod); err == nil || !strings.Contains(err.Error(), fault) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("POD_IP %q: %v, want one fault: %s", pod, err, fault)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -84,15 +85,35 @@ func completeEndpoints(r *reader, path string, s *Service) {
 // resolveAddress puts what the address stands for in its place, and at the end of a
 // key that names it.
 func resolveAddress(r *reader, reg *Registration, resolve func(string) (string, error)) {
-	was := reg.Address
+	was, at := reg.Address, join(join("register", reg.Name), "address")
 	address, err := resolve(was)
-	if err != nil {
-		r.wrongAt(join(join("register", reg.Name), "address"), err.Error(), "")
+	switch {
+	case err != nil:
+		r.wrongAt(at, err.Error(), "")
+	case address != was, strings.HasPrefix(was, "auto:"): // POD_IP may be that word, too
+		address = r.standIn(at, address)
 	}
 	reg.Address = address
 	if rest, ok := strings.CutSuffix(reg.Key, "/"+was); ok && was != "" {
 		reg.Key = rest + "/" + address
 	}
+}
+
+// standIn is the address that another stood for, in canonical form; empty, with a
+// fault, when it will not do. It was given from outside, so it is held to what a written
+// one is, and to more: a name would hide that POD_IP is none of what it should be.
+func (r *reader) standIn(at, address string) string {
+	dialled, problem, _ := parseDial(address, 0)
+	host, _, _ := hostPort(dialled)
+	if _, err := netip.ParseAddr(host); problem == "" && err == nil {
+		return dialled
+	}
+	what := "it stands for " + shown(address)
+	if pod, _ := r.env("POD_IP"); pod != "" {
+		what = "POD_IP is " + shown(pod)
+	}
+	r.wrongAt(at, what+", which is no IP address that others can connect to", "set POD_IP to one, such as 10.0.0.5, or write the address")
+	return ""
 }
 
 func settleRegistration(r *reader, prefix string, reg *Registration) {
