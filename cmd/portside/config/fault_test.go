@@ -50,6 +50,15 @@ var faultCases = []struct {
 	{"duplicate key", "admin: 7070\nstate_dir: x\nadmin: 7071\n", []string{"3:1: admin: duplicate key `admin`; it is already on line 1"}},
 	{"duplicate service", "services:\n  a: {listen: 1}\n  a: {listen: 2}\n", []string{"3:3: services.a: duplicate key `a`; it is already on line 2"}},
 	{"a key without a value", "admin:\n", []string{"1:1: admin: has no value"}},
+	{"tls whose keys are commented out", "etcd:\n  tls:\n    # ca: ca.pem\nadmin: 1\n", []string{"2:3: etcd.tls: has no value; write its keys below it, {} for all of its defaults, or off"}},
+	{"sections that may be off, without a value", "services:\n  a:\n    listen: 1\n    protocol: http\n    access_log:\n    eject:\n    guard: ~\n    health: null\nregister: {b: {address: \"h:1\", check: }}\n", []string{
+		"5:5: services.a.access_log: has no value; or off",
+		"6:5: services.a.eject: has no value; or off",
+		"7:5: services.a.guard: has no value; or off",
+		"8:5: services.a.health: has no value; or off",
+		"9:32: register.b.check: has no value; or off",
+	}},
+	{"services without a value", "services: {a: }\n", []string{"1:12: services.a.listen: is missing"}},
 	{"variables in keys", "${A}: 1\n", []string{"1:1: \"${A}\": unknown key `${A}`"}},
 
 	// Names.

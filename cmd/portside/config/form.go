@@ -126,12 +126,17 @@ func describeSection[S any](w vocabulary, s S, keys []key[S]) schema {
 	return schema{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
 }
 
-// orOff is f, or the word off.
+// orOff is f, or the word off. A key without a value is neither: `tls:` whose keys are
+// all commented out must not switch TLS on.
 func orOff[T any](f form[T], fresh func() T, isOff func(T) bool, off func(*T)) form[T] {
 	return form[T]{
 		read: func(r *reader, p place, v *T) {
 			if r.says(p, "off") {
 				off(v)
+				return
+			}
+			if p.blank() {
+				r.wrong(p, "has no value", offHint(p))
 				return
 			}
 			if isOff(*v) {
@@ -146,9 +151,19 @@ func orOff[T any](f form[T], fresh func() T, isOff func(T) bool, off func(*T)) f
 			return f.write(v)
 		},
 		describe: func(w vocabulary, v T) schema {
-			return anyOrVariable(schema{"const": "off"}, f.describe(w, fresh()))
+			d := f.describe(w, fresh())
+			d["type"] = "object" // a section by itself may be null
+			return anyOrVariable(schema{"const": "off"}, d)
 		},
 	}
+}
+
+// offHint is what to write for a section that is there and says nothing.
+func offHint(p place) string {
+	if p.kind != null { // in an argument, which has neither tables nor braces
+		return "write off, or leave the key out"
+	}
+	return "write its keys below it, {} for all of its defaults, or off; or leave the key out"
 }
 
 // optional is f, or the word off for nil.

@@ -199,6 +199,23 @@ func TestArgumentChangesOnlyTheKeysItNames(t *testing.T) {
 	}
 }
 
+func TestASectionThatMayBeOffIsOnOnlyWhereItSaysSo(t *testing.T) {
+	c := load(t, Options{
+		Path: "-", Stdin: strings.NewReader("etcd: {endpoints: [\"https://a:1\"], tls: {}}\nservices: {a: {listen: 1, protocol: http, access_log: {}, eject: {}, timeouts: }}\n"),
+		Args: []string{"a=,guard=off"},
+	})
+	a := c.Services[0]
+	if c.Etcd.TLS == nil || a.HTTP.AccessLog == nil || a.Pool.Eject != newEject() || !a.Pool.Guard.Off {
+		t.Errorf("tls %v, access_log %v, eject %v; want {} to be all of the defaults", c.Etcd.TLS, a.HTTP.AccessLog, a.Pool.Eject)
+	}
+	for _, arg := range []string{"a=1,protocol=http,access_log=", "a=1,guard=", "a=1,health="} {
+		_, err := Load(Options{Search: []string{}, Env: variables{}.lookup, Args: []string{arg}})
+		if err == nil || !strings.Contains(err.Error(), "has no value; write off, or leave the key out") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one fault: it has no value", arg, err)
+		}
+	}
+}
+
 func TestTwoArgumentsOfOneServiceAreAFault(t *testing.T) {
 	_, err := Load(Options{Search: []string{}, Env: variables{}.lookup, Args: []string{"foo=7001", "bar=7003", "foo=7002,balance=ewma"}})
 	want := `argument "foo=7002,balance=ewma": services.foo: is also what the argument "foo=7001" is about; `

@@ -37,6 +37,7 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 		"services: {a: {retry: {attempts: 0}}}\n", "services: {a: {format: kratus}}\n", "services: {/a: {}}\n",
 		"drain: {timeout: 5}\n", "drain: {timeout: -5s}\n", "register: {a: {check: {exec: x}}}\n", "register: {a: {format: auto}}\n",
 		"services: {a: {endpoints: []}}\n", "services: [a]\n", "services: {a: {access_log: {errors_only: maybe}}}\n",
+		"etcd:\n  tls:\n", "services: {a: {access_log: }}\n", "register: {a: {check: }}\n",
 	} {
 		if s.accepts(document(t, text)) == "" {
 			t.Errorf("the schema accepts what Load does not:\n%s", text)
