@@ -28,6 +28,19 @@ var faultCases = []struct {
 	{"unclosed quote", "admin: \"7070\n", []string{"1:8: : not YAML"}},
 	{"a colon too many", "admin: a: b\n", []string{"1:8: : not YAML; either the indentation"}},
 	{"larger than 1 MiB", "#" + strings.Repeat(" ", maxFile), []string{"0:0: : larger than 1 MiB"}},
+	{"a variable in braces without quotes", "etcd: {username: app, password: ${PW}}\n", []string{
+		"1:33: : not YAML: a variable without quotes; in {…} and […] write \"${NAME}\", in quotes",
+	}},
+	{"a variable in brackets without quotes", "etcd: {endpoints: [http://${A}:1]}\n", []string{"1:27: : not YAML: a variable without quotes"}},
+	{"a variable with a default in braces without quotes", "admin: 1\nservices:\n  a: {listen: 1, zone: \"${A}\", # ${B}\n    balance: ${C:-ewma} }\n", []string{
+		"4:14: : not YAML: a variable without quotes",
+	}},
+	{"variables in quotes are not at fault", "etcd: {password: \"${PW}\"\n", []string{"1:7: : not YAML"}},
+	{"a key with a question mark", "? admin : 7070\n", []string{"1:1: : a key that begins with ?; write KEY: VALUE"}},
+	{"a key with a question mark in braces", "drain: {? delay : 1s, ? timeout : 2s}\n", []string{
+		"1:9: drain: a key that begins with ?",
+		"1:23: drain: a key that begins with ?",
+	}},
 	{"a tag", "admin: !!int 7070\n", []string{"1:8: admin: a tag; leave it out"}},
 	{"no such anchor", "admin: *a\n", []string{"1:8: admin: no anchor &a before this"}},
 	{"an anchor within itself", "etcd: &a {tls: *a}\n", []string{"1:16: etcd.tls: no anchor &a before this"}},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -33,7 +34,7 @@ func (r *reader) parse(from *origin, data []byte) *node {
 	from.lines = hideSecrets(string(data))
 	file, err := parseYAML(data)
 	if err != nil {
-		r.syntaxFault(from, err)
+		r.syntaxFault(from, data, err)
 		return nil
 	}
 	t := translator{reader: r, from: from, anchors: map[string]*node{}}
@@ -75,11 +76,15 @@ func parseYAML(data []byte) (file *ast.File, err error) {
 	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 }
 
-func (r *reader) syntaxFault(from *origin, err error) {
+func (r *reader) syntaxFault(from *origin, data []byte, err error) {
 	at, message, hint := position{from: from}, err.Error(), ""
 	if bad, ok := errors.AsType[yaml.Error](err); ok {
 		message = bad.GetMessage()
 		at = position{from, bad.GetToken().Position.Line, bad.GetToken().Position.Column}
+		if p := bareVariable(data); p != nil {
+			r.fault(position{from, p.Line, p.Column - 1}, "", "not YAML: a variable without quotes", `in {…} and […] write "${NAME}", in quotes: a brace begins a table there`)
+			return
+		}
 	}
 	switch {
 	case strings.Contains(message, "'\t'"):
@@ -88,6 +93,20 @@ func (r *reader) syntaxFault(from *origin, err error) {
 		hint = "either the indentation is off, or a value with a colon in it needs quotes"
 	}
 	r.fault(at, "", "not YAML: "+message, hint)
+}
+
+// bareVariable is the place of the brace of the first ${ without quotes in brackets,
+// where no plain text has a brace (YAML 1.2.2 section 7.3.3); nil when there is none.
+// The parser's own words about it are of commas, behind which nobody would look for it.
+func bareVariable(data []byte) *token.Position {
+	for _, t := range lexer.Tokenize(string(data)) {
+		before := t.Prev
+		if t.Type == token.MappingStartType && before != nil && before.Type == token.StringType && strings.HasSuffix(before.Value, "$") &&
+			before.Position.Line == t.Position.Line {
+			return t.Position
+		}
+	}
+	return nil
 }
 
 // A translator makes nodes of the parser's tree: aliases followed, merge keys
@@ -224,6 +243,10 @@ func (t *translator) table(path string, at position, values []*ast.MappingValueN
 		tok := v.Key.GetToken()
 		if v.Key.IsMergeKey() {
 			merged = append(merged, t.merged(path, v.Value)...)
+			continue
+		}
+		if _, question := v.Key.(*ast.MappingKeyNode); question {
+			t.fault(t.at(tok), path, "a key that begins with ?", "write KEY: VALUE; text that begins with ? needs quotes")
 			continue
 		}
 		if was, twice := first[tok.Value]; twice {
