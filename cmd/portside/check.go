@@ -23,6 +23,9 @@ func newCheck(std stdio) *cobra.Command {
 				return err
 			}
 			source := cfg.Source
+			if source == "" && len(args) == 0 && cmd.Flags().NFlag() == 0 {
+				return usage("nothing to check: no portside.yaml here, and no /etc/portside/portside.yaml; write -c FILE, or say NAME=LISTEN, such as orders=7001")
+			}
 			if source == "" {
 				source = "no file"
 			}
@@ -34,6 +37,7 @@ func newCheck(std stdio) *cobra.Command {
 		},
 	}
 	addConfigFlags(cmd)
+	oneFile(cmd)
 	cmd.Flags().Bool("effective", false, "print the whole configuration, defaults filled in; a password stands as ${PORTSIDE_ETCD_PASSWORD}")
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"portside/cmd/portside/config"
 )
@@ -25,6 +26,27 @@ type adminClient struct{ base string }
 func addAdminFlag(cmd *cobra.Command) {
 	cmd.Flags().String("admin", "", "address of the running portside's admin API (default $PORTSIDE_ADMIN, the configuration's, 127.0.0.1:7070)")
 	cmd.Flags().StringP("config", "c", "", "configuration file to read the address from")
+	oneFile(cmd)
+}
+
+// oneFile has cmd refuse a second -c: the first would be passed over in silence.
+func oneFile(cmd *cobra.Command) {
+	f := cmd.Flags().Lookup("config")
+	f.Value = &once{Value: f.Value}
+}
+
+// once is a flag's value that may be given only once.
+type once struct {
+	pflag.Value
+	given bool
+}
+
+func (o *once) Set(text string) error {
+	if o.given {
+		return fmt.Errorf("only one file is read, and %s is named already", o.Value)
+	}
+	o.given = true
+	return o.Value.Set(text)
 }
 
 // newAdminClient finds the address: flag, environment, file, default.

@@ -116,6 +116,36 @@ func TestCheckTellsItsDoubts(t *testing.T) {
 	}
 }
 
+// A check that found no file has checked nothing, and must not let a pipeline go on.
+func TestCheckOfNothingIsUsage(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("PORTSIDE_CONFIG", "")
+	code, out, complaint := says(t, "check")
+	if code != 2 || out != "" || !strings.Contains(complaint, "nothing to check: no portside.yaml here, and no /etc/portside/portside.yaml") {
+		t.Errorf("exit code %d, %q, %q; want 2 and where it looked", code, out, complaint)
+	}
+	for _, said := range []string{"x=17101", "--effective", "--etcd=127.0.0.1:1"} {
+		if code, _, complaint := says(t, "check", said); code != 0 {
+			t.Errorf("check %s: exit code %d, %q, want 0", said, code, complaint)
+		}
+	}
+	if err := os.WriteFile("portside.yaml", []byte("services: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := says(t, "check"); code != 0 || !strings.HasPrefix(out, "portside.yaml: ok") {
+		t.Errorf("with a file: exit code %d, %q", code, out)
+	}
+}
+
+func TestOnlyOneFileIsNamed(t *testing.T) {
+	for _, verb := range [][]string{{"check"}, {"register", "x", "127.0.0.1:1"}, {"resolve", "x"}, {"status"}} {
+		code, _, complaint := says(t, append(verb, "-c", "a.yaml", "-c", "b.yaml")...)
+		if code != 2 || !strings.Contains(complaint, "only one file is read, and a.yaml is named already") {
+			t.Errorf("%v: exit code %d, %q; want 2 and the first file", verb, code, complaint)
+		}
+	}
+}
+
 // What is under a prefix was written by others: it must neither command a
 // terminal nor be cut.
 func TestOddBytesOfEtcdAreLegible(t *testing.T) {

@@ -58,6 +58,7 @@ its lease. Keys that yield no endpoint are listed with the reason.`,
 		},
 	}
 	addConfigFlags(cmd)
+	oneFile(cmd)
 	outputFlag(cmd)
 	cmd.Flags().BoolP("watch", "w", false, "follow changes: + and - are endpoints, ~ changes of them, ! keys that are skipped and why")
 	cmd.Flags().Duration("timeout", 5*time.Second, "how long to wait for etcd; unless given, less when it refuses connections")

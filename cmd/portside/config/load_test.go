@@ -224,6 +224,19 @@ func TestTwoArgumentsOfOneServiceAreAFault(t *testing.T) {
 	}
 }
 
+func TestAnArgumentThatIsAFileIsToldHowToBeRead(t *testing.T) {
+	there := write(t, t.TempDir(), "portside.conf", "admin: 1\n")
+	for arg, hint := range map[string]string{
+		"f.yaml": "to read the file, write -c f.yaml", "dir/F.YML": "to read the file, write -c dir/F.YML",
+		there: "to read the file, write -c " + there, there + ".absent": "write orders=7001", filepath.Dir(there): "write orders=7001", "": "write orders=7001",
+	} {
+		_, err := Load(Options{Search: []string{}, Env: variables{}.lookup, Args: []string{arg}})
+		if err == nil || !strings.Contains(err.Error(), "is no NAME=LISTEN; "+hint) {
+			t.Errorf("%q: %v, want the hint: %s", arg, err, hint)
+		}
+	}
+}
+
 func TestMetadataAddsUp(t *testing.T) {
 	of := func(key, value string) Setting {
 		return Setting{"flag --meta " + key + "=" + value, []string{"register", "b", "metadata", key}, value}

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -96,7 +98,11 @@ func (r *reader) argument(text string, said map[string]string) *node {
 	at := position{from: r.origin(fmt.Sprintf("argument %q", text), "+")}
 	name, rest, ok := strings.Cut(text, "=")
 	if !ok || name == "" {
-		r.fault(at, "", "is no NAME=LISTEN", "write orders=7001 or orders=127.0.0.1:7001,protocol=http")
+		hint := "write orders=7001 or orders=127.0.0.1:7001,protocol=http"
+		if looksLikeFile(text) {
+			hint = "to read the file, write -c " + text
+		}
+		r.fault(at, "", "is no NAME=LISTEN", hint)
 		return nil
 	}
 	if other, twice := said[name]; twice {
@@ -117,6 +123,18 @@ func (r *reader) argument(text string, said map[string]string) *node {
 	doc := &node{kind: table, at: at}
 	doc.put([]string{"services", name}, service)
 	return doc
+}
+
+// looksLikeFile reports whether an argument was meant as the configuration's file.
+func looksLikeFile(text string) bool {
+	if strings.Contains(text, "=") || text == "" {
+		return false
+	}
+	if ext := strings.ToLower(filepath.Ext(text)); ext == ".yaml" || ext == ".yml" {
+		return true
+	}
+	info, err := os.Stat(text)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // pair puts one key=value of an argument where it belongs.
