@@ -244,6 +244,33 @@ func TestJSONLogsSayDurationsAndSignalsInWords(t *testing.T) {
 	}
 }
 
+// etcd knows nothing of a fixed list: that nothing is under its prefix says nothing.
+func TestResolveOfAFixedListDoesNotAskEtcd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.yaml")
+	if err := os.WriteFile(file, []byte("services: {a: {listen: 17101, endpoints: [\"10.0.0.7:5432\", \"10.0.0.8:5432;weight=2;zone=z\"]}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := []string{"resolve", "a", "-c", file, "--etcd", "127.0.0.1:1"}
+	code, out, complaint := says(t, said...)
+	want := "ADDRESS        WEIGHT  ZONE  VERSION\n10.0.0.7:5432  1       -     -\n10.0.0.8:5432  2       z     -\na has this fixed list in " + file + "; etcd was not asked\n"
+	if code != 0 || out != want {
+		t.Errorf("exit code %d, %q, %q, want\n%s", code, out, complaint, want)
+	}
+	var found resolution
+	if _, out, _ := says(t, append(said, "-o", "json")...); json.Unmarshal([]byte(out), &found) != nil || found.Source != "static" || len(found.Endpoints) != 2 || found.Endpoints[1].Weight != 2 {
+		t.Errorf("JSON says %s, want both", out)
+	}
+	if code, _, complaint := says(t, append(said, "--watch")...); code != 2 || !strings.Contains(complaint, "a has a fixed list in "+file) {
+		t.Errorf("watched: exit code %d, %q, want 2", code, complaint)
+	}
+}
+
+func TestResolveWantsAName(t *testing.T) {
+	if code, out, complaint := says(t, "resolve", "", "--etcd", "127.0.0.1:1"); code != 2 || !strings.Contains(complaint, "resolve wants a name") {
+		t.Errorf("exit code %d, %q, %q; want 2, not all that is under the prefix", code, out, complaint)
+	}
+}
+
 func TestResolveSaysSoonThatEtcdRefusesConnections(t *testing.T) {
 	began := time.Now()
 	code, _, complaint := says(t, "resolve", "orders", "--etcd", freeAddress(t))

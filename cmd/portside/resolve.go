@@ -28,33 +28,30 @@ func newResolve(std stdio) *cobra.Command {
 		Short: "What etcd says of a service, decoded: a line for each endpoint",
 		Long: `Reads what etcd has for NAME now, as a portside would: the address, weight, zone
 and version of each record, the format it was read in, its key, and what is left of
-its lease. Keys that yield no endpoint are listed with the reason.`,
+its lease. Keys that yield no endpoint are listed with the reason. A service that has
+a fixed list in the configuration is not looked for in etcd: its list is printed.`,
 		Args: argsBetween(1, 1, "a name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantJSON(cmd)
 			if err != nil {
 				return err
 			}
-			r, err := newResolver(cmd, std, args[0])
+			if args[0] == "" { // it would be the whole of etcd.prefix
+				return usage("resolve wants a name; see %s --help", cmd.CommandPath())
+			}
+			cfg, err := loadConfig(cmd, std, nil)
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithCancel(cmd.Context())
-			done := make(chan error, 1)
-			go func() { done <- r.client.Run(ctx) }()
-			defer func() { cancel(); <-done }()
-			if watch, _ := cmd.Flags().GetBool("watch"); watch {
-				return r.watch(ctx, std.out, std.err, asJSON)
+			s := serviceNamed(cfg, args[0])
+			if len(s.Endpoints) > 0 {
+				return resolveFixed(cmd, std, s, cfg.Source, asJSON)
 			}
-			timeout, _ := cmd.Flags().GetDuration("timeout")
-			found, err := r.resolveWithin(ctx, timeout, cmd.Flags().Changed("timeout"))
+			r, err := newResolver(cmd, cfg, s)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeJSON(std.out, found)
-			}
-			return found.print(std.out)
+			return r.run(cmd, std, asJSON)
 		},
 	}
 	addConfigFlags(cmd)
@@ -73,21 +70,20 @@ type resolver struct {
 	decoder      *record.Decoder
 }
 
-// newResolver looks name up in the configuration; a name that is not there is
-// under etcd.prefix.
-func newResolver(cmd *cobra.Command, std stdio, name string) (*resolver, error) {
-	cfg, err := loadConfig(cmd, std, nil)
-	if err != nil {
-		return nil, err
+// serviceNamed looks name up in the configuration; a name that is not there is under
+// etcd.prefix.
+func serviceNamed(cfg *config.Config, name string) config.Service {
+	for _, s := range cfg.Services {
+		if s.Name == name {
+			return s
+		}
 	}
+	return config.Service{Name: name, Prefix: cfg.Etcd.Prefix + name + "/"}
+}
+
+func newResolver(cmd *cobra.Command, cfg *config.Config, s config.Service) (*resolver, error) {
 	if cfg.Etcd.Embedded {
 		return nil, usage("an embedded etcd lives in the portside that runs it: give its address, which that one's log says, as --etcd")
-	}
-	s := config.Service{Name: name, Prefix: cfg.Etcd.Prefix + name + "/"}
-	for _, sc := range cfg.Services {
-		if sc.Name == name && sc.Prefix != "" {
-			s = sc
-		}
 	}
 	if f, _ := cmd.Flags().GetString("format"); f != "" {
 		s.Format = f
@@ -96,12 +92,60 @@ func newResolver(cmd *cobra.Command, std stdio, name string) (*resolver, error) 
 	if err != nil {
 		return nil, usage("%v", err)
 	}
-	return &resolver{name: name, prefix: s.Prefix, client: etcd.New(cfg.Etcd.Config, slog.New(slog.DiscardHandler)), decoder: d}, nil
+	return &resolver{name: s.Name, prefix: s.Prefix, client: etcd.New(cfg.Etcd.Config, slog.New(slog.DiscardHandler)), decoder: d}, nil
 }
 
-// resolution is what etcd had at a revision.
+// run asks etcd as cmd's flags say, and prints what it answers.
+func (r *resolver) run(cmd *cobra.Command, std stdio, asJSON bool) error {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.client.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	if watch, _ := cmd.Flags().GetBool("watch"); watch {
+		return r.watch(ctx, std.out, std.err, asJSON)
+	}
+	timeout, _ := cmd.Flags().GetDuration("timeout")
+	found, err := r.resolveWithin(ctx, timeout, cmd.Flags().Changed("timeout"))
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(std.out, found)
+	}
+	return found.print(std.out)
+}
+
+// resolveFixed prints the list that the configuration gives s, of which etcd knows nothing.
+func resolveFixed(cmd *cobra.Command, std stdio, s config.Service, source string, asJSON bool) error {
+	if source == "-" {
+		source = "standard input"
+	}
+	if watch, _ := cmd.Flags().GetBool("watch"); watch {
+		return usage("%s has a fixed list in %s, so there is nothing in etcd to watch", s.Name, source)
+	}
+	found := resolution{Name: s.Name, Source: "static", Endpoints: []resolved{}, Skipped: []admin.Skipped{}}
+	for _, e := range s.Endpoints {
+		found.Endpoints = append(found.Endpoints, resolved{Address: e.Address, Weight: e.Weight, Zone: e.Zone, Version: e.Version})
+	}
+	if asJSON {
+		return writeJSON(std.out, found)
+	}
+	t := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ADDRESS\tWEIGHT\tZONE\tVERSION")
+	for _, e := range found.Endpoints {
+		fmt.Fprintf(t, "%s\t%.4g\t%s\t%s\n", legible(e.Address), e.Weight, orDash(e.Zone), orDash(e.Version))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(std.out, "%s has this fixed list in %s; etcd was not asked\n", s.Name, source)
+	return err
+}
+
+// resolution is what etcd had at a revision, or the configuration has.
 type resolution struct {
 	Name      string          `json:"name"`
+	Source    string          `json:"source"` // etcd or static
 	Prefix    string          `json:"prefix"`
 	Revision  int64           `json:"revision"`
 	Endpoints []resolved      `json:"endpoints"`
@@ -153,7 +197,7 @@ func (r *resolver) resolve(ctx context.Context) (resolution, error) {
 	if err != nil {
 		return resolution{}, err
 	}
-	found := resolution{Name: r.name, Prefix: r.prefix, Revision: revision, Endpoints: []resolved{}, Skipped: []admin.Skipped{}}
+	found := resolution{Name: r.name, Source: "etcd", Prefix: r.prefix, Revision: revision, Endpoints: []resolved{}, Skipped: []admin.Skipped{}}
 	for _, rec := range records {
 		reading, err := r.decoder.Decode(rec.Key, rec.Value)
 		switch {
