@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -100,15 +101,85 @@ func (c adminClient) get(ctx context.Context, path string, out any) error {
 
 // post asks for path to be done.
 func (c adminClient) post(ctx context.Context, path string) error {
-	return c.call(ctx, http.MethodPost, path, nil)
+	var done struct{ OK bool }
+	if err := c.call(ctx, http.MethodPost, path, &done); err != nil {
+		return err
+	}
+	if !done.OK {
+		return c.stranger("it does not say that this is done")
+	}
+	return nil
 }
 
+// call decodes the answer into out. Anything may listen where a portside is looked for,
+// so what is not as a portside says it is told as that.
 func (c adminClient) call(ctx context.Context, method, path string, out any) error {
+	a, err := c.ask(ctx, method, path)
+	if err != nil {
+		return err
+	}
+	if a.code != http.StatusOK {
+		return c.refusal(a)
+	}
+	if a.media != "application/json" {
+		return c.stranger(a.String())
+	}
+	if err := json.Unmarshal(a.body, out); err != nil {
+		return c.stranger(err.Error())
+	}
+	return nil
+}
+
+// probe asks path, to which a portside answers with that one line, or with 503 and why not.
+func (c adminClient) probe(ctx context.Context, path, line string) error {
+	a, err := c.ask(ctx, http.MethodGet, path)
+	switch {
+	case err != nil:
+		return err
+	case a.code == http.StatusServiceUnavailable && a.media == "text/plain":
+		return errors.New(strings.TrimSpace(string(a.body)))
+	case a.code != http.StatusOK:
+		return c.refusal(a)
+	case string(a.body) != line+"\n":
+		return c.stranger(a.String())
+	}
+	return nil
+}
+
+// refusal is the error that a says. A portside says each in JSON.
+func (c adminClient) refusal(a answer) error {
+	var e struct{ Error string }
+	if a.media != "application/json" || json.Unmarshal(a.body, &e) != nil || e.Error == "" {
+		return c.stranger(a.String())
+	}
+	return errors.New(e.Error)
+}
+
+// stranger is the error about what listens at c and is no portside.
+func (c adminClient) stranger(why string) error {
+	return fmt.Errorf("what answers at %s is not portside's admin API: %s", c.base, why)
+}
+
+// answer is what came of a question.
+type answer struct {
+	code          int
+	status, media string
+	body          []byte
+}
+
+func (a answer) String() string {
+	if a.media == "" {
+		return a.status
+	}
+	return a.status + " with " + a.media
+}
+
+func (c adminClient) ask(ctx context.Context, method, path string) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, c.base+(&url.URL{Path: path}).EscapedPath(), nil)
 	if err != nil {
-		return err
+		return a, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -116,30 +187,11 @@ func (c adminClient) call(ctx context.Context, method, path string, out any) err
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return fmt.Errorf("no portside answers at %s: %w", c.base, err)
+		return a, fmt.Errorf("no portside answers at %s: %w", c.base, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(complaint(body, resp.Status))
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(body, out)
-}
-
-// complaint is what an error's body says, or its status.
-func complaint(body []byte, status string) string {
-	var e struct{ Error string }
-	if json.Unmarshal(body, &e) == nil && e.Error != "" {
-		return e.Error
-	}
-	if text := strings.TrimSpace(string(body)); text != "" {
-		return text
-	}
-	return status
+	a.code, a.status = resp.StatusCode, resp.Status
+	a.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	return a, err
 }

@@ -14,11 +14,10 @@ func newHealthcheck(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := "/healthz"
 			if ready, _ := cmd.Flags().GetBool("ready"); ready {
-				path = "/readyz"
+				return c.probe(cmd.Context(), "/readyz", "ready")
 			}
-			return c.get(cmd.Context(), path, nil)
+			return c.probe(cmd.Context(), "/healthz", "ok")
 		},
 	}
 	addAdminFlag(cmd)
