@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"portside/cmd/portside/admin"
 	"portside/cmd/portside/config"
+	"portside/discovery/record"
 )
 
 // adminClient asks a running portside.
@@ -194,4 +196,29 @@ func (c adminClient) ask(ctx context.Context, method, path string) (a answer, er
 	a.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	return a, err
+}
+
+// canonical is address in the form that records are brought into, however it is
+// written: with ::1:80 for [::1]:80, another form of an IPv6 address, names in capitals.
+func canonical(address string) string {
+	if clean, _, err := record.Address(address, 0); err == nil {
+		return clean
+	}
+	return address
+}
+
+// asListed is the address under which s lists the backend that is called address; a
+// fixed list keeps names as they were written. One that is not there is canonical.
+func asListed(s admin.Service, address string) string {
+	clean := canonical(address)
+	found := clean
+	for _, b := range s.Backends {
+		switch {
+		case b.Address == address:
+			return address
+		case canonical(b.Address) == clean:
+			found = b.Address
+		}
+	}
+	return found
 }

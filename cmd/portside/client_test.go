@@ -61,3 +61,41 @@ func TestHealthcheckSaysWhyAPortsideIsNotReady(t *testing.T) {
 		t.Errorf("exit code %d, %q; want 1, and that orders has no list yet", code, complaint)
 	}
 }
+
+func TestExplainFindsWhatHasLeftHoweverItsAddressIsWritten(t *testing.T) {
+	local := freeAddress(t)
+	c := newConfigured(t, "services:\n  orders: {listen: %q, endpoints: [%s]}\n", local, "h:1, DB-1:2")
+	p := runPortside(t, "", "-c", c.name)
+	c.write("services:\n  orders: {listen: %q, endpoints: [%s]}\n", local, "h:1")
+	if code, answer := askReload(t, p.admin); code != 200 {
+		t.Fatal(code, answer)
+	}
+	for _, written := range []string{"DB-1:2", "db-1:2"} {
+		if code, out, complaint := says(t, "explain", "orders", written, "--admin", p.admin); code != 0 || !strings.Contains(out, "  DB-1:2  ") {
+			t.Errorf("explain %s: exit code %d, %q, %q; want what happened to it", written, code, out, complaint)
+		}
+	}
+}
+
+// Who copies an address from somewhere else than status means the same backend.
+func TestVerbsFindABackendHoweverItsAddressIsWritten(t *testing.T) {
+	p := runPortside(t, "", "orders="+freeAddress(t)+",endpoints=[::1]:21204+DB-1:21205+[::ffff:10.0.0.1]:21206")
+	for written, listed := range map[string]string{
+		"[::1]:21204": "[::1]:21204", "::1:21204": "[::1]:21204", "[0:0::1]:21204": "[::1]:21204",
+		"DB-1:21205": "DB-1:21205", "db-1:21205": "DB-1:21205",
+		"[::ffff:10.0.0.1]:21206": "[::ffff:10.0.0.1]:21206", "10.0.0.1:21206": "[::ffff:10.0.0.1]:21206",
+	} {
+		for verb, done := range map[string]string{"drain": "drained", "undrain": "back"} {
+			code, out, complaint := says(t, verb, "orders", written, "--admin", p.admin)
+			if want := "orders: " + listed + " is " + done + "\n"; code != 0 || out != want {
+				t.Errorf("%s %s: exit code %d, %q, %q, want %q", verb, written, code, out, complaint, want)
+			}
+		}
+		if code, out, complaint := says(t, "explain", "orders", written, "--admin", p.admin); code != 0 || strings.Count(out, " since ") != 1 || !strings.Contains(out, listed+" is ") {
+			t.Errorf("explain %s: exit code %d, %q, %q", written, code, out, complaint)
+		}
+	}
+	if code, _, complaint := says(t, "drain", "orders", "Nope:80", "--admin", p.admin); code != 1 || !strings.Contains(complaint, "service orders has no backend nope:80") {
+		t.Errorf("exit code %d, %q; want that it is not there", code, complaint)
+	}
+}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"portside/cmd/portside/admin"
 )
 
 // newVerb is a verb about one backend.
@@ -25,14 +28,25 @@ func newVerb(std stdio, verb string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.post(cmd.Context(), "/api/v1/services/"+args[0]+"/backends/"+args[1]+"/"+verb); err != nil {
+			address := c.backend(cmd.Context(), args[0], args[1])
+			if err := c.post(cmd.Context(), "/api/v1/services/"+args[0]+"/backends/"+address+"/"+verb); err != nil {
 				return err
 			}
 			done := map[string]string{"drain": "drained", "undrain": "back", "forget": "forgotten"}
-			fmt.Fprintf(std.out, "%s: %s is %s\n", args[0], args[1], done[verb])
+			fmt.Fprintf(std.out, "%s: %s is %s\n", args[0], address, done[verb])
 			return nil
 		},
 	}
 	addAdminFlag(cmd)
 	return cmd
+}
+
+// backend is the address under which the service lists the backend that is called
+// address. What is wrong with the question, the one that follows is told as well.
+func (c adminClient) backend(ctx context.Context, service, address string) string {
+	var s admin.Service
+	if c.get(ctx, "/api/v1/services/"+service, &s) != nil {
+		return address
+	}
+	return asListed(s, address)
 }

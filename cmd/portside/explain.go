@@ -32,7 +32,7 @@ func newExplain(std stdio) *cobra.Command {
 			}
 			address := ""
 			if len(args) == 2 {
-				address = args[1]
+				address = asListed(services[0], args[1])
 			}
 			e, err := explain(cmd.Context(), c, services[0], address)
 			if err != nil {
@@ -68,8 +68,9 @@ func explain(ctx context.Context, c adminClient, s admin.Service, address string
 	}
 	known := address == "" || len(e.Backends) > 0
 	for _, ev := range events {
-		if ev.Service == s.Name && (address == "" || ev.Backend == address || ev.Kind == "discovery") {
-			known = known || ev.Backend == address
+		about := canonical(ev.Backend) == canonical(address) // it may have left, and be listed no more
+		if ev.Service == s.Name && (address == "" || about || ev.Kind == "discovery") {
+			known = known || about
 			e.Events = append(e.Events, ev)
 		}
 	}
