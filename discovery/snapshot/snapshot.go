@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,7 +30,19 @@ type File struct{ path, prefix string }
 
 // In is the file in dir of the named service, whose endpoints are those of prefix.
 func In(dir, name, prefix string) File {
-	return File{filepath.Join(dir, url.PathEscape(name)+".json"), prefix}
+	return File{filepath.Join(dir, base(name)+".json"), prefix}
+}
+
+// base is a file's name for name, without what follows the dot. Each slash takes three
+// bytes in it, and file systems end at 255: the end of a long one is a hash of the whole.
+// No name of a service has a tilde, so it is not the name of another's file.
+func base(name string) string {
+	const most, digits = 200, 16
+	escaped := url.PathEscape(name)
+	if len(escaped) <= most {
+		return escaped
+	}
+	return escaped[:most-digits-1] + "~" + sum([]byte(name))[:digits]
 }
 
 var (
@@ -38,6 +51,8 @@ var (
 	// ErrOther is what Load answers for a file whose endpoints are another prefix's:
 	// the service has been moved since.
 	ErrOther = errors.New("snapshot is of another prefix")
+
+	errNotRegular = errors.New("not a regular file")
 )
 
 // content is the file: a line that vouches for the rest would not survive an
@@ -52,7 +67,7 @@ type content struct {
 // Load returns the endpoints and when they were saved. Errors: [os.ErrNotExist],
 // [ErrDamaged], [ErrOther], or what the file system says.
 func (f File) Load() ([]discovery.Endpoint, time.Time, error) {
-	data, err := os.ReadFile(f.path)
+	data, err := read(f.path)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -71,6 +86,24 @@ func (f File) Load() ([]discovery.Endpoint, time.Time, error) {
 		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
 	}
 	return endpoints, c.Taken, nil
+}
+
+// read reads a regular file and no other. A pipe, once opened, may never have anything to
+// read, nor a device an end, and who waits for either cannot be told to stop.
+func read(name string) ([]byte, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a pipe waits for who writes
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: %w", name, errNotRegular)
+	}
+	return io.ReadAll(file)
 }
 
 // Save replaces the file. It returns when the new content is on disk.

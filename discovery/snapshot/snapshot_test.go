@@ -3,8 +3,11 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,5 +74,53 @@ func TestAnotherPrefixsIsNotBelieved(t *testing.T) {
 	}
 	if es, _, err := In(dir, "orders", "staging/orders/").Load(); len(es) != 1 || err != nil {
 		t.Errorf("Load = %v, %v", es, err)
+	}
+}
+
+// A name may have 200 bytes, half of them slashes, and a file's name 255.
+func TestLongNamesHaveFilesOfTheirOwn(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("a/", 99)
+	names := []string{long + "bc", long + "bd", strings.Repeat("x", 200), "a/" + strings.Repeat("x", 198), "a/" + strings.Repeat("x", 197) + "y"}
+	for i, name := range names {
+		if err := In(dir, name, name).Save([]discovery.Endpoint{{Address: fmt.Sprintf("h:%d", i)}}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	for i, name := range names {
+		es, _, err := In(dir, name, name).Load()
+		if err != nil || len(es) != 1 || es[0].Address != fmt.Sprintf("h:%d", i) {
+			t.Errorf("%s: %v, %v; want its own", name, es, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, strings.Repeat("x", 200)+".json")); err != nil {
+		t.Errorf("a name that needs no hash has another file than before: %v", err)
+	}
+}
+
+func TestOnlyARegularFileIsRead(t *testing.T) {
+	pipe, folder, device := In(t.TempDir(), "pipe", ""), In(t.TempDir(), "folder", ""), In(t.TempDir(), "device", "")
+	for _, err := range []error{syscall.Mkfifo(pipe.path, 0o600), os.Mkdir(folder.path, 0o700), os.Symlink("/dev/zero", device.path)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range []File{pipe, folder, device} {
+		ended := make(chan error, 1)
+		go func() { _, _, err := f.Load(); ended <- err }()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, errNotRegular) || !strings.Contains(err.Error(), f.path) {
+				t.Errorf("%v, want that it is no regular file", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s is waited for", f.path)
+		}
+	}
+	if err := pipe.Save(nil); err != nil {
+		t.Errorf("%v, want it replaced", err)
+	}
+	if _, _, err := pipe.Load(); err != nil {
+		t.Errorf("%v, want what was saved", err)
 	}
 }
