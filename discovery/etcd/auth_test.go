@@ -165,7 +165,7 @@ func TestARefusalIsSaidThoughTheWatchGoesOn(t *testing.T) {
 	v := f.ride(c, "s")
 	v.converges(soon, a)
 	op := withAuth(t, p.url)
-	v.reason("etcd refuses", "user name is empty", "the watch goes on")
+	v.reason("etcd refuses", "user name is empty", "set etcd.username", "the watch goes on")
 	v.state(discovery.Synced)
 	op.put("s/b", b)
 	v.converges(soon, a, b)

@@ -71,6 +71,9 @@ func plain(err error, what, user string, since time.Time) string {
 		if strings.Contains(cause, "permission denied") {
 			cause = "permission denied for " + what
 		}
+		if user == "" && strings.Contains(cause, "user name is empty") {
+			cause += " (it has authentication enabled: set etcd.username and etcd.password)"
+		}
 		if user != "" {
 			cause += " (user " + user + ")"
 		}
