@@ -37,7 +37,6 @@ func newCheck(std stdio) *cobra.Command {
 		},
 	}
 	addConfigFlags(cmd)
-	oneFile(cmd)
 	cmd.Flags().Bool("effective", false, "print the whole configuration, defaults filled in; a password stands as ${PORTSIDE_ETCD_PASSWORD}")
 	return cmd
 }

@@ -45,7 +45,6 @@ its code.`,
 		},
 	}
 	addConfigFlags(cmd)
-	oneFile(cmd)
 	f := cmd.Flags()
 	f.String("admin", "", "address of an admin API (default: none)")
 	f.String("ttl", "", "how long the key outlives us (default 10s)")

@@ -55,7 +55,6 @@ a fixed list in the configuration is not looked for in etcd: its list is printed
 		},
 	}
 	addConfigFlags(cmd)
-	oneFile(cmd)
 	outputFlag(cmd)
 	cmd.Flags().BoolP("watch", "w", false, "follow changes: + and - are endpoints, ~ changes of them, ! keys that are skipped and why")
 	cmd.Flags().Duration("timeout", 5*time.Second, "how long to wait for etcd; unless given, less when it refuses connections")

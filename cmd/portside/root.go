@@ -96,6 +96,7 @@ func env(name, otherwise string) string {
 func addConfigFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringP("config", "c", "", "configuration file, - for standard input (default $PORTSIDE_CONFIG, ./portside.yaml, /etc/portside/portside.yaml)")
+	oneFile(cmd)
 	f.String("etcd", "", "etcd endpoints, separated by commas (default http://127.0.0.1:2379)")
 	f.String("etcd-prefix", "", "where services live in etcd (default service/)")
 	f.String("etcd-username", "", "etcd user; the password is $PORTSIDE_ETCD_PASSWORD")
