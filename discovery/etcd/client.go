@@ -152,8 +152,10 @@ func (c *Client) up(etcd *clientv3.Client, s *stream) {
 // from does not interrupt an outage.
 func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 	c.set(func(l *link) {
-		if l.stream != nil && l.stream.spoke() {
-			l.since = time.Now()
+		if l.stream != nil {
+			if at, spoke := l.stream.last(); spoke {
+				l.since = at
+			}
 		}
 		if refused(l.err) && brokenOff(err) {
 			// A certificate that etcd refuses is most often met as a connection that

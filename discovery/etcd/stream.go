@@ -81,10 +81,11 @@ func (s *stream) run() error {
 // fail ends the stream for err.
 func (s *stream) fail(err error) { s.cancel(err) }
 
-func (s *stream) spoke() bool {
+// last is when etcd last said anything on s, if it has.
+func (s *stream) last() (at time.Time, spoke bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.said
+	return s.heard, s.said
 }
 
 func (s *stream) end(err error) {
