@@ -29,6 +29,7 @@ type Client struct {
 	log    *slog.Logger
 	lists  chan struct{} // one token a list under way
 	extra  []grpc.DialOption
+	hedger hedger
 	leases *leases
 	claims claims
 
@@ -52,14 +53,15 @@ func New(cfg Config, log *slog.Logger) *Client {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{
+	c := &Client{
 		cfg:     cfg,
 		log:     log,
 		lists:   make(chan struct{}, listsAtOnce),
-		leases:  newLeases(),
 		now:     link{since: time.Now()},
 		changed: make(chan struct{}),
 	}
+	c.leases = newLeases(&c.hedger)
+	return c
 }
 
 // Run keeps the connection until ctx ends, then closes it and returns ctx's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -13,24 +14,33 @@ import (
 )
 
 const (
-	// hedgeAfter is how long one member is waited for before the next is asked, too.
+	// hedgeAfter is how long one member is waited for before the next is asked, too, at
+	// the least.
 	hedgeAfter = 500 * time.Millisecond
 	// hedges is how many are asked at most.
 	hedges = 3
 )
 
+// A hedger knows how long answers take, and so what is long.
+type hedger struct{ took atomic.Int64 } // in ns, the last
+
+func (h *hedger) after() time.Duration {
+	return min(max(hedgeAfter, 3*time.Duration(h.took.Load())), callTimeout/2)
+}
+
 // hedged makes a call that may be made twice. One that takes long is made again while
 // the first is waited for: there may be other members, and gRPC, which goes round them,
 // takes 13 s to find out that one hangs. What was answered first is the answer. Late
 // says that etcd may carry out another yet.
-func hedged[T any](ctx context.Context, etcd *clientv3.Client, call func(context.Context) (T, error)) (got T, late bool, err error) {
+func hedged[T any](ctx context.Context, h *hedger, etcd *clientv3.Client, call func(context.Context) (T, error)) (got T, late bool, err error) {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()
 	type answer struct {
-		got T
-		err error
+		got  T
+		err  error
+		took time.Duration
 	}
 	most := min(len(etcd.Endpoints()), hedges)
 	answers := make(chan answer, most)
@@ -41,14 +51,18 @@ func hedged[T any](ctx context.Context, etcd *clientv3.Client, call func(context
 		case <-next.C:
 			asked, owed = asked+1, owed+1
 			asking.Go(func() {
+				began := time.Now()
 				got, err := call(ctx)
-				answers <- answer{got, err}
+				answers <- answer{got, err, time.Since(began)}
 			})
 			if asked < most {
-				next.Reset(hedgeAfter)
+				next.Reset(h.after())
 			}
 		case a := <-answers:
 			owed--
+			if a.err == nil {
+				h.took.Store(int64(a.took))
+			}
 			if a.err == nil || owed == 0 || !unheard(a.err) {
 				return a.got, owed > 0 || unheard(a.err), a.err
 			}

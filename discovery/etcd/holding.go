@@ -21,7 +21,7 @@ func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 	}
 	value := r.wish(want)
 	r.note(func(*KeeperStatus) { r.wrote = true })
-	t, late, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	t, late, err := hedged(ctx, &r.client.hedger, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return l.etcd.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified)).
 			Then(clientv3.OpPut(r.key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
@@ -58,7 +58,7 @@ func (r *keeping) paceNext() {
 
 // erase deletes the key, if it is still what was found: ours.
 func (r *keeping) erase(ctx context.Context, l link) error {
-	t, _, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	t, _, err := hedged(ctx, &r.client.hedger, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return l.etcd.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(r.key), "=", r.found.modified),
 				clientv3.Compare(clientv3.LeaseValue(r.key), "=", r.found.lease)).
@@ -101,14 +101,16 @@ func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 func (r *keeping) giveBack(ctx context.Context, l link, leases []*lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
+	late := r.late
+	r.late = false
 	for _, held := range leases {
-		if r.late {
+		if late {
 			r.client.leases.lose(held)
 		}
 		if !r.client.leases.letGo(held) {
 			continue
 		}
-		_, _, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
+		_, _, err := hedged(ctx, &r.client.hedger, l.etcd, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
 			return l.etcd.Revoke(ctx, clientv3.LeaseID(held.id))
 		})
 		if err != nil {

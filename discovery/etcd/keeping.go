@@ -49,10 +49,12 @@ func (r *keeping) run(ctx context.Context) error {
 		if wait == 0 {
 			r.pause.reset()
 			r.done(turn) // before the leases: who leaves has left
-			if len(r.spent) > 0 {
-				r.giveBack(ctx, link, r.spent)
-				r.spent = nil
-			}
+		}
+		if len(r.spent) > 0 {
+			r.giveBack(ctx, link, r.spent)
+			r.spent = nil
+		}
+		if wait == 0 {
 			if want.removed {
 				return nil
 			}
@@ -141,9 +143,10 @@ func (r *keeping) upheld() bool {
 	return r.stood && slices.ContainsFunc(r.leases(), func(l *lease) bool { return l.id == r.found.lease })
 }
 
-// outgrow puts the lease aside if its TTL is not what is wanted any more.
+// outgrow puts the lease aside if its TTL is not what is wanted any more, or it is to be
+// left.
 func (r *keeping) outgrow(want wanted) {
-	if r.lease != nil && r.lease.seconds != want.reg.seconds() {
+	if r.lease != nil && (r.lease.seconds != want.reg.seconds() || r.lease.stale.Load()) {
 		r.outgrown, r.lease = append(r.outgrown, r.lease), nil
 	}
 }
@@ -164,6 +167,8 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 	switch action {
 	case leaveAlone:
 	case yield:
+		r.spent = append(r.spent, r.leases()...)
+		r.lease, r.outgrown = nil, nil
 		r.become(Taken, fmt.Sprintf("another holder has the key, under lease %x", r.found.lease))
 		if want.draining {
 			return 0 // there is nothing of ours to mark
@@ -302,7 +307,7 @@ func (r *keeping) observe(ctx context.Context, l link, ttl time.Duration) error 
 		}
 		r.lookAgain()
 	}
-	g, _, err := hedged(ctx, l.etcd, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.etcd.Get(ctx, r.key) })
+	g, _, err := hedged(ctx, &r.client.hedger, l.etcd, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.etcd.Get(ctx, r.key) })
 	if err != nil {
 		return err
 	}

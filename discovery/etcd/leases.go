@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -13,9 +14,11 @@ import (
 //
 // A lease may hold up only keys that are wanted. A keeper that lets go without
 // having deleted its key taints the lease for all: they write under another, and
-// the old one lapses with what was left on it. So does a connection that broke after
-// one had let go: etcd may have been restored from a backup, with the key.
+// the old one lapses with what was left on it. Where the connection has broken after
+// one had let go they do the same, and the last revokes it: etcd may have been restored
+// from a backup, with the key.
 type leases struct {
+	hedger   *hedger
 	turn     chan struct{} // held while one is granted
 	renewing sync.WaitGroup
 
@@ -31,13 +34,15 @@ type lease struct {
 	lost    chan struct{} // closed: lost, in doubt, or tainted
 	cancel  context.CancelFunc
 
+	stale atomic.Bool // to be left for another
+
 	// leases.mu guards these.
 	holders  int
 	departed bool // one has let go
 }
 
-func newLeases() *leases {
-	return &leases{turn: make(chan struct{}, 1), byTTL: map[int64]*lease{}}
+func newLeases(h *hedger) *leases {
+	return &leases{hedger: h, turn: make(chan struct{}, 1), byTTL: map[int64]*lease{}}
 }
 
 // hold returns the lease of so many seconds, and has it granted if there is none.
@@ -52,10 +57,11 @@ func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64
 		return l, nil
 	}
 	asked := time.Now()
-	g, _, err := hedged(ctx, etcd, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) { return etcd.Grant(ctx, seconds) })
+	g, _, err := hedged(ctx, ls.hedger, etcd, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) { return etcd.Grant(ctx, seconds) })
 	if err != nil {
 		return nil, err
 	}
+	granted := between(asked, time.Now())
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l := &lease{
 		id: int64(g.ID), ttl: time.Duration(g.TTL) * time.Second, seconds: seconds,
@@ -65,7 +71,7 @@ func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64
 	ls.byTTL[seconds] = l
 	ls.mu.Unlock()
 	ls.renewing.Go(func() {
-		renew(alive, etcd.ActiveConnection(), l.id, l.ttl, asked)
+		renew(alive, etcd.ActiveConnection(), l.id, l.ttl, granted)
 		ls.lose(l)
 	})
 	return l, nil
@@ -103,13 +109,15 @@ func (ls *leases) lose(l *lease) {
 	ls.drop(l)
 }
 
-// broke says that the connection broke: what has left a lease may be there again.
+// broke says that the connection broke: what has left a lease may be there again. Until
+// there is another for those that are on it, it is kept alive.
 func (ls *leases) broke() {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	for _, l := range ls.byTTL {
+	for seconds, l := range ls.byTTL {
 		if l.departed {
-			ls.drop(l)
+			l.stale.Store(true)
+			delete(ls.byTTL, seconds)
 		}
 	}
 }

@@ -3,8 +3,13 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 )
 
 func other() Registration {
@@ -81,16 +86,88 @@ func TestABackupsKeyLapsesThoughItsLeaseWasShared(t *testing.T) {
 	op.inEtcd(10*time.Second, ours, gone.Value)
 	op.inEtcd(10*time.Second, stays.Key, stays.Value)
 	stands(t, a, Registered)
+	at, err := op.Get(op.ctx(), ours)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := a.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.kill()
 	restore()
 	p.start()
-	op.inEtcd(5*time.Second, ours, gone.Value)
+	was, err := op.Get(op.ctx(), ours, clientv3.WithRev(at.Header.Revision))
+	if err != nil || len(was.Kvs) != 1 {
+		t.Fatalf("%v, %v: the backup does not have the key, and nothing is tested", was, err)
+	}
 	op.inEtcd(15*time.Second, ours, "")
 	op.inEtcd(time.Second, stays.Key, stays.Value)
 	if s := stands(t, b, Registered); s.Losses != 0 {
 		t.Errorf("the one that stayed was lost %d times", s.Losses)
 	}
+	time.Sleep(stays.TTL)
+	op.inEtcd(time.Second, ours, "")
+}
+
+// A short break does not have anybody said to be gone because somebody has left before.
+func TestABreakAfterSomebodyHasLeft(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t)
+	c, op := run(t, quickly(p.url)), operatorOn(t, p.url)
+	gone, stays := registration(), other()
+	gone.TTL, stays.TTL = 5*time.Second, 5*time.Second
+	a, b := keep(t, c, gone), keep(t, c, stays)
+	stands(t, a, Registered)
+	since := stands(t, b, Registered)
+	if err := a.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	time.Sleep(time.Second)
+	p.start()
+	within(t, 10*time.Second, func() string {
+		switch s := b.Status(); {
+		case !s.Since.Equal(since.Since) || s.Losses != 0:
+			t.Fatalf("it became %s (%s)", s.State, s.Reason)
+		case s.LeaseID == since.LeaseID:
+			return "it is on the lease that another has left"
+		}
+		return ""
+	})
+	op.inEtcd(time.Second, stays.Key, stays.Value)
+}
+
+// Where etcd wants to know who asks, a stream costs it a password's check: renewals share
+// one.
+func TestRenewalsShareAStream(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t)
+	var streams, sent atomic.Int64
+	c := run(t, quickly(p.url), func(c *Client) {
+		c.extra = append(c.extra, grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, s grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			got, err := s(ctx, desc, cc, method, opts...)
+			if !strings.HasSuffix(method, "LeaseKeepAlive") {
+				return got, err
+			}
+			streams.Add(1)
+			return counting{got, &sent}, err
+		}))
+	})
+	k := keep(t, c, registration())
+	stands(t, k, Registered)
+	time.Sleep(3 * time.Second)
+	if n, of := streams.Load(), sent.Load(); n != 1 || of < 4 {
+		t.Errorf("%d renewals went over %d streams, want one stream", of, n)
+	}
+}
+
+// counting counts what is sent.
+type counting struct {
+	grpc.ClientStream
+	n *atomic.Int64
+}
+
+func (c counting) SendMsg(m any) error {
+	c.n.Add(1)
+	return c.ClientStream.SendMsg(m)
 }

@@ -2,34 +2,29 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 )
 
-// renew keeps a lease alive, which was asked for at granted, until ctx ends, etcd has
-// it no more, or it may have lapsed.
+// renew keeps a lease alive, which lived at proven, until ctx ends, etcd has it no more,
+// or it may have lapsed.
 //
 // Etcd's own client sends all its renewals over one stream, to one member. Should that
 // member hang, they are in vain until gRPC's ping finds it out, after 13 s: longer than
-// the usual lease. Here each is asked for by itself, and what is not answered soon is
-// asked of the next member as well, while there is time.
-func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Duration, granted time.Time) {
+// the usual lease. Here what is not answered soon is asked of the next member as well, on
+// a stream of its own, while there is time. A stream that answers is kept: where etcd
+// wants to know who asks, each costs it a password's check.
+func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Duration, proven time.Time) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	var asking sync.WaitGroup
-	defer asking.Wait()
+	var own sync.WaitGroup
+	defer own.Wait()
 	defer cancel()
-	type answer struct {
-		asked time.Time
-		err   error
-	}
-	answers := make(chan answer)
-	proven := granted // it lives until then and a TTL
+	answers := make(chan renewed)
+	var ways []*way // the one that answered last comes first
 	next := proven.Add(ttl / 3)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -44,23 +39,96 @@ func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Durati
 				return
 			}
 			next = soonest(now.Add(ttl/6), proven.Add(ttl))
-			asking.Go(func() {
-				err := renewOnce(ctx, conn, id, ttl)
-				select {
-				case answers <- answer{now, err}:
-				case <-ctx.Done():
-				}
-			})
+			w := idle(ways)
+			if w == nil && len(ways) == mostWays {
+				continue // all that could be asked are
+			}
+			if w == nil {
+				w = &way{ask: make(chan struct{}, 1)}
+				ways = append(ways, w)
+				own.Go(func() { w.run(ctx, conn, id, answers) })
+			}
+			w.asked = now
+			w.ask <- struct{}{}
 		case a := <-answers:
+			ways = without(ways, a.way)
 			switch {
-			case errors.Is(a.err, rpctypes.ErrLeaseNotFound):
+			case a.err != nil: // the next one is asked when it is time
+				continue
+			case a.ttl <= 0:
 				return
-			case a.err == nil && a.asked.After(proven):
-				proven = a.asked
+			}
+			// Etcd counts from when it was asked, which is somewhere between.
+			if at := between(a.way.asked, time.Now()); at.After(proven) {
+				proven = at
 				next = proven.Add(ttl / 3)
 			}
+			a.way.asked = time.Time{}
+			ways = append([]*way{a.way}, ways...)
 		}
 	}
+}
+
+// mostWays is how many streams there may be for one lease.
+const mostWays = 3
+
+// A way is a stream that renewals are sent over, one after another.
+type way struct {
+	ask   chan struct{}
+	asked time.Time // when what is not answered was asked; zero: nothing is. The loop's
+}
+
+// renewed is an answer.
+type renewed struct {
+	way *way
+	ttl int64 // zero: etcd has no such lease
+	err error // that ended the stream
+}
+
+// run opens the stream and sends what is asked, until it ends.
+func (w *way) run(ctx context.Context, conn *grpc.ClientConn, id int64, answers chan<- renewed) {
+	tell := func(a renewed) {
+		select {
+		case answers <- a:
+		case <-ctx.Done():
+		}
+	}
+	stream, err := pb.NewLeaseClient(conn).LeaseKeepAlive(ctx)
+	for err == nil {
+		select {
+		case <-w.ask:
+		case <-ctx.Done():
+			return
+		}
+		if err = stream.Send(&pb.LeaseKeepAliveRequest{ID: id}); err != nil {
+			break
+		}
+		var got *pb.LeaseKeepAliveResponse
+		if got, err = stream.Recv(); err == nil {
+			tell(renewed{way: w, ttl: got.TTL})
+		}
+	}
+	tell(renewed{way: w, err: err})
+}
+
+// idle is a way that owes no answer; nil if there is none.
+func idle(ways []*way) *way {
+	for _, w := range ways {
+		if w.asked.IsZero() {
+			return w
+		}
+	}
+	return nil
+}
+
+func without(ways []*way, w *way) []*way {
+	rest := ways[:0:0]
+	for _, other := range ways {
+		if other != w {
+			rest = append(rest, other)
+		}
+	}
+	return rest
 }
 
 func soonest(a, b time.Time) time.Time {
@@ -70,23 +138,5 @@ func soonest(a, b time.Time) time.Time {
 	return b
 }
 
-// renewOnce asks one member to renew, and waits for it for up to a TTL.
-func renewOnce(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, ttl)
-	defer cancel()
-	stream, err := pb.NewLeaseClient(conn).LeaseKeepAlive(ctx)
-	if err != nil {
-		return err
-	}
-	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: id}); err != nil {
-		return err
-	}
-	renewed, err := stream.Recv()
-	switch {
-	case err != nil:
-		return err
-	case renewed.TTL <= 0:
-		return rpctypes.ErrLeaseNotFound
-	}
-	return nil
-}
+// between is half way from a to b.
+func between(a, b time.Time) time.Time { return a.Add(b.Sub(a) / 2) }
