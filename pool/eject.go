@@ -102,11 +102,16 @@ func (p *Pool) keep(b *Backend, reason string, why trouble, trial bool) {
 // not be reached has little of it, and trials. The caller holds p.mu and publishes.
 func (p *Pool) reprieve(now time.Time) {
 	for _, b := range p.backends {
-		if b.state == Ejected && !b.unhealthy {
+		switch {
+		case b.state == Ejected && !b.unhealthy:
 			p.moved(b, b.home(), "ejection is off", now)
 			b.kept = b.trouble == absentee
-			p.turnout.touch(b)
+		case b.kept && b.trouble != absentee && b.trouble != ailing:
+			b.kept, b.reason = false, ""
+		default:
+			continue
 		}
+		p.turnout.touch(b)
 	}
 }
 
