@@ -356,3 +356,104 @@ func TestARegistrationMovesWithoutAGap(t *testing.T) {
 		t.Errorf("in the end there are %v, want %s", there, b)
 	}
 }
+
+// gone are the moments, in a watch of two seconds from now on, at which a key was deleted
+// or marked as leaving.
+func gone(t *testing.T, etcd *clientv3.Client, key string, since int64) (all []string) {
+	t.Helper()
+	events := etcd.Watch(t.Context(), key, clientv3.WithRev(since+1))
+	for settled := time.After(2 * time.Second); ; {
+		select {
+		case r := <-events:
+			for _, e := range r.Events {
+				if e.Type == clientv3.EventTypeDelete || strings.Contains(string(e.Kv.Value), "draining") {
+					all = append(all, fmt.Sprintf("%s %q", e.Type, e.Kv.Value))
+				}
+			}
+		case <-settled:
+			return all
+		}
+	}
+}
+
+func revision(t *testing.T, etcd *clientv3.Client) int64 {
+	t.Helper()
+	r, err := etcd.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Header.Revision
+}
+
+// Several edits, each of which leaves the registration where it is until another stands,
+// do so together.
+func TestEditsOfARegistrationAddUp(t *testing.T) {
+	const (
+		format   = "etcd: {endpoints: [%q], prefix: %s}\nregister:\n  billing: {address: %q, weight: %d, check: {tcp: {}, interval: 200ms, timeout: 200ms}}\n"
+		mistyped = "http://127.0.0.1:1"
+	)
+	type edit struct {
+		mistyped bool
+		prefix   string
+		dead     bool
+		weight   int
+	}
+	for name, edits := range map[string][]edit{
+		"etcd mistyped, another weight, mistyped otherwise": {{mistyped: true, weight: 1}, {mistyped: true, weight: 2}, {mistyped: true, prefix: "other/", weight: 2}},
+		"another prefix, in an etcd that is mistyped":       {{mistyped: true, prefix: "other/", weight: 1}},
+		"another prefix, where the check does not pass":     {{prefix: "other/", dead: true, weight: 1}},
+		"to a dead address, and back":                       {{dead: true, weight: 1}, {weight: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpoint, etcd := startEtcd(t)
+			a, _ := echo(t)
+			dead := freeAddress(t)
+			key := "service/billing/" + a
+			c := newConfigured(t, format, endpoint, "service/", a, 1)
+			p := runPortside(t, "", "-c", c.name)
+			eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
+			since := revision(t, etcd)
+			for _, e := range edits {
+				url, prefix, address := endpoint, "service/", a
+				if e.mistyped {
+					url = mistyped
+				}
+				if e.prefix != "" {
+					prefix = e.prefix
+				}
+				if e.dead {
+					address = dead
+				}
+				c.write(format, url, prefix, address, e.weight)
+				reloaded(t, p.admin)
+				time.Sleep(500 * time.Millisecond)
+			}
+			if all := gone(t, etcd, key, since); len(all) > 0 {
+				t.Errorf("%s: %s\n%s", key, all, p.out.String())
+			}
+			if last := edits[len(edits)-1]; !last.dead && !last.mistyped {
+				eventually(t, "it is not said to be registered", func() bool { return p.registrations()[0].State == "registered" })
+			}
+		})
+	}
+}
+
+// A registration that gets another's key stands when its own record is there, not while
+// the other's still is.
+func TestARegistrationWithAnothersKeyStandsByItself(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	x, _ := echo(t)
+	y, _ := echo(t)
+	dead := freeAddress(t)
+	const check = "check: {tcp: {}, interval: 200ms, timeout: 200ms}"
+	c := newConfigured(t, "register:\n  b: {address: %q, key: reg/x, %s}\n  c: {address: %q, key: reg/y, %s}\n", x, check, y, check)
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, "reg/x") != "" && value(t, etcd, "reg/y") != "" })
+	since := revision(t, etcd)
+	c.write("register:\n  c: {address: %q, key: reg/x, %s}\n", dead, check)
+	reloaded(t, p.admin)
+	if all := gone(t, etcd, "reg/y", since); len(all) > 0 {
+		t.Errorf("reg/y is gone before c stands anywhere else: %s\n%s", all, p.out.String())
+	}
+}

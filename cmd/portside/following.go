@@ -143,14 +143,15 @@ func (f *following) run(ctx context.Context) {
 
 // heard takes in what the source that is followed says.
 func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
-	f.saver.saves(from.file, func() { f.fill(endpoints, from.what) })
+	f.saver.saves(from.file, func() bool { return f.fill(endpoints, from.what) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known, f.saved = time.Time{}, false
 }
 
-// fill hands endpoints to the pool.
-func (f *following) fill(endpoints []discovery.Endpoint, what string) {
+// fill hands endpoints to the pool. It reports whether the pool has none of anything else
+// now.
+func (f *following) fill(endpoints []discovery.Endpoint, what string) bool {
 	if !f.synced() {
 		f.news.filling.Store(true)
 		defer f.news.filling.Store(false)
@@ -162,12 +163,14 @@ func (f *following) fill(endpoints []discovery.Endpoint, what string) {
 	if anew || f.filled == "" {
 		f.filled = what
 	}
+	whole := f.filled == what
 	f.mu.Unlock()
 	if anew {
 		f.pool.Replace(endpoints)
-		return
+		return whole
 	}
 	f.pool.Update(endpoints)
+	return whole
 }
 
 // loadSnapshot puts the saved endpoints in the pool, if there are any and it has none.

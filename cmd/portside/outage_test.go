@@ -235,7 +235,7 @@ func TestSavingIsTriedAgain(t *testing.T) {
 	defer cancel()
 	file := snapshot.In(folder, "orders", "service/orders/")
 	want := []discovery.Endpoint{{Address: "10.0.0.1:80"}}
-	v.saves(file, func() { p.Update(want) })
+	v.saves(file, func() bool { p.Update(want); return true })
 	time.Sleep(2500 * time.Millisecond)
 	if n := strings.Count(out.String(), "cannot save"); n != 1 {
 		t.Errorf("it is said %d times, want once:\n%s", n, out.String())
@@ -273,4 +273,28 @@ func TestEventsTellOfRegistrations(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "nothing tells that another has it", told("taken", "another holder"))
+}
+
+// A file has the endpoints of the prefix that it names.
+func TestAMistypedPrefixIsNotSavedUnder(t *testing.T) {
+	etcd := newMortalEtcd(t)
+	a, _ := echo(t)
+	b, _ := echo(t)
+	put(t, etcd.Client, "service/o/1", a)
+	put(t, etcd.Client, "service/o/2", b)
+	folder, local := t.TempDir(), freeAddress(t)
+	const format = "etcd: {endpoints: [%q]}\nstate_dir: %q\nservices:\n  orders: {listen: %q, prefix: %s}\n"
+	c := newConfigured(t, format, etcd.url, folder, local, "service/o/")
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "never saved", func() bool {
+		got, _, err := snapshot.In(folder, "orders", "service/o/").Load()
+		return err == nil && len(got) == 2
+	})
+	c.write(format, etcd.url, folder, local, "service/oo/")
+	reloaded(t, p.admin)
+	eventually(t, "nobody is suspected", func() bool { return states(p, "orders")[pool.Suspect] == 2 })
+	time.Sleep(1500 * time.Millisecond)
+	if got, _, err := snapshot.In(folder, "orders", "service/o/").Load(); err != nil || len(got) != 2 {
+		t.Errorf("of the prefix that has endpoints %v is saved (%v)", got, err)
+	}
 }

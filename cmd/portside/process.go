@@ -56,6 +56,7 @@ type process struct {
 	etcd          *registry
 	services      []*service // in the order of the file
 	registrations []*registration
+	departing     []*registration // that a reload has taken out, and may bring back
 }
 
 // registry is a connection to etcd, and what ends it.

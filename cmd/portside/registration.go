@@ -28,11 +28,15 @@ type registration struct {
 	kept   context.Context    // ends with that
 	quiet  context.CancelFunc // ends the check
 
-	heir    atomic.Pointer[registration] // has its key, in another etcd
+	heir   atomic.Pointer[registration] // is to stand before this one leaves
+	passed chan struct{}                // closed when its server is first offered
+	once   sync.Once
+
 	mu      sync.Mutex
 	sick    string // what its check last said; empty while healthy
 	offered bool   // etcd may have had it
 	leaving bool   // and is not to have it any more
+	waits   func() // ends its waiting for its heir; nil: it does not wait, or no more
 }
 
 // startRegistration keeps rc in etcd until it leaves. With a command that begins
@@ -48,13 +52,14 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 		return nil
 	}
 	ctx, quiet := context.WithCancel(p.ctx)
-	r := &registration{cfg: rc, entry: entry, log: log, quiet: quiet, sick: "its check has not passed yet"}
+	r := &registration{cfg: rc, entry: entry, log: log, quiet: quiet, sick: "its check has not passed yet", passed: make(chan struct{})}
 	if rc.Check == nil {
 		r.sick = "its command does not run yet"
 	}
 	if former != nil && sameEtcd {
 		r.etcd, r.keeper, r.stop, r.kept, r.offered = former.etcd, former.keeper, former.stop, former.kept, former.withdraw()
 		former.quiet()
+		former.heir.Store(r)
 	} else {
 		r.entry.Yields = former != nil && former.keeper.Status().State == etcd.Taken
 		p.startKeeper(r)
@@ -105,6 +110,7 @@ func (r *registration) offer(err error) (before bool) {
 	r.keeper.Change(r.entry) // a former registration's may stand
 	if err == nil {
 		r.keeper.Present(true)
+		r.once.Do(func() { close(r.passed) })
 	}
 	return before
 }
@@ -195,10 +201,13 @@ const (
 
 // leaveToHeir has r leave once its heir stands, in the next etcd or under another key,
 // or that one's heir, within patience: who follows them is not to see a moment without
-// either.
+// either. It may be recalled meanwhile.
 func (p *process) leaveToHeir(r *registration, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(p.hurried, patience)
 	defer cancel()
+	r.mu.Lock()
+	r.waits = cancel
+	r.mu.Unlock()
 	if r.keeper.Wrote() {
 		r.log.Info("stays where it is in etcd until it stands where it is to be")
 	}
@@ -207,15 +216,39 @@ func (p *process) leaveToHeir(r *registration, patience time.Duration) {
 			break
 		}
 	}
-	p.leave(r, r.cfg.TTL)
+	r.mu.Lock()
+	recalled := r.waits == nil
+	r.waits = nil
+	r.mu.Unlock()
+	if !recalled {
+		p.leave(r, r.cfg.TTL)
+	}
 }
 
-// stands waits until r is in etcd, by us or by another holder of its key, and reports
-// whether it is.
+// recall has r, which was to leave, not do so, and reports whether that was in time: its
+// keeper is then another's.
+func (r *registration) recall() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waits == nil {
+		return false
+	}
+	r.waits()
+	r.waits = nil
+	return true
+}
+
+// stands waits until r is in etcd, by us or by another holder of its key, as it is and
+// not as its former self was, and reports whether it is.
 func stands(ctx context.Context, r *registration) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.kept, cancel)() // it is given up
+	select {
+	case <-r.passed:
+	case <-ctx.Done():
+		return false
+	}
 	return r.keeper.Stands(ctx) == nil && r.keeper.Status().State != etcd.Left
 }
 

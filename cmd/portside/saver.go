@@ -27,11 +27,13 @@ func newSaver(p *pool.Pool, log *slog.Logger) *saver {
 	return &saver{pool: p, log: log, dirty: make(chan struct{}, 1)}
 }
 
-// saves has fill put other endpoints in the pool, which are kept in file.
-func (v *saver) saves(file snapshot.File, fill func()) {
+// saves has fill put other endpoints in the pool, which are kept in file if it says that
+// they are all there is now.
+func (v *saver) saves(file snapshot.File, fill func() bool) {
 	v.mu.Lock()
-	fill()
-	v.file = file
+	if fill() {
+		v.file = file
+	}
 	v.mu.Unlock()
 	v.touch()
 }

@@ -146,14 +146,15 @@ func (k *Keeper) Wrote() bool {
 	return k.wrote
 }
 
-// Stands waits until the registration is in etcd, by us or by another holder of its
-// key, or has left it for good.
+// Stands waits until the registration is in etcd as has been asked for so far, or
+// another holder has its key, or it has left for good.
 func (k *Keeper) Stands(ctx context.Context) error {
+	_, turn := k.wanted()
 	for {
 		k.mu.Lock()
-		state, moved := k.status.State, k.moved
+		state, settled, moved := k.status.State, k.settled, k.moved
 		k.mu.Unlock()
-		if state == Registered || state == Taken || state == Left {
+		if state == Registered && settled >= turn || state == Taken || state == Left {
 			return nil
 		}
 		select {
