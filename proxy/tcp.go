@@ -186,14 +186,18 @@ func (s *tcpSession) report(o pool.Outcome) {
 
 func (s *tcpSession) succeeded() { s.report(pool.Success) }
 
-// judge reports an attempt that can be repeated no more.
+// judge reports an attempt that can be repeated no more. A backend that has taken what
+// it was sent and then ends its stream without a word may have done what it was asked
+// to, as PostgreSQL does with a request to cancel a query: that is neither a failure
+// nor a success. One that ends without a look at what it was sent resets, or had ended
+// before.
 func (s *tcpSession) judge(r relay.Result, took time.Duration) {
 	switch {
 	case r.ToClient > 0, took >= early:
 		s.succeeded()
 	case r.End == relay.BackendReset:
 		s.report(pool.Reset)
-	case r.BackendFirst:
+	case r.BackendFirst && !r.Taken:
 		s.report(pool.Closed)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -661,4 +662,59 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(p)
+}
+
+// PostgreSQL is asked to cancel a query by 16 bytes on a connection of their own, which
+// it ends without a word: that is no failure, and no success either.
+func TestTCPBackendThatActsAndEndsWithoutAWordIsNotBlamed(t *testing.T) {
+	var acted atomic.Int64
+	b := startBackend(t, func(c *net.TCPConn) {
+		if _, err := io.ReadFull(c, make([]byte, 16)); err == nil {
+			acted.Add(1)
+		}
+	})
+	s := startTCP(t, pool.Config{}, Config{}, b.address)
+	for range 20 {
+		conn := s.dial(t)
+		_, _ = conn.Write(make([]byte, 16))
+		if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("read %d, %v, want the end", n, err)
+		}
+		_ = conn.Close()
+	}
+	s.stop()
+	lease, err := s.pool.Acquire(0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease.Release()
+	if got := stateOf(s.pool, b.address); got.Failures != 0 || lease.Backend().Proven() || acted.Load() != 20 {
+		t.Errorf("%d failures, proven: %t, after %d requests of 20 that it acted upon; want none, nor that", got.Failures, lease.Backend().Proven(), acted.Load())
+	}
+}
+
+// One that has served and then ends whatever it accepts is found out, though its
+// clients' bytes may be on their way before its end is seen.
+func TestTCPBackendThatBeginsToEndAtOnceIsEjected(t *testing.T) {
+	var bad atomic.Bool
+	b := startBackend(t, func(c *net.TCPConn) {
+		if !bad.Load() {
+			echoAs("b")(c)
+		}
+	})
+	s := startTCP(t, pool.Config{}, Config{}, b.address, startBackend(t, echoAs("good")).address)
+	for range 4 {
+		if _, err := ask(s.dial(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bad.Store(true)
+	for range 40 {
+		conn := s.dial(t)
+		_, _ = ask(conn)
+		_ = conn.Close()
+	}
+	if got := stateOf(s.pool, b.address); got.State != pool.Ejected {
+		t.Errorf("it is %s after %d failures, want it ejected", got.State, got.Failures)
+	}
 }

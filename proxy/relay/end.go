@@ -99,6 +99,7 @@ func (d *direction) endClean() {
 	r := d.relay
 	if d == &r.down && !r.up.ended.Load() {
 		r.backendFirst = true
+		r.taken = r.up.moved.Load() > 0 && r.backend.unsent() == 0
 	}
 	d.ended.Store(true)
 	if d.back.ended.Load() {
@@ -178,7 +179,7 @@ func (r *relay) finish() Result {
 	if r.end == 0 {
 		r.end = Done
 	}
-	res := Result{ToBackend: r.up.moved.Load(), ToClient: r.down.moved.Load(), End: r.end, Err: r.err, BackendFirst: r.backendFirst}
+	res := Result{ToBackend: r.up.moved.Load(), ToClient: r.down.moved.Load(), End: r.end, Err: r.err, BackendFirst: r.backendFirst, Taken: r.taken}
 	upCut, downCut := r.up.waiting() > 0, r.down.waiting() > 0
 	if r.end == Early && upCut {
 		res.Unsent = append([]byte(nil), r.up.pending...)

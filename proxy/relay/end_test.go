@@ -350,3 +350,31 @@ func descriptors(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// A backend that takes what it is sent and then ends is told from one that ends
+// without it.
+func TestBackendThatEndsFirstHasTakenWhatItWasSentOrNot(t *testing.T) {
+	for _, kind := range kinds {
+		if !kind.socket {
+			continue // nothing is acknowledged there
+		}
+		for _, sent := range []string{"", "cancel"} {
+			t.Run(kind.name+" "+sent, func(t *testing.T) {
+				r := start(t, kind.pair, Config{Early: time.Second})
+				if sent != "" {
+					write(t, r.client, sent)
+					expect(t, r.backend, sent)
+				} else {
+					write(t, r.backend, "x") // else it would be an early end
+					expect(t, r.client, "x")
+				}
+				r.backend.Close()
+				expectEOF(t, r.client)
+				r.client.Close()
+				if res := r.result(); !res.BackendFirst || res.Taken != (sent != "") {
+					t.Errorf("ended %+v; want the backend first, having taken something: %t", res, sent != "")
+				}
+			})
+		}
+	}
+}

@@ -84,6 +84,9 @@ type Result struct {
 	// BackendFirst says that the backend ended its stream, and not the client's
 	// end before it.
 	BackendFirst bool
+	// Taken says that the backend, before it ended its stream first, had acknowledged
+	// all that it was sent, and that this was something.
+	Taken bool
 	// Unsent is, after [Early], what had been read from the client and not
 	// delivered: the Head of the next attempt.
 	Unsent []byte
@@ -127,7 +130,7 @@ type relay struct {
 	resting atomic.Bool // both directions leave for now; see rest.go
 	rested  *Rested     // it has rested before
 
-	backendFirst bool // see Result; the down direction's
+	backendFirst, taken bool // see Result; the down direction's
 
 	mu    sync.Mutex // guards what follows; taken at the ends, never per chunk
 	end   End

@@ -23,6 +23,7 @@ type Rested struct {
 	toBackend       kept
 	toClient        kept
 	backendFirst    bool
+	taken           bool
 
 	crowded func() bool
 
@@ -96,7 +97,7 @@ func (q *Rested) Resume(awake bool) Result {
 // relay is what q was before it rested.
 func (q *Rested) relay(cfg *Config) *relay {
 	r := newRelay(q.client.conn, q.backend.conn, cfg)
-	r.rested, r.backendFirst = q, q.backendFirst
+	r.rested, r.backendFirst, r.taken = q, q.backendFirst, q.taken
 	r.moved = r.moved || q.toClient.admitted
 	r.up.resume(&q.toBackend)
 	r.down.resume(&q.toClient)
@@ -215,7 +216,8 @@ func (r *relay) keep() *Rested {
 	if q == nil {
 		q = newRested(r.client.Conn, r.backend.Conn, &r.cfg)
 	}
-	q.since, q.backendFirst, q.toBackend, q.toClient = since, r.backendFirst, r.up.kept(), r.down.kept()
+	q.since, q.toBackend, q.toClient = since, r.up.kept(), r.down.kept()
+	q.backendFirst, q.taken = r.backendFirst, r.taken
 	return q
 }
 

@@ -21,9 +21,11 @@ func (s *side) set(c Conn) {
 
 // unsent is how much of what was written to s its peer has not acknowledged; 0 also
 // where that is not known, as of a closed conn.
-func (s *side) unsent() (n int) {
-	if s.raw != nil {
-		_ = s.raw.Control(func(fd uintptr) { n = socket.Unsent(fd) })
+func (s *side) unsent() int { return unsent(s.raw) }
+
+func unsent(raw syscall.RawConn) (n int) {
+	if raw != nil {
+		_ = raw.Control(func(fd uintptr) { n = socket.Unsent(fd) })
 	}
 	return n
 }

@@ -40,7 +40,7 @@ func (q *Rested) Step(news parking.News) Result {
 	if q.toClient.ended && q.toBackend.ended {
 		q.backend.conn.Close()
 		q.client.conn.Close()
-		return Result{ToBackend: q.toBackend.moved, ToClient: q.toClient.moved, End: Done, BackendFirst: q.backendFirst}
+		return Result{ToBackend: q.toBackend.moved, ToClient: q.toClient.moved, End: Done, BackendFirst: q.backendFirst, Taken: q.taken}
 	}
 	return Result{End: Resting, Rested: q}
 }
@@ -154,6 +154,7 @@ func (s *step) end(k *kept, dst *rest) bool {
 		return true // the close that follows says so
 	}
 	q.backendFirst = k == &q.toClient
+	q.taken = q.backendFirst && q.toBackend.moved > 0 && unsent(q.backend.raw) == 0
 	if err := dst.conn.CloseWrite(); err != nil {
 		dst.lost = err
 		return false
