@@ -202,6 +202,9 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 		s.lease.Report(pool.Malformed)
 		return served, &attemptError{"bad_response", err}
 	}
+	if s.stalls() {
+		return unknown, errBodySlow
+	}
 	o := pool.Reset
 	if err == io.EOF {
 		o = pool.Closed
@@ -211,6 +214,22 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	}
 	s.blame(c, o, err)
 	return unknown, &attemptError{"reset", err}
+}
+
+// patience is for how long a client sends nothing of its upload before the end of a
+// backend that has had all there is may be its answer to that.
+const patience = time.Second / 2
+
+// stalls reports whether the client is waited for, and has been for so long that the
+// backend, if it ends now, may just have had enough of it: nginx ends a connection then
+// without a word.
+func (s *httpSession) stalls() bool {
+	_, since := s.watch.load()
+	moved := s.watch.moved.Load()
+	if s.watch.upload.Load() != forClient || s.x.req.Has(http1.Expect) && moved <= since {
+		return false // or waits, itself, for the backend to say 100
+	}
+	return s.h.warden.tick.Load() > max(since, moved)+uint64(patience/time.Millisecond)
 }
 
 // judge tells the pool what the response says of its backend.

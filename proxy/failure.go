@@ -67,7 +67,7 @@ func tell(err error) (told, bool) {
 
 // failed answers a request that no backend served.
 func (s *httpSession) failed(err error) bool {
-	if s.ended() || errors.Is(err, errNoResponse) {
+	if s.ended() || errors.Is(err, errNoResponse) || errors.Is(err, errBodySlow) {
 		return s.abort(err)
 	}
 	s.h.stats.Failed.Add(1)

@@ -40,7 +40,8 @@ func (c *streamClock) start(s *stream) {
 // for its client to take more of it: that is ended too.
 func (c *streamClock) idles() {
 	why := errIdle
-	slow := !c.s.grpc && c.s.body.Awaited() // of a call nobody can tell whose turn it is
+	_, slow := c.s.body.Awaited()
+	slow = slow && !c.s.grpc // of a call nobody can tell whose turn it is
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {

@@ -185,12 +185,22 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		if untaken && again < transparent && s.ctx.Err() == nil && s.body.Replayable() {
 			continue
 		}
+		if !untaken && s.stalls() {
+			return nil, unknown, errBodySlow
+		}
 		how := s.blame(err)
 		if untaken {
 			how = notSent
 		}
 		return nil, how, &attemptError{"reset", err}
 	}
+}
+
+// stalls reports whether the client is waited for, and has been for so long that the
+// backend, if it ends now, may just have had enough of it.
+func (s *stream) stalls() bool {
+	since, awaited := s.body.Awaited()
+	return awaited && !s.grpc && time.Since(since) > patience
 }
 
 // errTooLarge is a request whose head is larger than its backend takes.

@@ -127,6 +127,77 @@ func TestHTTPStalledBodyIsTheClientsFault(t *testing.T) {
 	}
 }
 
+// Servers end an upload in which nothing comes, nginx without a word: that is no
+// failure of theirs, and the client is told what it would be told by ourselves.
+func TestStalledUploadThatTheBackendEndsIsTheClientsFault(t *testing.T) {
+	t.Parallel()
+	const had = 2 * patience
+	for how, end := range map[string]func(*net.TCPConn){"an end": closes, "a reset": resets} {
+		h1 := func() string {
+			return startBackend(t, func(c *net.TCPConn) {
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					time.Sleep(had)
+					end(c)
+				}
+			}).address
+		}
+		h2 := func() string {
+			return startBackend(t, func(c *net.TCPConn) {
+				serveFrames(c, func(kind, _ byte, _ uint32) (more bool) { return kind != frameHeaders })
+				time.Sleep(had)
+				end(c)
+			}).address
+		}
+		for protocol, c := range map[string]struct {
+			backend func() string
+			client  *http.Client
+		}{"HTTP/1.1": {h1, newClient(t)}, "h2c": {h2, newH2CClient(t)}} {
+			for method, backends := range map[string]int{"POST": 1, "PUT": 2} {
+				t.Run(how+" "+protocol+" "+method, func(t *testing.T) {
+					t.Parallel()
+					var all []string
+					for range backends {
+						all = append(all, c.backend())
+					}
+					s := startHTTP(t, pool.Config{}, Config{}, all...)
+					body, send := io.Pipe()
+					go func() { _, _ = send.Write([]byte("half")) }()
+					defer send.Close()
+					req, _ := http.NewRequestWithContext(t.Context(), method, s.url, body)
+					req.ContentLength = 10
+					resp, err := c.client.Do(req)
+					if err != nil || resp.StatusCode != 408 || resp.Header.Get("X-Portside-Error") != "timeout" {
+						t.Fatalf("%v, %v, want 408", resp, err)
+					}
+					_ = resp.Body.Close()
+					for _, address := range all {
+						if b := stateOf(s.pool, address); b.Requests != 1 || b.Failures != 0 || s.Stats().Failed.Load() != 0 {
+							t.Errorf("%d failures of %d requests, %d failed: a client that stalls is no failure of the service's", b.Failures, b.Requests, s.Stats().Failed.Load())
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// While a client waits for the backend to say 100, it is the backend's turn.
+func TestHTTPEndWhileTheClientExpects100IsTheBackends(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, func(c *net.TCPConn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			time.Sleep(2 * patience)
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 502 || stateOf(s.pool, b.address).Failures != 1 {
+		t.Fatalf("%v, %v, %d failures; want 502 and the backend's", resp, err, stateOf(s.pool, b.address).Failures)
+	}
+}
+
 func TestHTTPHeadLimits(t *testing.T) {
 	r := startRecorder(t)
 	limits := http1.Limits{Head: 8 << 10, Target: 1 << 10, Fields: 20}

@@ -41,6 +41,7 @@ type Body struct {
 	over    bool      // so is the request
 	err     error     // that ended it, io.EOF among them
 	at      time.Time // when an attempt had all; zero: not yet
+	since   time.Time // an attempt began, or had all there was, or the client was asked for more: the last of these
 	attempt *upload   // that reads
 }
 
@@ -76,6 +77,7 @@ func (b *Body) Open() (io.ReadCloser, http.Header) {
 	}
 	b.attempt = u
 	b.pos = 0
+	b.since = time.Now()
 	b.changed.Broadcast()
 	return u, u.trailer
 }
@@ -107,6 +109,7 @@ func (u *upload) take(p []byte) (n int, whole bool, err error) {
 		case u.pos < len(u.buf):
 			n = copy(p, u.buf[u.pos:])
 			u.pos += n
+			u.since = time.Now()
 			u.changed.Broadcast()
 			return n, false, nil
 		case u.err == io.EOF:
@@ -142,7 +145,7 @@ func (b *Body) fetch() {
 	defer b.mu.Unlock()
 	for b.err == nil && b.room() {
 		free := b.buf[len(b.buf):cap(b.buf)] // which nobody else touches
-		b.reading = true
+		b.reading, b.since = true, time.Now()
 		b.mu.Unlock()
 		n, err := b.from.Read(free)
 		b.moved()
@@ -234,14 +237,14 @@ func (b *Body) Broken() error {
 }
 
 // Awaited reports whether the client is waited for, by a backend that has had all
-// there is.
-func (b *Body) Awaited() bool {
+// there is, and since when.
+func (b *Body) Awaited() (since time.Time, is bool) {
 	if b == nil {
-		return false
+		return time.Time{}, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.reading && b.pos == len(b.buf)
+	return b.since, b.reading && b.pos == len(b.buf)
 }
 
 // Replayable reports whether another attempt can be given the whole of it.

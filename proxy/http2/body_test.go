@@ -146,7 +146,8 @@ func TestBrokenBody(t *testing.T) {
 // A nil body is that of a request without one.
 func TestNoBody(t *testing.T) {
 	var b *Body
-	if _, ok := b.Whole(); !ok || !b.Replayable() || b.Awaited() || b.Broken() != nil {
+	_, whole := b.Whole()
+	if _, awaited := b.Awaited(); !whole || !b.Replayable() || awaited || b.Broken() != nil {
 		t.Error("no body is not whole, or cannot be sent again, or is waited for, or broken")
 	}
 	b.Settle()
