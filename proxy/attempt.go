@@ -8,6 +8,7 @@ import (
 
 	"portside/pool"
 	"portside/proxy/http1"
+	"portside/proxy/http2"
 )
 
 // attempt serves the request on c, and sees to what remains of both.
@@ -199,8 +200,7 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	}
 	var bad *http1.SyntaxError
 	if errors.As(err, &bad) {
-		s.lease.Report(pool.Malformed)
-		return served, &attemptError{"bad_response", err}
+		return s.malformed(err)
 	}
 	if s.stalls() {
 		return unknown, errBodySlow
@@ -215,6 +215,22 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	s.blame(c, o, err)
 	return unknown, &attemptError{"reset", err}
 }
+
+// malformed says what it proves that what came is no response, and whom to blame.
+func (s *httpSession) malformed(err error) (proof, error) {
+	x := s.x
+	if http2.Greets(x.back[x.br:x.bw]) {
+		// Clients with the wrong protocol must not have it set aside: it may serve others
+		// well. It knows nothing of the request, which is no preface.
+		s.h.hints.say(s.h.config().Log, hintHTTP1)
+		return refused, &attemptError{"bad_response", errSpeaksHTTP2}
+	}
+	s.lease.Report(pool.Malformed)
+	return served, &attemptError{"bad_response", err}
+}
+
+// errSpeaksHTTP2 is a backend that was asked over HTTP/1 and greets as HTTP/2 has it.
+var errSpeaksHTTP2 = errors.New("it speaks HTTP/2 with prior knowledge (h2c), not HTTP/1")
 
 // patience is for how long a client sends nothing of its upload before the end of a
 // backend that has had all there is may be its answer to that.

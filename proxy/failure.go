@@ -82,6 +82,9 @@ func explain(e *attemptError) string {
 	case "overloaded":
 		return "This proxy cannot make another connection now: " + plainly(e.err)
 	case "bad_response":
+		if errors.Is(e.err, errSpeaksHTTP2) {
+			return "The backend speaks nothing but HTTP/2 with prior knowledge (h2c), and this request came over HTTP/1."
+		}
 		return "The backend's response is not valid HTTP: " + e.err.Error()
 	}
 	if errors.Is(e.err, net.ErrClosed) { // by ourselves

@@ -9,13 +9,15 @@ import (
 	"portside/proxy/socket"
 )
 
-// hints says once a service that its clients speak something else than it does.
+// hints says once a service that its clients speak something else than it does, or than
+// its backends do.
 type hints struct{ said [hintCount]atomic.Bool }
 
 type hint int
 
 const (
 	hintHTTP2 hint = iota
+	hintHTTP1
 	hintTLS
 	hintHTTP
 	hintCount
@@ -27,6 +29,7 @@ func (h *hints) say(log *slog.Logger, what hint) {
 	}
 	log.Warn([hintCount]string{
 		hintHTTP2: "a client speaks HTTP/2 with prior knowledge (h2c, gRPC), but a backend does not; HTTP/2 is not translated to HTTP/1.1",
+		hintHTTP1: "a client speaks HTTP/1, but a backend speaks nothing but HTTP/2 with prior knowledge (h2c, gRPC); HTTP/1.1 is not translated to HTTP/2",
 		hintTLS:   "a client speaks TLS to a plain HTTP port; say http:// in its URL, or use protocol: tcp",
 		hintHTTP:  "clients of this TCP service speak HTTP; with protocol: http each request would be balanced and retried",
 	}[what])

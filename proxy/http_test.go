@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -1167,4 +1168,50 @@ func (r *restartable) start(t *testing.T) {
 func (r *restartable) kill() {
 	_ = r.srv.Close()
 	r.wg.Wait()
+}
+
+// Backends that speak nothing but h2c, and a client that does not: that says nothing of
+// the backends, which may serve others well.
+func TestHTTPClientOfBackendsThatSpeakHTTP2Alone(t *testing.T) {
+	var log bytes.Buffer
+	var mu sync.Mutex
+	greets := startBackend(t, func(c *net.TCPConn) {
+		_, _ = c.Write(frame(frameSettings, 0, 0, 0, 3, 0, 0, 0, 100))
+		_, _ = c.Write(frame(frameGoAway, 0, 0, append(word(0), word(1)...)...))
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	})
+	rpc := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))}, greets.address, rpc.address)
+	for range 4 {
+		for _, method := range []string{"GET", "POST"} {
+			req, _ := http.NewRequestWithContext(t.Context(), method, s.url, nil)
+			resp, err := newClient(t).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != 502 || resp.Header.Get("X-Portside-Error") != "bad_response" || !strings.Contains(string(text), "HTTP/2 with prior knowledge") {
+				t.Fatalf("%s %q %s, want to be told which protocol to speak", resp.Status, resp.Header.Get("X-Portside-Error"), text)
+			}
+		}
+	}
+	if n := stateOf(s.pool, greets.address).Failures + stateOf(s.pool, rpc.address).Failures; n != 0 {
+		t.Errorf("%d failures of the backends counted", n)
+	}
+	mu.Lock()
+	if n := strings.Count(log.String(), "HTTP/1.1 is not translated"); n != 1 {
+		t.Errorf("%d hints, want one:\n%s", n, &log)
+	}
+	mu.Unlock()
+	// Beside one that does speak HTTP/1, no request is lost.
+	s.pool.Update(endpointsOf(greets.address, rpc.address, serveHTTP(t, func(http.ResponseWriter, *http.Request) {})))
+	for range 6 {
+		resp, err := newClient(t).Post(s.url, "text/plain", strings.NewReader("once"))
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %v, want the one that does to be asked", resp, err)
+		}
+		_ = resp.Body.Close()
+	}
 }

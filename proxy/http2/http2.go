@@ -21,6 +21,12 @@ const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // frameHead is the length of a frame's head (RFC 9113 4.1).
 const frameHead = 9
 
+// Greets reports whether b begins as a server's connection does: with a SETTINGS frame
+// (RFC 9113 3.4, 6.5).
+func Greets(b []byte) bool {
+	return len(b) >= frameHead && b[3] == typeSettings && b[4] == 0 && [4]byte(b[5:frameHead]) == [4]byte{}
+}
+
 // The frames that are looked at (RFC 9113 6).
 const (
 	typeHeaders      = 1
