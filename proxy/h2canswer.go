@@ -67,7 +67,7 @@ func (s *stream) failed(err error) {
 	if !errors.Is(err, errBodySlow) {
 		s.h.stats.Failed.Add(1)
 	}
-	if _, reset := http2.Reset(err); reset && s.grpc {
+	if _, reset := http2.Reset(err); s.grpc && (reset || http2.Calmed(err)) {
 		s.wasReset(err)
 		return
 	}

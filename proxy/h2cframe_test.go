@@ -339,3 +339,71 @@ func TestH2CClientsLeaveNothingBehind(t *testing.T) {
 	eventually(t, "connections stay open", func() bool { return s.Stats().Active.Load() == 0 })
 	eventually(t, "descriptors stay open", func() bool { return descriptors(t) <= before+2 })
 }
+
+// A backend that asks for calm, as nginx does of a head that is too large for it, has
+// not failed; others would but say the same, and end their connections as well.
+func TestH2CBackendsThatAskForCalmAreNotBlamed(t *testing.T) {
+	const calm = uint32(http2.EnhanceYourCalm)
+	ends := map[string]func(c net.Conn, stream uint32){
+		"stream": func(c net.Conn, stream uint32) { _, _ = c.Write(frame(frameReset, 0, stream, word(calm)...)) },
+		"connection": func(c net.Conn, stream uint32) {
+			_, _ = c.Write(frame(frameGoAway, 0, 0, append(word(stream), word(calm)...)...))
+			_ = c.(*net.TCPConn).CloseWrite()
+		},
+		"connection, before it": func(c net.Conn, stream uint32) {
+			_, _ = c.Write(frame(frameGoAway, 0, 0, append(word(stream-1), word(calm)...)...))
+			_ = c.(*net.TCPConn).CloseWrite()
+		},
+	}
+	for how, end := range ends {
+		t.Run(how, func(t *testing.T) {
+			var heads atomic.Int64
+			backend := func() string {
+				return framed(t, func(c net.Conn, kind, _ byte, stream uint32) {
+					if kind == frameHeaders {
+						heads.Add(1)
+						end(c, stream)
+					}
+				})
+			}
+			all := []string{backend(), backend(), backend()}
+			s := startHTTP(t, pool.Config{}, Config{}, all...)
+			ask := func(method, field, kind string) *http.Response {
+				t.Helper()
+				heads.Store(0)
+				req, _ := http.NewRequestWithContext(t.Context(), method, s.url, nil)
+				req.Header.Set("X-Field", field)
+				if kind != "" {
+					req.Header.Set("Content-Type", kind)
+				}
+				resp, err := newH2CClient(t).Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				return resp
+			}
+			large := strings.Repeat("x", 10_000)
+			for range 6 {
+				if resp := ask("GET", large, ""); resp.StatusCode != 431 || heads.Load() != 1 {
+					t.Fatalf("%s after %d tries for a large head, want 431 after one", resp.Status, heads.Load())
+				}
+				if resp := ask("POST", "x", ""); resp.StatusCode != 502 || heads.Load() != 1 {
+					t.Fatalf("%s after %d tries for a POST, want 502 after one", resp.Status, heads.Load())
+				}
+				if resp := ask("POST", "x", "application/grpc"); resp.Header.Get("Grpc-Status") != "8" || heads.Load() != 1 {
+					t.Fatalf("%v after %d tries for a call, want RESOURCE_EXHAUSTED after one", resp.Header, heads.Load())
+				}
+				if resp := ask("GET", "x", ""); resp.StatusCode != 502 || how == "stream" && heads.Load() != 1 {
+					t.Fatalf("%s after %d tries for a GET, want 502, and one for a stream that was reset", resp.Status, heads.Load())
+				}
+			}
+			for _, a := range all {
+				if b := stateOf(s.pool, a); b.Failures != 0 {
+					t.Errorf("%d failures counted", b.Failures)
+				}
+			}
+			s.atRest(t)
+		})
+	}
+}

@@ -178,6 +178,8 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 			return nil, unknown, errNoResponse
 		case http2.TooLarge(err):
 			return nil, unknown, errTooLarge
+		case http2.Calmed(err) && s.weighty():
+			return nil, served, errTooLarge // others would say the same, and end their connections too
 		}
 		// What a connection that is going (GOAWAY) did not take is not the
 		// backend's refusal: it may take it on another one.
@@ -206,6 +208,22 @@ func (s *stream) stalls() bool {
 // errTooLarge is a request whose head is larger than its backend takes.
 var errTooLarge = errors.New("the backend takes no head of this size")
 
+// largeHead is the size from which on a head is large for a server: of one field, nginx
+// took no more than 4 KiB by default for long, and takes 8 KiB now.
+const largeHead = 4 << 10
+
+// weighty reports whether the request's head is likely to be why its backend asks for
+// calm.
+func (s *stream) weighty() bool {
+	size := len(s.r.RequestURI)
+	for name, values := range s.r.Header {
+		for _, v := range values {
+			size += len(name) + len(v)
+		}
+	}
+	return size >= largeHead
+}
+
 // blame tells the pool what it means that no response came, and returns what that
 // proves.
 func (s *stream) blame(err error) proof {
@@ -214,6 +232,10 @@ func (s *stream) blame(err error) proof {
 	}
 	code, reset := http2.Reset(err)
 	switch {
+	case http2.Calmed(err): // it is the request, or its client, that is too much
+		if reset {
+			return served
+		}
 	case s.backend().Left():
 	case reset && code == http2.RefusedStream: // RFC 9113 8.7: it was not processed
 		s.claim.report(pool.Gateway)
@@ -232,7 +254,7 @@ func (s *stream) blame(err error) proof {
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *stream) mayRetry(how proof) bool {
 	switch {
-	case !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.Replayable(), s.body.Broken() != nil:
+	case how == served, !mayTry(s.tried[:], s.n, s.cfg), s.ctx.Err() != nil, !s.body.Replayable(), s.body.Broken() != nil:
 		return false
 	case how == unknown && !s.repeatable():
 		return false

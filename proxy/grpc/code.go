@@ -58,7 +58,10 @@ func OfHTTP(status int) Code {
 // backend itself when its call ended so (PROTOCOL-HTTP2.md, "Errors").
 func OfError(err error) Code {
 	code, ok := http2.Reset(err)
-	if !ok {
+	switch {
+	case http2.Calmed(err):
+		return ResourceExhausted
+	case !ok:
 		return Unavailable // the connection broke
 	}
 	switch code {
@@ -66,8 +69,6 @@ func OfError(err error) Code {
 		return Unavailable
 	case http2.Cancel:
 		return Cancelled
-	case http2.EnhanceYourCalm:
-		return ResourceExhausted
 	case http2.InadequateSecurity:
 		return PermissionDenied
 	}

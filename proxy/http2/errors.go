@@ -65,3 +65,15 @@ func EndedInOrder(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "server sent GOAWAY and closed the connection") && strings.Contains(text, "ErrCode=NO_ERROR")
 }
+
+// Calmed reports whether the backend ended the stream, or the connection with it,
+// because too much was asked of it (ENHANCE_YOUR_CALM, RFC 9113 7): nginx says so of a
+// head that is too large, gRPC's servers of a client that pings too often.
+func Calmed(err error) bool {
+	if code, reset := Reset(err); reset {
+		return code == EnhanceYourCalm
+	}
+	text := err.Error()
+	return strings.Contains(text, "server sent GOAWAY and closed the connection") && strings.Contains(text, "ErrCode=ENHANCE_YOUR_CALM,") ||
+		strings.HasSuffix(text, "received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM")
+}

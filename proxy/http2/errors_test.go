@@ -93,9 +93,9 @@ func failure(t *testing.T, cc *http.ClientConn, field string) error {
 // The texts of net/http's errors are held to net/http.
 func TestErrorsOfNetHTTPAreRecognized(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer                                     func(f *http2.Framer)
-		reset                                      Code
-		isReset, cancelled, wentAway, endedInOrder bool
+		answer                                             func(f *http2.Framer)
+		reset                                              Code
+		isReset, cancelled, wentAway, endedInOrder, calmed bool
 	}{
 		"refused": {
 			answer: func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeRefusedStream) },
@@ -107,7 +107,7 @@ func TestErrorsOfNetHTTPAreRecognized(t *testing.T) {
 		},
 		"calm": {
 			answer: func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeEnhanceYourCalm) },
-			reset:  EnhanceYourCalm, isReset: true,
+			reset:  EnhanceYourCalm, isReset: true, calmed: true,
 		},
 		"insecure": {
 			answer: func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInadequateSecurity) },
@@ -115,6 +115,8 @@ func TestErrorsOfNetHTTPAreRecognized(t *testing.T) {
 		},
 		"went away":       {answer: func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }, wentAway: true},
 		"ended in order":  {answer: func(f *http2.Framer) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, endedInOrder: true},
+		"ended calmly":    {answer: func(f *http2.Framer) { _ = f.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, []byte("too much")) }, calmed: true},
+		"refused calmly":  {answer: func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, nil) }, calmed: true},
 		"ended with code": {answer: func(f *http2.Framer) { _ = f.WriteGoAway(1, http2.ErrCodeInternal, nil) }},
 		"broken":          {answer: func(*http2.Framer) {}},
 	} {
@@ -132,6 +134,9 @@ func TestErrorsOfNetHTTPAreRecognized(t *testing.T) {
 			}
 			if got := EndedInOrder(err); got != c.endedInOrder {
 				t.Errorf("%v is an announced end: %t", err, got)
+			}
+			if got := Calmed(err); got != c.calmed {
+				t.Errorf("%v is a request for calm: %t", err, got)
 			}
 			if TooLarge(err) {
 				t.Errorf("%v is a head that is too large", err)

@@ -2,7 +2,7 @@
 // does, which carries its frames and flow control: how long a head takes to come
 // ([HeadClock]), whether a backend speaks it at all and has taken what it was sent
 // ([Link]), a request's body that may have to be sent to another backend ([Body]), and
-// what the errors of a request mean ([Reset], [WentAway]).
+// what the errors of a request mean ([Reset], [WentAway], [Calmed]).
 //
 //	link := http2.NewLink(conn, &sent) // to be given to net/http's transport
 //	select {
