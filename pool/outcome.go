@@ -13,6 +13,7 @@ const (
 	Reset                      // it reset a fresh connection before its first byte
 	Closed                     // it closed a fresh connection before its first byte
 	Malformed                  // what it answered is not the protocol
+	CutShort                   // it ended in the middle of its response
 	NoResponse                 // it took the request and did not answer in time
 	Gateway                    // it answered 502, 503 or 504
 	ServerError                // it answered another 5xx
@@ -26,6 +27,7 @@ var outcomeText = [...]string{
 	Reset:       "connection reset before the first byte",
 	Closed:      "connection closed before the first byte",
 	Malformed:   "malformed response",
+	CutShort:    "response cut short",
 	NoResponse:  "response timed out",
 	Gateway:     "gateway error (502-504)",
 	ServerError: "server error (5xx)",
@@ -47,6 +49,7 @@ var outcomeLabel = [...]string{
 	Reset:       "reset",
 	Closed:      "early_close",
 	Malformed:   "malformed",
+	CutShort:    "cut_short",
 	NoResponse:  "response_timeout",
 	Gateway:     "gateway",
 	ServerError: "server_error",
@@ -65,7 +68,7 @@ func (o Outcome) failure(on EjectOn) bool {
 	switch o {
 	case Refused, Timeout, Reset, Closed:
 		return true
-	case Malformed, NoResponse, Gateway:
+	case Malformed, CutShort, NoResponse, Gateway:
 		return on != OnConnect
 	case ServerError:
 		return on == On5xx

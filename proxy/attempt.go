@@ -74,6 +74,9 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 		return false, served, s.tunnel(c, cfg)
 	}
 	keep, err = s.passResponse(c)
+	if err != nil && x.status == 0 { // nothing of it has reached the client
+		return false, unknown, err
+	}
 	return keep, served, err
 }
 
@@ -248,7 +251,8 @@ func (s *httpSession) stalls() bool {
 	return s.h.warden.tick.Load() > max(since, moved)+uint64(patience/time.Millisecond)
 }
 
-// judge tells the pool what the response says of its backend.
+// judge takes in what the head of the response says of its backend. That it has
+// succeeded, the body has to show; see begins and ends.
 func (s *httpSession) judge(c *backendConn) {
 	x := s.x
 	now := time.Now()
@@ -258,10 +262,7 @@ func (s *httpSession) judge(c *backendConn) {
 		s.lease.Report(pool.Gateway)
 	case status >= 500:
 		s.lease.Report(pool.ServerError)
-	default:
-		s.lease.Report(pool.Success)
 	}
-	c.stock.classes[x.resp.Status/100].Add(1)
 	c.bare = x.resp.Kind == http1.None
 	if c.uses > 0 {
 		c.stock.lasted()

@@ -409,3 +409,129 @@ func TestOwnWantIsOverload(t *testing.T) {
 		}
 	}
 }
+
+// total is how many requests are counted, by the class of their answer.
+func (s *httpService) total() (n uint64) {
+	for _, classes := range s.Classes() {
+		for _, m := range classes {
+			n += m
+		}
+	}
+	for _, m := range s.Stats().Answered() {
+		n += m
+	}
+	return n
+}
+
+// A backend that breaks its responses behind their heads is found out, and no trial
+// passes by such a head. Each request counts once.
+func TestBackendThatBreaksItsResponsesIsEjected(t *testing.T) {
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for name, pieces := range map[string][]string{
+		"cut short at once":       {"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nabc"},
+		"cut short later":         {"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", "abc", "def"},
+		"a bad chunk at once":     {chunked + "zz\r\n"},
+		"a bad chunk later":       {chunked, "3\r\nabc\r\n", "zz\r\n"},
+		"no last chunk":           {chunked + "3\r\nabc\r\n"},
+		"a chunk behind its head": {chunked, "3\r\nabc\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBackend(t, func(c *net.TCPConn) {
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					for _, piece := range pieces {
+						_, _ = io.WriteString(c, piece)
+						time.Sleep(2 * time.Millisecond)
+					}
+				}
+			})
+			good := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+			s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: 20 * time.Millisecond}}, Config{}, b.address, good)
+			c := newClient(t)
+			const requests = 60
+			for range requests {
+				_, _, _ = fetch(c, s.url)
+				time.Sleep(5 * time.Millisecond)
+			}
+			got := stateOf(s.pool, b.address)
+			if got.State != pool.Ejected || got.Failures < 6 {
+				t.Errorf("it is %s after %d failures, want it ejected, and trials to fail", got.State, got.Failures)
+			}
+			if got.Requests != got.Failures {
+				t.Errorf("%d failures of %d requests, want each to be one", got.Failures, got.Requests)
+			}
+			eventually(t, "a request is not counted once", func() bool { return s.total() == requests })
+		})
+	}
+}
+
+// Whoever else ends a response, or has the backend end it, is not the backend.
+func TestResponseThatTheBackendDidNotBreak(t *testing.T) {
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = w.Write(make([]byte, 1000))
+			w.(http.Flusher).Flush()
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for name, c := range map[string]struct {
+		cfg    Config
+		serve  func(*net.TCPConn)
+		handle http.HandlerFunc
+		ask    func(t *testing.T, s *httpService)
+	}{
+		"the client leaves": {handle: endless, ask: func(t *testing.T, s *httpService) {
+			resp, err := newClient(t).Get(s.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.CopyN(io.Discard, resp.Body, 5000)
+			_ = resp.Body.Close()
+		}},
+		"nothing moves": {cfg: Config{Timeouts: Timeouts{Idle: 50 * time.Millisecond}}, handle: func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, ask: func(t *testing.T, s *httpService) { _, _, _ = fetch(newClient(t), s.url) }},
+		"it leaves": {cfg: Config{CloseOnRemove: true}, handle: endless, ask: func(t *testing.T, s *httpService) {
+			resp, err := newClient(t).Get(s.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.pool.Update(nil)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}},
+		"the request goes on": {serve: func(c *net.TCPConn) {
+			if _, err := http.ReadRequest(bufio.NewReaderSize(c, 16)); err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 5000\r\n\r\nabc")
+				time.Sleep(5 * time.Millisecond)
+				resets(c)
+			}
+		}, ask: func(t *testing.T, s *httpService) {
+			conn := s.raw(t)
+			_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhalf")
+			_, _ = io.ReadAll(conn)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var address string
+			if c.serve != nil {
+				address = startBackend(t, c.serve).address
+			} else {
+				address = serveHTTP(t, c.handle)
+			}
+			s := startHTTP(t, pool.Config{Guard: pool.Guard{Off: true}}, c.cfg, address)
+			lease, err := s.pool.Acquire(0, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lease.Release()
+			c.ask(t, s)
+			eventually(t, "it is still asked", func() bool { return lease.Backend().InFlight() == 0 })
+			if lease.Backend().Failing() {
+				t.Error("it is held to have failed")
+			}
+		})
+	}
+}

@@ -3,7 +3,10 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net"
+	"time"
 
+	"portside/pool"
 	"portside/proxy/http1"
 )
 
@@ -25,15 +28,15 @@ func (s *httpSession) passResponse(c *backendConn) (keep bool, err error) {
 	x.closes = x.closes || !x.up.complete()
 	source := x.resp.Framing
 	s.rebuildHead()
-	x.status = x.resp.Status
 	switch source.Kind {
 	case http1.None:
-		err = s.passHead()
+		err = s.passHead(c)
 	case http1.Length:
 		err = s.passLength(c, source.Length)
 	default:
 		err = s.passStream(c, source.Kind)
 	}
+	s.ends(err)
 	// Bytes behind a response were never asked for, and would be taken for the answer
 	// to whatever is sent next.
 	if err == nil && x.br != x.bw {
@@ -70,8 +73,46 @@ func (s *httpSession) rebuildHead() {
 	x.head = http1.AppendEnd(x.head)
 }
 
+// begins takes in that the response goes out to the client; whole: all of it.
+func (s *httpSession) begins(c *backendConn, whole bool) {
+	x := s.x
+	x.status = x.resp.Status
+	c.stock.classes[x.status/100].Add(1)
+	switch {
+	case whole:
+		s.lease.Report(pool.Success)
+	case s.lease.Trial(): // which others need not wait for: it may go on for hours
+		s.lease.Stays()
+	}
+}
+
+// ends tells the pool how a response ended that was not whole at once. One that its
+// backend has broken is a failure, whatever its head said; one that somebody else has
+// ended was none.
+func (s *httpSession) ends(err error) {
+	if err == nil {
+		s.lease.Report(pool.Success)
+		return
+	}
+	var bad *http1.SyntaxError
+	switch {
+	case s.ended(), errors.Is(err, errClientGone), s.x.up.lost() != nil:
+		s.lease.Report(pool.Success)
+	case errors.Is(err, net.ErrClosed), s.x.up.goesOn():
+		// By ourselves; or by one that had answered before the request's end, and reset
+		// for what else came of it.
+	case errors.As(err, &bad):
+		s.lease.Report(pool.Malformed)
+	default:
+		s.lease.Report(pool.CutShort)
+	}
+}
+
 // passHead sends the head alone.
-func (s *httpSession) passHead() error { return s.toClient(s.x.head) }
+func (s *httpSession) passHead(c *backendConn) error {
+	s.begins(c, true)
+	return s.toClient(s.x.head)
+}
 
 // withHead puts x.head right before x.back[from:to], where there is room, so that
 // one write sends both. It returns what to write.
@@ -88,6 +129,7 @@ func (s *httpSession) withHead(from, to int) ([]byte, error) {
 func (s *httpSession) passLength(c *backendConn, n int64) error {
 	x := s.x
 	first := int(min(n, int64(x.bw-x.br)))
+	s.begins(c, int64(first) == n)
 	piece, err := s.withHead(x.br, x.br+first)
 	x.br += first
 	for left := n - int64(first); err == nil; {
@@ -110,18 +152,16 @@ func (s *httpSession) passStream(c *backendConn, source http1.Kind) error {
 	x := s.x
 	x.chunks.Reset(x.chunks.Trailer)
 	from, to := x.br, x.bw
-	first := true
+	first, began := true, s.h.warden.tick.Load()
 	for {
 		data, done, err := s.decode(source, from, to)
 		if err != nil {
-			if first {
-				x.status = 0 // nothing is out: it can be said
-			}
 			return &attemptError{"bad_response", err}
 		}
 		piece, tail := s.encode(data, done)
 		if first {
 			first = false
+			s.begins(c, done)
 			at := from
 			if len(piece) > 0 {
 				at = offset(x.back, piece)
@@ -145,6 +185,9 @@ func (s *httpSession) passStream(c *backendConn, source http1.Kind) error {
 		}
 		if err != nil {
 			return err
+		}
+		if s.h.warden.tick.Load() > began+uint64(early/time.Millisecond) {
+			s.lease.Report(pool.Success) // what has no length may go on for hours
 		}
 		from, to = headRoom, headRoom+n
 	}

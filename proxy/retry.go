@@ -32,7 +32,7 @@ const (
 	notSent proof = iota // nothing of the request has reached the backend
 	refused              // it has looked at it, and says that it has not acted upon it
 	unknown              // some may have; it may have been acted upon
-	served               // the response has begun: too late
+	served               // the client has been told something, or would but be told it again: too late
 )
 
 // affords reports whether the service can afford a second try after an attempt that

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 
+	"portside/pool"
 	"portside/proxy/http1"
 	"portside/proxy/relay"
 )
@@ -14,12 +15,13 @@ var errNotAsked = errors.New("101 to a request that did not ask for it")
 func (s *httpSession) tunnel(c *backendConn, cfg *Config) error {
 	x := s.x
 	if !upgrades(&x.req) || x.resp.Upgrade == nil {
+		s.lease.Report(pool.Malformed)
 		return &attemptError{"bad_response", errNotAsked}
 	}
 	x.head = x.resp.AppendHead(x.head[:0])
 	x.head = http1.AppendField(x.head, "Upgrade", x.resp.Upgrade)
 	x.head = http1.AppendEnd(append(x.head, "Connection: Upgrade\r\n"...))
-	x.status = 101
+	s.begins(c, true)
 	if err := s.toClient(x.head); err != nil {
 		return err
 	}

@@ -87,6 +87,9 @@ func (u *upload) took(x *exchange, n int) {
 // connection is its next request. Whether the backend has it is another question.
 func (u *upload) complete() bool { return u.finished.Load() && u.lost() == nil }
 
+// goesOn reports whether the backend has not been sent the whole request yet.
+func (u *upload) goesOn() bool { return u.running && (!u.over.Load() || !u.delivered) }
+
 // lost is why the client's body cannot be had, or nil.
 func (u *upload) lost() error {
 	if e := u.failure.Load(); e != nil {
