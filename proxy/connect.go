@@ -35,7 +35,7 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 		x.tried[x.nTry] = b
 		x.nTry++
 		stock := s.h.stockOf(b)
-		c := stock.take(!x.req.MethodID.Idempotent(), x.since)
+		c := stock.take(s.once(), x.since)
 		if c == nil {
 			c, err = s.dial(b, stock, cfg.Timeouts.Connect)
 		}
@@ -73,6 +73,10 @@ func (s *httpSession) acquire() (pool.Lease, error) {
 	return s.h.acquire(ctx, s.key, x.tried[:x.nTry])
 }
 
+// once reports whether what is about to be sent cannot be sent again, because of what
+// it asks for or because there is more of it than is kept.
+func (s *httpSession) once() bool { return !s.repeatable() || !s.x.up.repeatable() }
+
 // inVain is how long a connection was waited for that the client gave up, for that
 // to be the backend's fault: else one that hangs would never be found out by clients
 // who are less patient than we are. A connection takes a round trip, and the first
@@ -92,7 +96,7 @@ func (s *httpSession) dial(b *pool.Backend, stock *stock, timeout time.Duration)
 		s.lease.Report(outcome)
 		return nil, err
 	}
-	if !b.Proven() && !s.x.req.MethodID.Idempotent() {
+	if !b.Proven() && s.once() {
 		// What cannot be sent twice is not sent to one that ends at once.
 		if err := hold(ctx, conn, b); err != nil {
 			s.lease.Report(endOutcome(err))

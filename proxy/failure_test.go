@@ -291,6 +291,36 @@ func TestPostsAreNotSpentOnABackendThatEndsAtOnce(t *testing.T) {
 	}
 }
 
+// Nor a request that may be made twice, but is larger than what is kept of it.
+func TestLargeUploadsAreNotSpentOnABackendThatEndsAtOnce(t *testing.T) {
+	good := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	})
+	const size = 3 << 20
+	for how, end := range map[string]func(*net.TCPConn){"ends": closes, "resets": resets} {
+		for framing, length := range map[string]int64{"length": size, "chunked": -1} {
+			t.Run(how+", "+framing, func(t *testing.T) {
+				s := startHTTP(t, pool.Config{}, Config{}, good, startBackend(t, end).address)
+				c := newClient(t)
+				for i := range 20 {
+					req, _ := http.NewRequestWithContext(t.Context(), "PUT", s.url, io.LimitReader(zeros{}, size))
+					req.ContentLength = length
+					resp, err := c.Do(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, _ := io.ReadAll(resp.Body)
+					_ = resp.Body.Close()
+					if resp.StatusCode != 200 || string(body) != fmt.Sprint(size) {
+						t.Fatalf("request %d: %s %s", i, resp.Status, body)
+					}
+				}
+			})
+		}
+	}
+}
+
 // Trials that are due do not use up a request's attempts, however many there are.
 func TestDueTrialsLeaveAttemptsForWhoServes(t *testing.T) {
 	all := []string{serveHTTP(t, func(http.ResponseWriter, *http.Request) {})}

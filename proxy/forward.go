@@ -87,6 +87,12 @@ func (s *httpSession) ended() bool {
 	return is
 }
 
+// repeatable reports whether the request may be acted upon twice.
+func (s *httpSession) repeatable() bool {
+	r := &s.x.req
+	return r.MethodID.Idempotent() || r.Has(http1.IdempotencyKey) || r.Has(http1.XIdempotencyKey)
+}
+
 // mayRetry reports whether the request may be tried on another backend after an
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
@@ -99,7 +105,7 @@ func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
 	switch {
 	case !mayTry(x.tried[:], tries, cfg), !x.up.replayable(), s.ctx.Err() != nil:
 		return false
-	case how == unknown && !x.req.MethodID.Idempotent() && !x.req.Has(http1.IdempotencyKey) && !x.req.Has(http1.XIdempotencyKey):
+	case how == unknown && !s.repeatable():
 		return false
 	}
 	affords, paid := s.h.affords(how, cfg)

@@ -101,6 +101,15 @@ func (u *upload) lost() error {
 // replayable reports whether what was sent can be sent once more.
 func (u *upload) replayable() bool { return !u.excess }
 
+// repeatable reports whether the whole body can be sent once more, even after all of it
+// has been sent. Of one without a length nobody knows.
+func (u *upload) repeatable() bool {
+	if u.finished.Load() {
+		return !u.excess
+	}
+	return u.framing.Kind == http1.Length && int64(len(u.sent))+u.left <= replayed
+}
+
 // ready reports whether the whole request lies in x.out.
 func (u *upload) ready() bool { return u.finished.Load() && len(u.sent) == 0 }
 

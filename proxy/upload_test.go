@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"portside/pool"
+	"portside/proxy/http1"
 )
 
 // A backend that answers and does not take the rest of a body must not get the
@@ -445,4 +446,32 @@ func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n.Add(int64(n))
 	return n, err
+}
+
+// Whether a body can be sent again is known before it has been sent.
+func TestUploadsThatCanBeSentAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		framing http1.Framing
+		came    int // with the head
+		sent    int // to another backend, behind it
+		want    bool
+	}{
+		"none":             {http1.Framing{}, 0, 0, true},
+		"whole":            {http1.Framing{Kind: http1.Length, Length: 10 * replayed}, 10 * replayed, 0, true},
+		"small":            {http1.Framing{Kind: http1.Length, Length: replayed}, 0, 0, true},
+		"small, some sent": {http1.Framing{Kind: http1.Length, Length: replayed + 10}, 10, replayed / 2, true},
+		"large":            {http1.Framing{Kind: http1.Length, Length: replayed + 11}, 10, 0, false},
+		"large, some sent": {http1.Framing{Kind: http1.Length, Length: replayed + 11}, 10, replayed / 2, false},
+		"of any size":      {http1.Framing{Kind: http1.Chunked}, 0, 0, false},
+	} {
+		var u upload
+		u.reset(c.framing)
+		if c.came > 0 {
+			u.took(&exchange{}, c.came)
+		}
+		u.sent, u.left = make([]byte, c.sent), u.left-int64(c.sent)
+		if got := u.repeatable(); got != c.want {
+			t.Errorf("%s: it can be sent again: %t", name, got)
+		}
+	}
 }
