@@ -229,7 +229,7 @@ func (s *httpSession) malformed(err error) (proof, error) {
 		return refused, &attemptError{"bad_response", errSpeaksHTTP2}
 	}
 	s.lease.Report(pool.Malformed)
-	return served, &attemptError{"bad_response", err}
+	return unknown, &attemptError{"bad_response", err} // of which nothing has reached the client
 }
 
 // errSpeaksHTTP2 is a backend that was asked over HTTP/1 and greets as HTTP/2 has it.

@@ -440,6 +440,45 @@ func TestOwnWantIsOverload(t *testing.T) {
 	}
 }
 
+// Nothing of what is no response reaches the client: another backend is asked, if that
+// is safe.
+func TestGarbageInsteadOfAResponseIsNotNoticed(t *testing.T) {
+	for name, says := range map[string]string{
+		"no status line":    "\x00\x01garbage",
+		"another protocol":  "SSH-2.0-x\r\n",
+		"a bad field":       "HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n",
+		"a bad first chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := answering(t, says).address
+			good := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+			s := startHTTP(t, pool.Config{}, Config{}, bad, good)
+			c := newClient(t)
+			posts := 0
+			for i := range 8 { // every other one is for the bad one, until that is ejected
+				resp, err := c.Post(s.url, "text/plain", strings.NewReader("once"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				if resp.StatusCode == 502 && resp.Header.Get("X-Portside-Error") == "bad_response" {
+					posts++
+				}
+				if status, text, err := fetch(c, s.url); status != 200 || err != nil {
+					t.Fatalf("request %d: %d %s %v: the client noticed", i, status, text, err)
+				}
+			}
+			if got := stateOf(s.pool, bad); got.State != pool.Ejected || got.Failures != 5 {
+				t.Errorf("it is %s after %d failures, want it ejected after 5", got.State, got.Failures)
+			}
+			if posts == 0 || s.Stats().Failed.Load() != int64(posts) {
+				t.Errorf("%d POSTs failed, %d counted; want some: what may have been acted upon is not sent again", posts, s.Stats().Failed.Load())
+			}
+			eventually(t, "a request is not counted once", func() bool { return s.total() == 16 })
+		})
+	}
+}
+
 // total is how many requests are counted, by the class of their answer.
 func (s *httpService) total() (n uint64) {
 	for _, classes := range s.Classes() {
