@@ -62,7 +62,7 @@ type EjectOn string
 
 // The classes, each wider than the next.
 const (
-	On5xx     EjectOn = "5xx"     // any 5xx
+	On5xx     EjectOn = "5xx"     // any 5xx, but 501 and 505 count as answers
 	OnGateway EjectOn = "gateway" // 502, 503, 504
 	OnConnect EjectOn = "connect" // none: only failures of connecting
 )

@@ -257,11 +257,8 @@ func (s *httpSession) judge(c *backendConn) {
 	x := s.x
 	now := time.Now()
 	s.latency(now)
-	switch status := x.resp.Status; {
-	case status >= 502 && status <= 504:
-		s.lease.Report(pool.Gateway)
-	case status >= 500:
-		s.lease.Report(pool.ServerError)
+	if o := outcomeOfStatus(x.resp.Status); o != pool.Success {
+		s.lease.Report(o)
 	}
 	c.bare = x.resp.Kind == http1.None
 	if c.uses > 0 {
@@ -270,6 +267,18 @@ func (s *httpSession) judge(c *backendConn) {
 	if x.resp.Idle > 0 {
 		c.stock.expect(x.resp.Idle)
 	}
+}
+
+// outcomeOfStatus is what an answer's status says of its backend. One that does not know
+// a method (501) or a version (505) is well: it says so of what the client sent.
+func outcomeOfStatus(status int) pool.Outcome {
+	switch {
+	case status >= 502 && status <= 504:
+		return pool.Gateway
+	case status >= 500 && status != 501 && status != 505:
+		return pool.ServerError
+	}
+	return pool.Success
 }
 
 // latency tells the pool how long the backend took to answer what it had been

@@ -120,6 +120,9 @@ func TestHTTPOutcomes(t *testing.T) {
 		{pool.On5xx, "500 Internal Server Error", true},
 		{pool.On5xx, "503 Service Unavailable", true},
 		{pool.On5xx, "429 Too Many Requests", false},
+		{pool.On5xx, "501 Not Implemented", false},
+		{pool.On5xx, "505 HTTP Version Not Supported", false},
+		{pool.On5xx, "511 Network Authentication Required", true},
 		{pool.OnGateway, "500 Internal Server Error", false},
 		{pool.OnGateway, "504 Gateway Timeout", true},
 		{pool.OnConnect, "503 Service Unavailable", false},
@@ -132,6 +135,20 @@ func TestHTTPOutcomes(t *testing.T) {
 		}
 		if got := stateOf(s.pool, address); (got.Failures > 0) != c.failed || got.Latency <= 0 {
 			t.Errorf("%s with eject.on %v: %d failures, latency %s, want a failure: %v", c.answer, c.on, got.Failures, got.Latency, c.failed)
+		}
+	}
+}
+
+// What a backend does not implement is no failure over HTTP/2 either.
+func TestH2COutcomes(t *testing.T) {
+	for status, failed := range map[int]bool{429: false, 500: true, 501: false, 503: true, 505: false} {
+		address := serveH2C(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		s := startHTTP(t, pool.Config{}, Config{}, address)
+		if got, _, err := fetch(newH2CClient(t), s.url); got != status || err != nil {
+			t.Fatal(got, err)
+		}
+		if got := stateOf(s.pool, address); (got.Failures > 0) != failed {
+			t.Errorf("%d: %d failures, want one: %v", status, got.Failures, failed)
 		}
 	}
 }

@@ -106,13 +106,8 @@ func (s *stream) judge(resp *http.Response) {
 		s.claim.report(outcomeOf(code))
 		return
 	}
-	switch status := resp.StatusCode; {
-	case status >= 502 && status <= 504:
-		s.claim.report(pool.Gateway)
-	case status >= 500:
-		s.claim.report(pool.ServerError)
-	case !s.grpc:
-		s.claim.report(pool.Success)
+	if o := outcomeOfStatus(resp.StatusCode); o != pool.Success || !s.grpc {
+		s.claim.report(o)
 	}
 }
 
