@@ -203,7 +203,7 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	}
 	var bad *http1.SyntaxError
 	if errors.As(err, &bad) {
-		return s.malformed(err)
+		return s.malformed(bad)
 	}
 	if s.stalls() {
 		return unknown, errBodySlow
@@ -220,13 +220,16 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 }
 
 // malformed says what it proves that what came is no response, and whom to blame.
-func (s *httpSession) malformed(err error) (proof, error) {
+func (s *httpSession) malformed(err *http1.SyntaxError) (proof, error) {
 	x := s.x
 	if http2.Greets(x.back[x.br:x.bw]) {
 		// Clients with the wrong protocol must not have it set aside: it may serve others
 		// well. It knows nothing of the request, which is no preface.
 		s.h.hints.say(s.h.config().Log, hintHTTP1)
 		return refused, &attemptError{"bad_response", errSpeaksHTTP2}
+	}
+	if err.TooLarge() { // which is a limit of ours: others would answer the same
+		return served, &attemptError{"bad_response", err}
 	}
 	s.lease.Report(pool.Malformed)
 	return unknown, &attemptError{"bad_response", err} // of which nothing has reached the client

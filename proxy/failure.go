@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net"
 
 	"portside/pool"
@@ -82,7 +83,11 @@ func explain(e *attemptError) string {
 	case "overloaded":
 		return "This proxy cannot make another connection now: " + plainly(e.err)
 	case "bad_response":
-		if errors.Is(e.err, errSpeaksHTTP2) {
+		var bad *http1.SyntaxError
+		switch {
+		case errors.As(e.err, &bad) && bad.TooLarge():
+			return fmt.Sprintf("The backend's response is more than this proxy takes: %s (64 KiB of head, %d fields, 8 KiB of trailers at most).", bad.Reason, http1.MaxAnswerFields)
+		case errors.Is(e.err, errSpeaksHTTP2):
 			return "The backend speaks nothing but HTTP/2 with prior knowledge (h2c), and this request came over HTTP/1."
 		}
 		return "The backend's response is not valid HTTP: " + e.err.Error()

@@ -457,6 +457,35 @@ func TestOwnWantIsOverload(t *testing.T) {
 	}
 }
 
+// Our own limits are no fault of a backend's.
+func TestResponsesThatAreTooLargeBlameNobody(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for name, c := range map[string]struct {
+		answer string
+		status int
+		text   string
+	}{
+		"many fields":   {ok + strings.Repeat("Set-Cookie: a=b\r\n", 200) + "Connection: close\r\nContent-Length: 0\r\n\r\n", 200, ""},
+		"more fields":   {ok + strings.Repeat("Set-Cookie: a=b\r\n", 257) + "Content-Length: 0\r\n\r\n", 502, "too many fields"},
+		"a large head":  {ok + "X: " + strings.Repeat("x", 65<<10) + "\r\nContent-Length: 0\r\n\r\n", 502, "head too large"},
+		"large trailer": {ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: " + strings.Repeat("x", 9<<10) + "\r\n\r\n", 502, "trailer section too large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := answering(t, c.answer).address
+			s := startHTTP(t, pool.Config{}, Config{}, address)
+			for range 6 {
+				status, text, err := fetch(newClient(t), s.url)
+				if status != c.status || err != nil || !strings.Contains(text, c.text) || c.text != "" && !strings.Contains(text, "more than this proxy takes") {
+					t.Fatalf("%d %s %v, want %d and which limit it was", status, text, err, c.status)
+				}
+			}
+			if got := stateOf(s.pool, address); got.Failures != 0 {
+				t.Errorf("%d failures counted", got.Failures)
+			}
+		})
+	}
+}
+
 // Nothing of what is no response reaches the client: another backend is asked, if that
 // is safe.
 func TestGarbageInsteadOfAResponseIsNotNoticed(t *testing.T) {

@@ -101,7 +101,9 @@ func (s *httpSession) ends(err error) {
 	case errors.Is(err, net.ErrClosed), s.x.up.goesOn():
 		// By ourselves; or by one that had answered before the request's end, and reset
 		// for what else came of it.
-	case errors.As(err, &bad):
+	case errors.As(err, &bad) && bad.TooLarge(): // for us
+		s.lease.Report(pool.Success)
+	case bad != nil:
 		s.lease.Report(pool.Malformed)
 	default:
 		s.lease.Report(pool.CutShort)

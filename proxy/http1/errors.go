@@ -25,6 +25,9 @@ type SyntaxError struct {
 	Clause string // what forbids it
 }
 
+// TooLarge reports whether the message may be valid, but is larger than what is taken here.
+func (e *SyntaxError) TooLarge() bool { return e.Status == 414 || e.Status == 431 }
+
 func (e *SyntaxError) Error() string {
 	return "parse message: " + e.Reason + " (" + e.Clause + ")"
 }

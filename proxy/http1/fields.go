@@ -4,7 +4,7 @@ package http1
 // into the buffer that was parsed: valid until the caller changes it.
 type Fields struct {
 	buf   []byte
-	lines [MaxFields]line
+	lines [MaxAnswerFields]line
 	n     int
 
 	first   line   // where the parts of the start line are

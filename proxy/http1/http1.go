@@ -70,13 +70,17 @@ type Limits struct {
 	Head int
 	// Target is the most bytes a request-target may have. Zero: 16 KiB.
 	Target int
-	// Fields is the most field lines a head may have, at most [MaxFields].
-	// Zero: MaxFields.
+	// Fields is the most field lines a request's head may have, at most [MaxFields].
+	// Zero: MaxFields. A response's may have [MaxAnswerFields].
 	Fields int
 }
 
-// MaxFields is how many field lines a head has room for.
-const MaxFields = 128
+// MaxFields is the most field lines that a request's head may have, MaxAnswerFields that
+// a response's may: servers set each cookie by a line of its own.
+const (
+	MaxFields       = 128
+	MaxAnswerFields = 2 * MaxFields
+)
 
 // Refuse says why a request whose head came another way, in HTTP/2's frames, would
 // not be served had it come this way, with its target in origin-form. It is nil for

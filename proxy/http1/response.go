@@ -52,7 +52,7 @@ func (r *Response) parse(buf []byte, method Method, lim Limits) error {
 		}
 		r.pos, r.started = n, true
 	}
-	if err := r.Fields.parse(buf, lim.fields()); err != nil {
+	if err := r.Fields.parse(buf, MaxAnswerFields); err != nil {
 		return err
 	}
 	return r.finish(buf, method)

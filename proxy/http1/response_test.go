@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -108,6 +109,16 @@ func TestAResponseHeadHasItsLimit(t *testing.T) {
 			if _, err := drip([]byte(head), step, func(b []byte) (int, error) { return r.Parse(b, GET, Limits{Head: limit}) }); err != want {
 				t.Errorf("%d bytes, limit %d, in pieces of %d: got %v, want %v", len(head), limit, step, err, want)
 			}
+		}
+	}
+}
+
+func TestAResponseMayHaveMoreFieldsThanARequest(t *testing.T) {
+	for fields, want := range map[int]error{MaxFields + 1: nil, MaxAnswerFields: nil, MaxAnswerFields + 1: errFields} {
+		var r Response
+		raw := "HTTP/1.1 204 x\r\n" + strings.Repeat("X: y\r\n", fields) + "\r\n"
+		if _, err := r.Parse([]byte(raw), GET, Limits{Fields: 1}); err != want {
+			t.Errorf("%d fields: got %v, want %v", fields, err, want)
 		}
 	}
 }
