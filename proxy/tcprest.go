@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"time"
 
 	"portside/proxy/parking"
@@ -130,7 +131,12 @@ func (s *tcpSession) crowded() bool { return s.tcp.solo.Load() == s && s.others(
 // ended ends the session, whose relay has ended.
 func (s *tcpSession) ended(r relay.Result) {
 	s.leave(true)
-	s.judge(r, time.Since(s.start))
+	took := time.Since(s.start)
+	s.judge(r, took)
+	if log := s.tcp.config().Log; log.Enabled(s.ctx, slog.LevelDebug) {
+		log.Debug("client served", "client", s.client.RemoteAddr(), "backend", s.lease.Backend().Address(), "attempts", s.nTried,
+			"took", took, "to_backend", r.ToBackend, "to_client", r.ToClient, "end", r.End, "error", r.Err)
+	}
 	s.end()
 	s.tcp.exit(s)
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -267,4 +269,25 @@ func TestTCPBackendOfAQuietClientIsProven(t *testing.T) {
 		t.Errorf("proven after %v, want it after %v", took, early)
 	}
 	s.waitParked(t, 1)
+}
+
+// At debug, and only there, each connection leaves a line.
+func TestServedTCPClientsAreLoggedAtDebug(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(c, c) })
+	for level, want := range map[slog.Level]int{slog.LevelDebug: 1, slog.LevelInfo: 0} {
+		var out syncBuffer
+		s := startTCP(t, pool.Config{}, Config{Log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))}, b.address)
+		c := s.dial(t)
+		if _, err := c.Write([]byte("words")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+		eventually(t, "the client is still there", func() bool { return s.Stats().Active.Load() == 0 })
+		if got := strings.Count(out.String(), "to_backend=5 to_client=5 end=done"); got != want {
+			t.Errorf("at %s the connection leaves %d lines, want %d:\n%s", level, got, want, out.String())
+		}
+	}
 }
