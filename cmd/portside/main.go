@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"portside/cmd/portside/config"
 	"portside/discovery/etcd"
@@ -42,7 +43,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	})
 	root := newRoot(std)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	std.logs.flush()
 	if err == nil {
 		return 0
@@ -53,11 +54,21 @@ func run(ctx context.Context, args []string, std stdio) int {
 			return code
 		}
 	}
-	if faults, ok := errors.AsType[config.Faults](err); ok {
-		fmt.Fprint(std.err, faults.Pretty())
-		return 2
+	faults, faulty := errors.AsType[config.Faults](err)
+	if faulty {
+		code = 2
 	}
-	fmt.Fprintln(std.err, "portside:", err)
+	format, _ := cmd.Flags().GetString("log-format")
+	runs := slices.Contains([]string{"run", "register", "demo"}, cmd.Name())
+	switch log, bad := newLog(cmd, std); {
+	case runs && format == "json" && bad == nil: // whoever reads the log reads nothing else
+		log.Error(err.Error(), "exit_code", code)
+		std.logs.flush()
+	case faulty:
+		fmt.Fprint(std.err, faults.Pretty())
+	default:
+		fmt.Fprintln(std.err, "portside:", err)
+	}
 	return code
 }
 

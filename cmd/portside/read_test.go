@@ -372,3 +372,26 @@ func TestExplainBearsALongEvent(t *testing.T) {
 		t.Errorf("%d events, %v; a long one: %t", len(events), err, long)
 	}
 }
+
+// Where the log is JSON, so is its last line.
+func TestWhatEndsAProcessIsTheLogsLastLine(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+		json bool
+	}{
+		{[]string{"run", "a=1,balance=x"}, "services.a.balance", true},
+		{[]string{"run"}, "nothing to run", true},
+		{[]string{"check", "a=1,balance=x"}, "services.a.balance", false},
+	} {
+		code, _, complaint := says(t, append(c.args, "--log-format", "json")...)
+		var line struct {
+			Level, Msg string
+			Code       int `json:"exit_code"`
+		}
+		err := json.Unmarshal([]byte(complaint), &line)
+		if code != 2 || !strings.Contains(complaint, c.want) || (err == nil) != c.json || c.json && (line.Level != "ERROR" || line.Code != 2) {
+			t.Errorf("%s: exit code %d, %s", c.args, code, complaint)
+		}
+	}
+}
