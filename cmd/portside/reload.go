@@ -338,30 +338,3 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		p.depart(r, func() { p.leaveToHeir(r, patience) })
 	}
 }
-
-// recall puts who is departing among holders, by key, where the key is wanted again and
-// nobody has it: there is nothing to take out and put in again. The caller holds p.mu.
-func (p *process) recall(holders map[string]*registration) {
-	for _, r := range p.departing {
-		if holder, wanted := holders[r.cfg.Key]; wanted && holder == nil && r.etcd == p.etcd && r.recall() {
-			holders[r.cfg.Key] = r
-		}
-	}
-}
-
-// depart has r leave, beside all else. Who ends the process, or r's connection to
-// etcd, waits for it. The caller holds p.mu.
-func (p *process) depart(r *registration, leave func()) {
-	p.leaving.Add(1)
-	r.etcd.leaving.Add(1)
-	p.departing = append(p.departing, r)
-	p.group.Go(func() error {
-		defer p.leaving.Done()
-		defer r.etcd.leaving.Done()
-		leave()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.departing = slices.DeleteFunc(p.departing, func(other *registration) bool { return other == r })
-		return nil
-	})
-}
