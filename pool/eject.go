@@ -64,7 +64,11 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 			p.keep(b, reason, o.trouble(), trial)
 			return
 		}
-		b.level = 0
+		if b.staying && int(streak) > limit { // it has answered nobody since it was out
+			b.level++
+		} else {
+			b.level = 0
+		}
 		p.setAside(b, o, reason, now)
 	}
 }
@@ -139,6 +143,7 @@ func (b *Backend) share() float64 {
 // setAside ejects b, or ejects it anew after a failed trial.
 func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 	p.ejections[o.Label()]++
+	b.staying = false
 	b.proven.Store(false) // whatever it has answered
 	b.until = p.nextTrial(b, now)
 	b.trouble = o.trouble()
@@ -169,6 +174,19 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 	p.publish()
 }
 
+// undecided takes in that b's trial ended without a verdict. There is another, but not at
+// once: of work that never comes to one each next piece would go there.
+func (p *Pool) undecided(b *Backend) {
+	p.mu.Lock()
+	defer p.unlock()
+	if b.triable() {
+		b.until = time.Now().Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, 0, rand.Float64()))
+		p.publish()
+		p.rouse()
+	}
+	b.trial.Store(false)
+}
+
 // stays takes in that b has neither failed nor answered on its trial.
 func (p *Pool) stays(b *Backend) {
 	p.mu.Lock()
@@ -176,6 +194,7 @@ func (p *Pool) stays(b *Backend) {
 	switch {
 	case b.state == Ejected && !b.unhealthy:
 		p.moved(b, b.home(), "its trial goes on", time.Now())
+		b.staying = true
 	case b.kept:
 		b.kept, b.reason = false, ""
 		p.turnout.touch(b)

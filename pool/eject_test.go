@@ -192,3 +192,59 @@ func TestATrialThatStaysAndFailsIsNoPass(t *testing.T) {
 		wantState(t, f.Pool, a, Active, "it has answered others, and a stream that ends is one failure")
 	})
 }
+
+// Work that never comes to a verdict, on a trial, does not have each next piece of work
+// sent there.
+func TestTrialsWithoutAVerdictAreSpaced(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Update(es)
+		bad := es[0].Address
+		fail(t, f.Pool, bad, 5, Refused)
+		time.Sleep(2 * time.Second)
+		there := 0
+		for range 1000 {
+			l := must(t, f.Pool)
+			if l.Backend().Address() == bad {
+				there++
+			} else {
+				l.Report(Success)
+			}
+			l.Release()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if there > 12 || there < 7 {
+			t.Errorf("it got %d of 1000 in ten seconds, want about one a second", there)
+		}
+		wantState(t, f.Pool, bad, Ejected, "nothing is known of it")
+	})
+}
+
+// Who is back because a trial went on, and then fails, has its wait doubled.
+func TestWaitsDoubleThoughTrialsStay(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Update(es)
+		bad := es[0].Address
+		fail(t, f.Pool, bad, 5, Refused)
+		var last time.Duration
+		for range 4 {
+			time.Sleep(time.Until(state(t, f.Pool, bad).Until) + time.Millisecond)
+			trial := must(t, f.Pool)
+			if trial.Backend().Address() != bad {
+				t.Fatalf("%s was chosen, want a trial of %s", trial.Backend().Address(), bad)
+			}
+			trial.Stays()
+			wantState(t, f.Pool, bad, Active, "its trial goes on")
+			fail(t, f.Pool, bad, 1, CutShort)
+			trial.Report(CutShort)
+			trial.Release()
+			wantState(t, f.Pool, bad, Ejected, "it has answered nobody")
+			wait := time.Until(state(t, f.Pool, bad).Until)
+			if wait < last*3/2 {
+				t.Errorf("the next trial is in %s, after one of %s: want the wait to double", wait, last)
+			}
+			last = wait
+		}
+	})
+}

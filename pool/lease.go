@@ -107,7 +107,6 @@ func (l *Lease) past() bool { return l.life != l.backend.life.Load() }
 func (l *Lease) Release() {
 	l.pool.view.Load().picker.release(l.backend, l.cell)
 	if l.trial && !l.reported && !l.past() {
-		// No verdict leaves the trial to the next comer.
-		l.backend.trial.Store(false)
+		l.pool.undecided(l.backend)
 	}
 }

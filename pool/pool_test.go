@@ -490,7 +490,12 @@ func TestEjectedBackendReturns(t *testing.T) {
 		time.Sleep(2300 * time.Millisecond)
 		synctest.Wait()
 		l := must(t, p)
-		l.Release() // no verdict: the trial is free again
+		l.Release() // no verdict: another, but not the next piece of work at once
+		if a := use(t, p, Success); a == "a:1" {
+			t.Fatal("each next piece of work would go to one that never comes to a verdict")
+		}
+		time.Sleep(1200 * time.Millisecond)
+		synctest.Wait()
 		if a := use(t, p, Success); a != "a:1" {
 			t.Fatalf("after a trial without verdict %s was chosen, want another trial", a)
 		}
