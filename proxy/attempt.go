@@ -73,8 +73,10 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 	if x.resp.Status == 101 {
 		return false, served, s.tunnel(c, cfg)
 	}
+	closes := x.closes
 	keep, err = s.passResponse(c)
-	if err != nil && x.status == 0 { // nothing of it has reached the client
+	if err != nil && x.status == 0 {
+		x.closes = closes // nothing of it has reached the client
 		return false, unknown, err
 	}
 	return keep, served, err
@@ -203,7 +205,7 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	}
 	var bad *http1.SyntaxError
 	if errors.As(err, &bad) {
-		return s.malformed(bad)
+		return s.malformed(c.backend, bad)
 	}
 	if s.stalls() {
 		return unknown, errBodySlow
@@ -220,12 +222,15 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 }
 
 // malformed says what it proves that what came is no response, and whom to blame.
-func (s *httpSession) malformed(err *http1.SyntaxError) (proof, error) {
+func (s *httpSession) malformed(b *pool.Backend, err *http1.SyntaxError) (proof, error) {
 	x := s.x
 	if http2.Greets(x.back[x.br:x.bw]) {
-		// Clients with the wrong protocol must not have it set aside: it may serve others
-		// well. It knows nothing of the request, which is no preface.
+		// It knows nothing of the request, which is no preface. Clients with the wrong
+		// protocol must not have it set aside where it serves others well.
 		s.h.hints.say(s.h.config().Log, hintHTTP1)
+		if !s.h.h2c.spoke(b) {
+			s.lease.Report(pool.Malformed)
+		}
 		return refused, &attemptError{"bad_response", errSpeaksHTTP2}
 	}
 	if err.TooLarge() { // which is a limit of ours: others would answer the same

@@ -40,6 +40,7 @@ type exchange struct {
 	status int       // of the answer; zero: none was given
 	fault  string    // what went wrong, of the kinds of X-Portside-Error
 	closes bool      // the connection ends with this response
+	waited uint64    // in ms: the client was waited for, to take the response
 }
 
 const (

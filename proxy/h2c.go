@@ -161,6 +161,12 @@ func (q *h2c) trunksTo(b *pool.Backend) *trunks {
 	return t.(*trunks)
 }
 
+// spoke reports whether b has served HTTP/2.
+func (q *h2c) spoke(b *pool.Backend) bool {
+	t, ok := q.trunks.Load(b)
+	return ok && t.(*trunks).spoke.Load()
+}
+
 // handoff is a listener that accepts one connection, which is there already.
 type handoff struct{ conn net.Conn }
 

@@ -179,7 +179,7 @@ func (s *stream) attempt() (*http.Response, proof, error) {
 		case http2.TooLarge(err):
 			return nil, unknown, errTooLarge
 		case http2.Calmed(err) && s.weighty():
-			return nil, served, errTooLarge // others would say the same, and end their connections too
+			return nil, unknown, errTooLarge // so it seems; others may think otherwise
 		}
 		// What a connection that is going (GOAWAY) did not take is not the
 		// backend's refusal: it may take it on another one.
@@ -232,10 +232,6 @@ func (s *stream) blame(err error) proof {
 	}
 	code, reset := http2.Reset(err)
 	switch {
-	case http2.Calmed(err): // it is the request, or its client, that is too much
-		if reset {
-			return served
-		}
 	case s.backend().Left():
 	case reset && code == http2.RefusedStream: // RFC 9113 8.7: it was not processed
 		s.claim.report(pool.Gateway)

@@ -1183,6 +1183,9 @@ func TestHTTPClientOfBackendsThatSpeakHTTP2Alone(t *testing.T) {
 	})
 	rpc := startRPC(t, "b")
 	s := startHTTP(t, pool.Config{}, Config{Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))}, greets.address, rpc.address)
+	for _, address := range []string{greets.address, rpc.address} { // others are served by them
+		s.h2c.trunksTo(backendOf(t, s.pool, address)).spoke.Store(true)
+	}
 	for range 4 {
 		for _, method := range []string{"GET", "POST"} {
 			req, _ := http.NewRequestWithContext(t.Context(), method, s.url, nil)
@@ -1205,6 +1208,16 @@ func TestHTTPClientOfBackendsThatSpeakHTTP2Alone(t *testing.T) {
 		t.Errorf("%d hints, want one:\n%s", n, &log)
 	}
 	mu.Unlock()
+	// One that has served nobody over HTTP/2 is as good as broken.
+	s.h2c.trunksTo(backendOf(t, s.pool, greets.address)).spoke.Store(false)
+	for range 40 {
+		if resp, err := newClient(t).Get(s.url); err == nil {
+			_ = resp.Body.Close()
+		}
+	}
+	if st := stateOf(s.pool, greets.address); st.State != pool.Ejected {
+		t.Errorf("a backend that answers nobody is %s, %d failures, want it ejected", st.State, st.Failures)
+	}
 	// Beside one that does speak HTTP/1, no request is lost.
 	s.pool.Update(endpointsOf(greets.address, rpc.address, serveHTTP(t, func(http.ResponseWriter, *http.Request) {})))
 	for range 6 {

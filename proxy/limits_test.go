@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -736,5 +738,54 @@ func TestHTTPStoppingResetsNobody(t *testing.T) {
 		if n := faults.Load(); n > 0 {
 			t.Fatalf("round %d: %d clients were cut off with a request on its way", round, n)
 		}
+	}
+}
+
+// A backend that has enough of a client who does not read is not blamed for it, nor one
+// whose response ends by a reset because it has not read the request.
+func TestResponsesCutForTheClientsSakeBlameNobody(t *testing.T) {
+	large := make([]byte, 32<<20)
+	slow := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(700 * time.Millisecond))
+		w.Header().Set("Content-Length", strconv.Itoa(len(large)))
+		_, _ = w.Write(large)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, slow)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			conn, err := net.Dial("tcp", s.address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			time.Sleep(1500 * time.Millisecond)
+			if n, _ := io.Copy(io.Discard, conn); n >= int64(len(large)) {
+				t.Error("the response is whole: nothing is tested")
+			}
+		})
+	}
+	all.Wait()
+	if st := stateOf(s.pool, slow); st.Failures != 0 {
+		t.Errorf("%d failures of a backend whose clients do not read", st.Failures)
+	}
+
+	resets := startBackend(t, func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 100))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nwhole")
+		time.Sleep(20 * time.Millisecond) // with the rest of the request unread
+	})
+	s = startHTTP(t, pool.Config{}, Config{}, resets.address)
+	for range 20 {
+		resp, err := newClient(t).Post(s.url, "text/plain", bytes.NewReader(make([]byte, 40<<10)))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	}
+	if st := stateOf(s.pool, resets.address); st.State != pool.Active {
+		t.Errorf("%s, %d failures, of a backend that does not read requests to their end", st.State, st.Failures)
 	}
 }

@@ -208,6 +208,23 @@ func eventually(t *testing.T, why string, ok func() bool) {
 	}
 }
 
+// backendOf is the backend at address, which has to be one that is chosen.
+func backendOf(t *testing.T, p *pool.Pool, address string) *pool.Backend {
+	t.Helper()
+	for range 100 {
+		lease, err := p.Acquire(0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Release()
+		if b := lease.Backend(); b.Address() == address {
+			return b
+		}
+	}
+	t.Fatalf("%s is never chosen", address)
+	return nil
+}
+
 func stateOf(p *pool.Pool, address string) pool.BackendStatus {
 	for _, b := range p.Status().Backends {
 		if b.Address == address {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"portside/pool"
@@ -78,10 +79,11 @@ func (s *httpSession) begins(c *backendConn, whole bool) {
 	x := s.x
 	x.status = x.resp.Status
 	c.stock.classes[x.status/100].Add(1)
+	x.waited = 0
 	switch {
 	case whole:
 		s.lease.Report(pool.Success)
-	case s.lease.Trial(): // which others need not wait for: it may go on for hours
+	case s.lease.Trial() && x.resp.Framing.Kind != http1.Length: // which may go on for hours, in silence
 		s.lease.Stays()
 	}
 }
@@ -105,6 +107,10 @@ func (s *httpSession) ends(err error) {
 		s.lease.Report(pool.Success)
 	case bad != nil:
 		s.lease.Report(pool.Malformed)
+	case s.x.waited >= uint64(patience/time.Millisecond):
+		s.lease.Report(pool.Success) // which may have had enough of a client that does not read
+	case errors.Is(err, syscall.ECONNRESET) && s.x.up.framing.Kind != http1.None:
+		s.lease.Report(pool.Success) // and not read all of the request: its end says so by a reset, be the response whole
 	default:
 		s.lease.Report(pool.CutShort)
 	}
@@ -261,7 +267,9 @@ func (s *httpSession) toClient(piece []byte) error {
 	if !s.enter(phaseBody) {
 		return s.watch.why()
 	}
+	began := s.h.warden.tick.Load()
 	n, err := s.client.Write(piece)
+	s.x.waited += s.h.warden.tick.Load() - began
 	s.h.stats.Bytes.ToClient.Add(int64(n))
 	if err != nil && !s.ended() {
 		err = errors.Join(errClientGone, err)

@@ -188,16 +188,16 @@ func (s *tcpSession) succeeded() { s.report(pool.Success) }
 
 // judge reports an attempt that can be repeated no more. A backend that has taken what
 // it was sent and then ends its stream without a word may have done what it was asked
-// to, as PostgreSQL does with a request to cancel a query: that is neither a failure
-// nor a success. One that ends without a look at what it was sent resets, or had ended
-// before.
+// to, as PostgreSQL does with a request to cancel a query. Where it has answered the
+// last that was heard of, and serves others now, that is no failure.
 func (s *tcpSession) judge(r relay.Result, took time.Duration) {
 	switch {
 	case r.ToClient > 0, took >= early:
 		s.succeeded()
 	case r.End == relay.BackendReset:
 		s.report(pool.Reset)
-	case r.BackendFirst && !r.Taken:
+	case r.BackendFirst && r.Taken && s.lease.Backend().Proven() && s.lease.Backend().InFlight() > 1:
+	case r.BackendFirst:
 		s.report(pool.Closed)
 	}
 }
