@@ -359,15 +359,15 @@ func TestARegistrationMovesWithoutAGap(t *testing.T) {
 
 // gone are the moments, in a watch of two seconds from now on, at which a key was deleted
 // or marked as leaving.
-func gone(t *testing.T, etcd *clientv3.Client, key string, since int64) (all []string) {
+func gone(t *testing.T, etcd *clientv3.Client, key string, since int64, opts ...clientv3.OpOption) (all []string) {
 	t.Helper()
-	events := etcd.Watch(t.Context(), key, clientv3.WithRev(since+1))
+	events := etcd.Watch(t.Context(), key, append(opts, clientv3.WithRev(since+1))...)
 	for settled := time.After(2 * time.Second); ; {
 		select {
 		case r := <-events:
 			for _, e := range r.Events {
 				if e.Type == clientv3.EventTypeDelete || strings.Contains(string(e.Kv.Value), "draining") {
-					all = append(all, fmt.Sprintf("%s %q", e.Type, e.Kv.Value))
+					all = append(all, fmt.Sprintf("%s %s %q", e.Type, e.Kv.Key, e.Kv.Value))
 				}
 			}
 		case <-settled:

@@ -149,15 +149,27 @@ func runPortside(t *testing.T, endpoint string, args ...string) *portside {
 
 func (p *portside) service(name string) (s admin.Service) {
 	p.t.Helper()
-	resp, err := http.Get("http://" + p.admin + "/api/v1/services/" + name)
+	p.get("/api/v1/services/"+name, &s)
+	return s
+}
+
+func (p *portside) registrations() (all []admin.Registration) {
+	p.t.Helper()
+	p.get("/api/v1/registrations", &all)
+	return all
+}
+
+// get decodes what the API has at path into out.
+func (p *portside) get(path string, out any) {
+	p.t.Helper()
+	resp, err := http.Get("http://" + p.admin + path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
 		p.t.Fatal(err)
 	}
-	return s
 }
 
 // freeAddress is a loopback address nobody listens on, another one each time. Its

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,36 +89,12 @@ func TestEtcdRenamedAndBackInAnOutageTakesNobodyOut(t *testing.T) {
 		return all()
 	})
 	time.Sleep(time.Second)
-	watching := etcd.Watch(t.Context(), "reg/", clientv3.WithPrefix(), clientv3.WithRev(at.Header.Revision+1))
-	for settled := time.After(2 * time.Second); ; {
-		select {
-		case r := <-watching:
-			for _, e := range r.Events {
-				if e.Type == clientv3.EventTypeDelete || strings.Contains(string(e.Kv.Value), "draining") {
-					t.Errorf("%s %s: %q", e.Type, e.Kv.Key, e.Kv.Value)
-				}
-			}
-			continue
-		case <-settled:
-		}
-		break
+	if all := gone(t, etcd.Client, "reg/", at.Header.Revision, clientv3.WithPrefix()); len(all) > 0 {
+		t.Error(all)
 	}
 	if out := p.out.String(); strings.Contains(out, "was lost") || strings.Contains(out, "could not leave") {
 		t.Errorf("something was lost, or could not leave:\n%s", out)
 	}
-}
-
-func (p *portside) registrations() (all []admin.Registration) {
-	p.t.Helper()
-	resp, err := http.Get("http://" + p.admin + "/api/v1/registrations")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
-		p.t.Fatal(err)
-	}
-	return all
 }
 
 // A service that is given another port while etcd is away has the endpoints that it

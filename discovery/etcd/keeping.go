@@ -140,7 +140,7 @@ func (r *keeping) leases() []*lease {
 // upheld reports whether the key stood when it was last seen, on a lease that is kept
 // alive.
 func (r *keeping) upheld() bool {
-	return r.stood && slices.ContainsFunc(r.leases(), func(l *lease) bool { return l.id == r.found.lease })
+	return r.stood && slices.ContainsFunc(r.leases(), func(l *lease) bool { return l.id == r.found.lease && l.lives() })
 }
 
 // outgrow puts the lease aside if its TTL is not what is wanted any more, or it is to be

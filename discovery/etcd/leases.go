@@ -122,12 +122,20 @@ func (ls *leases) broke() {
 	}
 }
 
-// drop ends the keeping of l, once. The caller holds ls.mu.
-func (ls *leases) drop(l *lease) {
+// lives reports whether l is kept alive.
+func (l *lease) lives() bool {
 	select {
 	case <-l.lost:
-		return
+		return false
 	default:
+		return true
+	}
+}
+
+// drop ends the keeping of l, once. The caller holds ls.mu.
+func (ls *leases) drop(l *lease) {
+	if !l.lives() {
+		return
 	}
 	close(l.lost)
 	l.cancel()
