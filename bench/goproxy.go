@@ -20,7 +20,15 @@ func goProxy(ln net.Listener, p part) {
 		acceptAll(ln, func(c *net.TCPConn) { copyBoth(c, next()) })
 		return
 	}
-	server := &http.Server{Handler: reverseProxy(next), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	proxy, protocols := reverseProxy(next), new(http.Protocols)
+	if p.protocol == "grpc" {
+		protocols.SetUnencryptedHTTP2(true)
+		proxy.FlushInterval = -1 // at once
+	} else {
+		protocols.SetHTTP1(true)
+	}
+	proxy.Transport.(*http.Transport).Protocols = protocols
+	server := &http.Server{Handler: proxy, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	_ = server.Serve(ln)
 }
 

@@ -22,13 +22,15 @@ type loop struct {
 
 // client is one connection of a loop, with all it needs allocated.
 type client struct {
-	addr  string
-	from  net.Addr      // nil: whichever the kernel picks
-	limit time.Duration // of a connection's life; zero: none
-	conn  atomic.Pointer[net.TCPConn]
-	buf   []byte
-	have  int // bytes in buf
-	delay *hdrhistogram.Histogram
+	addr     string
+	from     net.Addr      // nil: whichever the kernel picks
+	limit    time.Duration // of a connection's life; zero: none
+	conn     atomic.Pointer[net.TCPConn]
+	buf      []byte
+	have     int // bytes in buf
+	delay    *hdrhistogram.Histogram
+	began    time.Time // of the unit of work that ends next
+	*channel           // of a loop of calls
 
 	ops, bytes, faults atomic.Int64
 	_                  [64]byte // counters of two clients share no cache line
@@ -81,12 +83,12 @@ func (cr *crowd) work(c *client) {
 			err = open(c)
 			continue
 		}
-		began := time.Now()
+		c.began = time.Now()
 		if err = cr.loop.step(c); err != nil {
 			continue
 		}
 		if cr.recording.Load() {
-			observe(c.delay, time.Since(began))
+			observe(c.delay, time.Since(c.began))
 		}
 		c.ops.Add(1)
 	}

@@ -85,6 +85,13 @@ func serves(s setup) error {
 		return conn.Close()
 	}
 	c := &client{addr: s.Listen, limit: 2 * time.Second, buf: make([]byte, 16<<10)}
+	if s.Protocol == "grpc" {
+		defer c.close()
+		if err := c.openChannel(1); err != nil {
+			return err
+		}
+		return c.call()
+	}
 	if err := c.dial(); err != nil {
 		return err
 	}

@@ -38,17 +38,23 @@ defaults
     timeout client 10m
     timeout server 10m
     option redispatch
-`, files*3/8, s.Protocol)
-	switch {
-	case s.Protocol == "http":
+`, files*3/8, strings.Replace(s.Protocol, "grpc", "http", 1))
+	proto := ""
+	switch s.Protocol {
+	case "grpc":
+		proto = " proto h2"
+		fallthrough
+	case "http":
 		b.WriteString("    timeout http-keep-alive 10m\n    http-reuse always\n    option forwardfor\n")
-	case s.Bulk:
-		b.WriteString("    option splice-auto\n")
+	case "tcp":
+		if s.Bulk {
+			b.WriteString("    option splice-auto\n")
+		}
 	}
-	fmt.Fprintf(&b, "frontend bench\n    bind %s\n    default_backend servers\nbackend servers\n    balance %s\n",
-		s.Listen, haproxyBalance(s))
+	fmt.Fprintf(&b, "frontend bench\n    bind %s%s\n    default_backend servers\nbackend servers\n    balance %s\n",
+		s.Listen, proto, haproxyBalance(s))
 	for i, a := range s.Backends {
-		fmt.Fprintf(&b, "    server s%d %s\n", i, a)
+		fmt.Fprintf(&b, "    server s%d %s%s\n", i, a, proto)
 	}
 	return b.String()
 }

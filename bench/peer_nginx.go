@@ -95,6 +95,10 @@ events { worker_connections %d; }
 `, nginxServers(s), s.Listen, nginxBuffer(s), halfClose)
 		return b.String()
 	}
+	http2, pass := "", nginxHTTP
+	if s.Protocol == "grpc" {
+		http2, pass = " http2", nginxGRPC
+	}
 	fmt.Fprintf(&b, `http {
   access_log off;
   client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
@@ -107,22 +111,30 @@ events { worker_connections %d; }
     keepalive_timeout 10m;
   }
   server {
-    listen %[3]s backlog=4096;
+    listen %[3]s%[4]s backlog=4096;
     client_body_buffer_size 16k;
     location / {
-      proxy_pass http://servers;
+%[5]s    }
+  }
+}
+`, at.dir, nginxServers(s), s.Listen, http2, pass)
+	return b.String()
+}
+
+const (
+	nginxHTTP = `      proxy_pass http://servers;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_connect_timeout 1s;
       proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k; proxy_max_temp_file_size 0;
-    }
-  }
-}
-`, at.dir, nginxServers(s), s.Listen)
-	return b.String()
-}
+`
+	nginxGRPC = `      grpc_pass grpc://servers;
+      grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      grpc_connect_timeout 1s;
+`
+)
 
 func nginxBuffer(s setup) string {
 	if s.Bulk {

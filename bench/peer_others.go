@@ -29,6 +29,11 @@ func caddyPeer() (peer, error) {
 }
 
 func caddyConfig(s setup) string {
+	clients, backends := "", ""
+	if s.Protocol == "grpc" {
+		clients = "\n\tservers {\n\t\tprotocols h1 h2c\n\t}"
+		backends = "\n\t\t\tversions h2c"
+	}
 	host, port, _ := strings.Cut(s.Listen, ":")
 	policy := map[string]string{"least_conn": "least_conn", "ewma": "least_conn", "random": "random", "hash": "ip_hash"}[s.Balance]
 	if policy == "" {
@@ -39,7 +44,7 @@ func caddyConfig(s setup) string {
 	auto_https off
 	log {
 		output discard
-	}
+	}%s
 }
 http://:%s {
 	bind %s
@@ -49,11 +54,11 @@ http://:%s {
 			dial_timeout 1s
 			keepalive 10m
 			keepalive_idle_conns_per_host 512
-			compression off
+			compression off%s
 		}
 	}
 }
-`, port, host, strings.Join(s.Backends, " "), policy)
+`, clients, port, host, strings.Join(s.Backends, " "), policy, backends)
 }
 
 // goPeer is this program in the role of goProxy.

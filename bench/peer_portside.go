@@ -29,7 +29,11 @@ func portsideConfig(s setup) string {
 	if s.Etcd != "" {
 		fmt.Fprintf(&b, "etcd: {endpoints: [%q]}\n", s.Etcd)
 	}
-	fmt.Fprintf(&b, "services:\n  bench:\n    listen: %s\n    protocol: %s\n    guard: off\n", s.Listen, s.Protocol)
+	protocol := s.Protocol
+	if protocol == "grpc" {
+		protocol = "http" // and HTTP/2 by its preface
+	}
+	fmt.Fprintf(&b, "services:\n  bench:\n    listen: %s\n    protocol: %s\n    guard: off\n", s.Listen, protocol)
 	if s.Balance != "" {
 		fmt.Fprintf(&b, "    balance: %s\n", s.Balance)
 	}

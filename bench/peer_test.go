@@ -15,7 +15,7 @@ func setups(t *testing.T) (all []setup) {
 		t.Fatal(err)
 	}
 	backends := []string{"127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003"}
-	for _, protocol := range []string{"http", "tcp"} {
+	for _, protocol := range []string{"http", "grpc", "tcp"} {
 		for _, balance := range []string{"", "least_conn", "ewma", "random", "hash"} {
 			all = append(all, setup{Listen: addr, Backends: backends, Protocol: protocol, Balance: balance})
 		}

@@ -68,6 +68,8 @@ func perform(role string, p part) error {
 		switch role {
 		case "http":
 			go acceptAll(ln, func(c *net.TCPConn) { answer(c, p.size, delay) })
+		case "grpc":
+			go acceptAll(ln, unary)
 		case "echo":
 			go acceptAll(ln, echo)
 		case "bulk":

@@ -11,7 +11,7 @@ import (
 type setup struct {
 	Listen   string
 	Backends []string // host:port
-	Protocol string   // http or tcp
+	Protocol string   // http, grpc or tcp
 	Balance  string   // in portside's words; empty is round robin
 	Bulk     bool     // long streams: splice where there is a switch for it
 	Etcd     string   // URL; portside finds its backends there instead

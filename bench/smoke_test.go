@@ -37,6 +37,7 @@ func TestEachLoadRunsDirect(t *testing.T) {
 		"newconn":   {"http", func(a string) load { return newConnection(4, get("Connection: close\r\n")).start(a) }},
 		"rate":      {"http", func(a string) load { return openLoop{conns: 4, perSec: 200, request: get("")}.start(a) }},
 		"pingpong":  {"echo", func(a string) load { return pingPong(4, 100).start(a) }},
+		"calls":     {"grpc", func(a string) load { return calls(2, 3).start(a) }},
 		"connect":   {"echo", func(a string) load { return connectClose(4, 100).start(a) }},
 	} {
 		t.Run(name, func(t *testing.T) {

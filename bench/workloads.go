@@ -11,6 +11,7 @@ var (
 func workloads(o options) (all []workload) {
 	all = append(all, httpWorkloads()...)
 	all = append(all, rateWorkload(o.rate))
+	all = append(all, grpcWorkloads()...)
 	all = append(all, tcpWorkloads()...)
 	all = append(all, idleWorkloads()...)
 	all = append(all, slowWorkloads(o.rate)...)
@@ -34,6 +35,18 @@ func httpWorkloads() (all []workload) {
 	add("body64k/64", "GET of 64 KiB on 64 kept connections", role("http", "-count", "3", "-size", "65536"), keepAlive(64, get("")))
 	add("newconn/32", "small GET, a new client connection for each, 32 at a time", threeHTTP,
 		newConnection(32, get("Connection: close\r\n")))
+	return all
+}
+
+func grpcWorkloads() (all []workload) {
+	for _, w := range []struct{ conns, streams int }{{1, 1}, {1, 64}, {16, 4}} {
+		all = append(all, workload{
+			name:     fmt.Sprintf("grpc/unary/%dx%d", w.conns, w.streams),
+			says:     fmt.Sprintf("unary gRPC calls, %d connections with %d at a time on each", w.conns, w.streams),
+			figures:  perRequest,
+			protocol: "grpc", backends: role("grpc", "-count", "3"), run: measured(calls(w.conns, w.streams)),
+		})
+	}
 	return all
 }
 
