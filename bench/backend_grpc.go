@@ -19,8 +19,8 @@ func unary(c *net.TCPConn) {
 	out := bufio.NewWriterSize(c, 32<<10)
 	f := http2.NewFramer(out, in)
 	f.SetReuseFrames()
-	head := fields(":status", "200", "content-type", "application/grpc")
-	trailer := fields("grpc-status", "0")
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
 	_ = f.WriteSettings()
 	for credit := uint32(0); ; {
 		if in.Buffered() == 0 {
@@ -36,6 +36,7 @@ func unary(c *net.TCPConn) {
 		switch frame := frame.(type) {
 		case *http2.SettingsFrame:
 			if !frame.IsAck() {
+				heed(enc, frame)
 				_ = f.WriteSettingsAck()
 			}
 		case *http2.PingFrame:
@@ -51,22 +52,31 @@ func unary(c *net.TCPConn) {
 		}
 		if ended {
 			id := frame.Header().StreamID
+			head := fields(enc, &block, ":status", "200", "content-type", "application/grpc")
 			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: head, EndHeaders: true})
 			_ = f.WriteData(id, false, grpcMessage)
+			trailer := fields(enc, &block, "grpc-status", "0")
 			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: trailer, EndHeaders: true, EndStream: true})
 		}
+	}
+}
+
+// heed has enc keep to the table that the peer allows: nginx has none.
+func heed(enc *hpack.Encoder, settings *http2.SettingsFrame) {
+	if size, ok := settings.Value(http2.SettingHeaderTableSize); ok {
+		enc.SetMaxDynamicTableSizeLimit(size)
 	}
 }
 
 // grpcMessage is a message of 32 bytes behind its prefix.
 var grpcMessage = append([]byte{0, 0, 0, 0, 32}, bytes.Repeat([]byte{'x'}, 32)...)
 
-// fields are names and values, as a block that changes no table: it may be sent again.
-func fields(pairs ...string) []byte {
-	var b bytes.Buffer
-	e := hpack.NewEncoder(&b)
+// fields are names and values as a block, in which those that the peer's table has from
+// before take a byte each. It is valid until the next.
+func fields(enc *hpack.Encoder, block *bytes.Buffer, pairs ...string) []byte {
+	block.Reset()
 	for i := 0; i < len(pairs); i += 2 {
-		_ = e.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1], Sensitive: true})
+		_ = enc.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
 	}
-	return b.Bytes()
+	return block.Bytes()
 }

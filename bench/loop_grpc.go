@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"time"
@@ -26,7 +27,8 @@ type channel struct {
 	in     *bufio.Reader
 	out    *bufio.Writer
 	framer *http2.Framer
-	head   []byte
+	block  bytes.Buffer
+	enc    *hpack.Encoder
 	next   uint32
 	began  map[uint32]time.Time // calls under way
 	credit uint32               // bytes to give back to the connection's window
@@ -41,9 +43,8 @@ func (c *client) openChannel(streams int) error {
 	ch := &channel{
 		conn: conn, in: bufio.NewReaderSize(conn, 32<<10), out: bufio.NewWriterSize(conn, 32<<10),
 		next: 1, began: map[uint32]time.Time{},
-		head: fields(":method", "POST", ":scheme", "http", ":path", "/orders.Orders/Get", ":authority", "orders",
-			"content-type", "application/grpc", "te", "trailers", "user-agent", "bench", "grpc-timeout", "60S"),
 	}
+	ch.enc = hpack.NewEncoder(&ch.block)
 	ch.framer = http2.NewFramer(ch.out, ch.in)
 	ch.framer.SetReuseFrames()
 	ch.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -57,7 +58,9 @@ func (c *client) openChannel(streams int) error {
 }
 
 func (ch *channel) begin() {
-	_ = ch.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: ch.next, BlockFragment: ch.head, EndHeaders: true})
+	head := fields(ch.enc, &ch.block, ":method", "POST", ":scheme", "http", ":path", "/orders.Orders/Get", ":authority", "orders",
+		"content-type", "application/grpc", "te", "trailers", "user-agent", "bench", "grpc-timeout", "60S")
+	_ = ch.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: ch.next, BlockFragment: head, EndHeaders: true})
 	_ = ch.framer.WriteData(ch.next, true, grpcMessage)
 	ch.began[ch.next] = time.Now()
 	ch.next += 2
@@ -94,6 +97,7 @@ func (ch *channel) read() (ended uint32, err error) {
 	switch frame := frame.(type) {
 	case *http2.SettingsFrame:
 		if !frame.IsAck() {
+			heed(ch.enc, frame)
 			return 0, ch.framer.WriteSettingsAck()
 		}
 	case *http2.PingFrame:
