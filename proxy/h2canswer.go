@@ -1,10 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -18,38 +15,44 @@ func (s *stream) answer(status int, kind, text string) {
 	s.status, s.fault = status, kind
 	s.h.stats.answered[status/100].Add(1)
 	text = "portside: " + text
-	h := s.w.Header()
-	h.Set("X-Portside-Error", kind)
 	if s.grpc {
 		s.answerCall(grpc.OfHTTP(status), text)
 		return
 	}
 	text += "\n"
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(text)))
-	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1")
+	fields := []http2.Field{
+		{Name: ":status", Value: strconv.Itoa(status)},
+		{Name: "date", Value: time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")},
+		{Name: "content-type", Value: "text/plain; charset=utf-8"},
+		{Name: "content-length", Value: strconv.Itoa(len(text))},
+		{Name: "cache-control", Value: "no-store"},
+		{Name: "x-portside-error", Value: kind},
 	}
-	s.w.WriteHeader(status)
-	if s.r.Method != http.MethodHead {
-		_, _ = io.WriteString(s.w, text)
+	if status == 503 {
+		fields = append(fields, http2.Field{Name: "retry-after", Value: "1"})
 	}
+	mute := s.Method == "HEAD"
+	if err := s.Head(http2.Block(nil, fields), mute); err != nil || mute {
+		return
+	}
+	_, _, _ = s.Put([]byte(text), true) // a client that takes not even this is not waited for
 }
 
 // answerCall ends a gRPC call with its head.
 func (s *stream) answerCall(code grpc.Code, text string) {
-	h := s.w.Header()
-	h.Set("Content-Type", "application/grpc")
-	h["Content-Length"] = nil
-	h.Set(grpc.StatusField, code.String())
-	h.Set(grpc.MessageField, grpc.Escape(text))
-	s.w.WriteHeader(http.StatusOK)
+	_ = s.Head(http2.Block(nil, []http2.Field{
+		{Name: ":status", Value: "200"},
+		{Name: "content-type", Value: "application/grpc"},
+		{Name: "x-portside-error", Value: s.fault},
+		{Name: grpc.StatusField, Value: code.String()},
+		{Name: grpc.MessageField, Value: grpc.Escape(text)},
+	}), true)
 }
 
 // failed answers a request that no backend served, if there is somebody to answer.
 func (s *stream) failed(err error) {
-	if s.r.Context().Err() != nil {
+	over := s.ended()
+	if errors.Is(over, errClientGone) {
 		s.status = clientLeft
 		return
 	}
@@ -57,8 +60,8 @@ func (s *stream) failed(err error) {
 		s.cancelled()
 		return
 	}
-	if cause := context.Cause(s.ctx); cause != nil { // a limit of ours: how the attempt then failed says nothing
-		err = cause
+	if over != nil { // a limit of ours: how the attempt then failed says nothing
+		err = over
 	}
 	if errors.Is(err, http2.ErrBody) {
 		s.answer(400, "bad_request", err.Error()+".")
@@ -94,14 +97,12 @@ func (s *stream) wasReset(err error) {
 	code := s.grpcOf(err)
 	s.status, s.fault = code.HTTP(), "reset"
 	s.h.stats.answered[s.status/100].Add(1)
-	s.w.Header().Set("X-Portside-Error", s.fault)
 	s.answerCall(code, "portside: the backend reset the call before it had answered")
 }
 
 // overtime reports whether the call's deadline has passed.
 func (s *stream) overtime() bool {
-	d := grpc.Timeout(s.r.Header)
-	return d > 0 && time.Since(s.began) >= d
+	return s.timeout > 0 && time.Since(s.began) >= s.timeout
 }
 
 // grpcOf is [grpc.OfError], but a call that was cancelled after its deadline is
@@ -127,7 +128,7 @@ func (s *stream) observe() {
 		return
 	}
 	e := line{
-		client: []byte(s.client.address), method: []byte(s.r.Method), path: pathOf(s.r.URL), host: []byte(s.r.Host),
+		client: []byte(s.client.address), method: []byte(s.Method), path: []byte(s.Path), host: []byte(s.Authority),
 		major: 2, status: s.status, fault: s.fault, tries: s.n, began: s.began, took: took,
 	}
 	if s.n > 0 {

@@ -23,6 +23,7 @@ import (
 
 	"portside/pool"
 	"portside/proxy/http2"
+	"portside/proxy/socket"
 )
 
 // One client's upload, which its backend does not read, holds up no other client's,
@@ -613,34 +614,6 @@ func TestH2CHungBackendCostsNoGet(t *testing.T) {
 	}
 }
 
-// One client that does not read holds up no other on a connection that they share, not
-// by what comes before its response.
-func TestH2CInterimResponsesWaitForNobody(t *testing.T) {
-	i := &interim{s: &stream{w: stuckWriter{make(chan struct{})}}}
-	i.s.clock.s = i.s
-	done := make(chan struct{})
-	go func() {
-		for range 10 {
-			_ = i.pass(103, textproto.MIMEHeader{"Link": {"x"}})
-		}
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(5 * time.Second):
-		t.Error("what reads the backend's connection waits for a client")
-	}
-	close(i.s.w.(stuckWriter).free)
-	i.end()
-}
-
-// stuckWriter is a client that does not read until it is freed.
-type stuckWriter struct{ free chan struct{} }
-
-func (w stuckWriter) Header() http.Header         { return http.Header{} }
-func (w stuckWriter) Write(p []byte) (int, error) { <-w.free; return len(p), nil }
-func (w stuckWriter) WriteHeader(int)             { <-w.free }
-
 // A backend that is frozen is found out, though an older connection to it is still open.
 func TestGRPCFrozenBackendIsNotShared(t *testing.T) {
 	a, b := startRPC(t, "a"), startRPC(t, "b")
@@ -697,25 +670,24 @@ func TestGRPCFrozenBackendIsNotShared(t *testing.T) {
 	}
 }
 
-// What came in time counts as such, however long its client takes to read what came
-// before it.
-func TestH2CHintsToASlowClientMakeNoResponseLate(t *testing.T) {
-	c := &streamClock{s: &stream{cfg: &Config{Timeouts: Timeouts{Response: 300 * time.Millisecond}}}}
-	ctx, end := context.WithCancelCause(t.Context())
-	c.begins(end, nil)
-	if !c.passes() {
-		t.Fatal("a response at once is late")
+// What came in time counts as such, and what is late does not.
+func TestH2CClockOfResponses(t *testing.T) {
+	s := &stream{cfg: &Config{Timeouts: Timeouts{Response: 300 * time.Millisecond}}, ServerStream: http2.NewStream(http2.Request{Ended: true})}
+	s.news.Store(1) // somebody takes it on
+	now := time.Now()
+	s.begins()
+	s.check(now.Add(200*time.Millisecond), 0)
+	if !s.passes() {
+		t.Fatal("a response in time is late")
 	}
-	time.Sleep(450 * time.Millisecond) // the client reads
-	if ctx.Err() != nil {
+	s.check(now.Add(time.Hour), 0)
+	if s.slow() || s.ended() != nil {
 		t.Error("a response that was in time is ended")
 	}
-	c = &streamClock{s: c.s}
-	ctx, end = context.WithCancelCause(t.Context())
-	c.begins(end, nil)
-	<-ctx.Done()
-	if c.passes() {
-		t.Error("a response behind the limit is in time, and its stream ended")
+	s.begins()
+	s.check(now.Add(time.Hour), 0)
+	if !s.slow() || s.passes() {
+		t.Error("a response behind the limit is in time")
 	}
 }
 
@@ -777,17 +749,7 @@ func TestH2CClientForgetsBackendsThatLeft(t *testing.T) {
 	client := &h2cClient{}
 	for range 10 {
 		address := serveH2C(t, func(http.ResponseWriter, *http.Request) {})
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := http2.NewLink(conn.(*net.TCPConn), new(atomic.Int64))
-		cc, err := newTransport(l).NewClientConn(t.Context(), "http", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		<-l.Greeted()
-		c := &trunk{ClientConn: cc, link: l}
+		c := &trunk{Client: dialH2C(t, address)}
 		to := &trunks{open: []*trunk{c}}
 		if to.share(client) != c {
 			t.Fatal("a connection with room is not shared")
@@ -799,4 +761,26 @@ func TestH2CClientForgetsBackendsThatLeft(t *testing.T) {
 	if remembered != 1 {
 		t.Errorf("the client remembers %d connections, want the last", remembered)
 	}
+}
+
+// dialH2C is a connection to a backend, which has greeted.
+func dialH2C(t *testing.T, address string) *http2.Client {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sock socket.Conn
+	if err := sock.Init(conn.(*net.TCPConn)); err != nil {
+		t.Fatal(err)
+	}
+	c := http2.NewClient(&sock, new(atomic.Int64), http2.ClientConfig{Window: unread, All: allUnread, Head: responseHead})
+	var running sync.WaitGroup
+	running.Go(c.Run)
+	t.Cleanup(func() {
+		_ = c.Close()
+		running.Wait()
+	})
+	<-c.Greeted()
+	return c
 }

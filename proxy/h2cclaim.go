@@ -36,6 +36,16 @@ func (c *claim) connected(grpc bool, response time.Duration) {
 	}
 }
 
+// goesOn says that the response has begun, and may go on for long: a trial is not to
+// wait for its end.
+func (c *claim) goesOn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lease.Trial() {
+		c.lease.Stays()
+	}
+}
+
 // report says how the attempt went; what is said first counts.
 func (c *claim) report(o pool.Outcome) { c.reportOn(c.lease.Backend(), o) }
 

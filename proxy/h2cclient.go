@@ -1,40 +1,27 @@
 package proxy
 
 import (
-	"net"
-	"net/http"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"portside/proxy/http2"
-	"portside/proxy/socket"
 )
 
-// h2cClient is a client's connection as net/http serves it.
+// h2cClient is a client's connection.
 type h2cClient struct {
-	*socket.Conn
-	early   []byte // read before it was known what the client speaks
-	sent    *atomic.Int64
+	*http2.Server
 	address string
 	key     uint64 // of the client, for policies with affinity
 	streams crowd
-	heads   *http2.HeadClock // of whoever reads
 
 	shared sync.Map // *trunks to the *trunk there that is another client's and has streams of this one
-
-	began  sync.Once
-	ready  chan struct{} // closed when the preface and settings are through
-	ended  sync.Once
-	closed chan struct{} // closed with the connection
 }
-
-var _ net.Conn = (*h2cClient)(nil)
 
 // remember notes that t's connection shared has streams of this client, and forgets
 // those that are closed: backends come and go while a client stays.
 func (c *h2cClient) remember(t *trunks, shared *trunk) {
 	c.shared.Range(func(t, shared any) bool {
-		if shared.(*trunk).isClosed() {
+		if shared.(*trunk).Closed() {
 			c.shared.Delete(t)
 		}
 		return true
@@ -42,35 +29,10 @@ func (c *h2cClient) remember(t *trunks, shared *trunk) {
 	c.shared.Store(t, shared)
 }
 
-func (c *h2cClient) Read(p []byte) (n int, err error) {
-	switch {
-	case len(c.early) > 0:
-		n = copy(p, c.early)
-		c.early = c.early[n:]
-	case len(p) > 0:
-		n, err = c.Conn.Read(p)
-	}
-	c.heads.See(p[:n])
-	return n, err
-}
-
-func (c *h2cClient) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.sent.Add(int64(n))
-	return n, err
-}
-
-func (c *h2cClient) Close() error {
-	err := c.Conn.Close()
-	c.ended.Do(func() { close(c.closed) })
-	return err
-}
-
-// state is told by net/http how the connection comes on.
-func (c *h2cClient) state(_ net.Conn, state http.ConnState) {
-	if state == http.StateActive {
-		c.began.Do(func() { close(c.ready) })
-	}
+// check looks whether something takes too long, as the warden does now and then.
+func (c *h2cClient) check(now time.Time, tick uint64) {
+	c.Check(now)
+	c.Each(func(st *http2.ServerStream) { st.Owner().(*stream).check(now, tick) })
 }
 
 // crowd counts who has come in and not left. Unlike a [sync.WaitGroup], it may be
@@ -82,11 +44,11 @@ type crowd struct {
 	empty chan struct{} // closed by the last to leave, once somebody waits
 }
 
-// enter reports whether one more is let in.
-func (c *crowd) enter() bool {
+// enter reports whether one more is let in, of most.
+func (c *crowd) enter(most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.shut {
+	if c.shut || c.n >= most {
 		return false
 	}
 	c.n++

@@ -21,7 +21,6 @@ import (
 
 	"portside/pool"
 	"portside/proxy/http1"
-	"portside/proxy/http2"
 )
 
 func TestGRPCHidesABadBackend(t *testing.T) {
@@ -447,27 +446,6 @@ func TestH2CSlowUploadBlamesNobody(t *testing.T) {
 	}
 }
 
-// Who reads the body and who ends the stream do not wait for one another.
-func TestH2CClockAndBodyDoNotLockUp(t *testing.T) {
-	for i := range 30_000 {
-		s := &stream{cfg: &Config{Timeouts: Timeouts{Response: time.Hour}}, end: func(error) {}}
-		s.clock.s = s
-		s.body = http2.NewBody(io.NopCloser(strings.NewReader("")), nil, func() {}, s.clock.responds)
-		upload, _ := s.body.Open()
-		var both sync.WaitGroup
-		both.Go(func() { _, _ = upload.Read(make([]byte, 1)) })
-		both.Go(func() { s.clock.idles() })
-		done := make(chan struct{})
-		go func() { both.Wait(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(10 * time.Second):
-			t.Fatalf("locked up in round %d", i)
-		}
-		s.clock.stop()
-	}
-}
-
 // A body that its client breaks is sent to nobody else.
 func TestH2CBrokenBodyIsNotTriedAgain(t *testing.T) {
 	handler := func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
@@ -742,5 +720,137 @@ func TestGRPCCallThatTheBackendEndsAtItsDeadline(t *testing.T) {
 	}
 	if n := s.Stats().Failed.Load(); n != 0 {
 		t.Errorf("%d failed, want none: the clients gave them no longer", n)
+	}
+}
+
+// What holds for HTTP/1.1 holds for HTTP/2: a backend that breaks every response behind
+// its head is found out.
+func TestH2CBackendThatBreaksItsResponsesIsEjected(t *testing.T) {
+	breaks := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5000")
+		_, _ = io.WriteString(w, "abc")
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(2 * time.Millisecond)
+		panic(http.ErrAbortHandler)
+	}
+	for name, p := range map[string]struct {
+		bad, good string
+		client    *http.Client
+	}{
+		"HTTP/1.1": {serveHTTP(t, breaks), serveHTTP(t, func(http.ResponseWriter, *http.Request) {}), newClient(t)},
+		"HTTP/2":   {serveH2C(t, breaks), serveH2C(t, func(http.ResponseWriter, *http.Request) {}), newH2CClient(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: time.Minute}}, Config{}, p.bad, p.good)
+			broken := 0
+			for range 60 {
+				if _, _, err := fetch(p.client, s.url); err != nil {
+					broken++
+				}
+			}
+			if got := stateOf(s.pool, p.bad); got.State != pool.Ejected {
+				t.Errorf("it is %s after %d broken responses and %d failures, want it ejected", got.State, broken, got.Failures)
+			}
+		})
+	}
+}
+
+// A download that its client gives up counts under the class of its answer.
+func TestH2CGivenUpDownloadCountsAsWhatItWas(t *testing.T) {
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = w.Write(make([]byte, 1000))
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for name, p := range map[string]struct {
+		address string
+		client  *http.Client
+	}{
+		"HTTP/1.1": {serveHTTP(t, endless), newClient(t)},
+		"HTTP/2":   {serveH2C(t, endless), newH2CClient(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startHTTP(t, pool.Config{}, Config{}, p.address)
+			resp, err := p.client.Get(s.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.CopyN(io.Discard, resp.Body, 5000)
+			_ = resp.Body.Close()
+			eventually(t, "it is not counted", func() bool { return len(s.Classes()[p.address]) > 0 })
+			if got := s.Classes()[p.address]; got["2xx"] != 1 {
+				t.Errorf("it is counted as %v, want one 2xx", got)
+			}
+		})
+	}
+}
+
+// What a former attempt had to say of a backend is not said of the trial that shows it
+// well again.
+func TestH2CTrialIsJudgedByItself(t *testing.T) {
+	a := serveH2C(t, func(http.ResponseWriter, *http.Request) {})
+	b := serveH2C(t, func(http.ResponseWriter, *http.Request) {})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: 300 * time.Millisecond}}, Config{}, a, b)
+	ejectAddress(t, s.pool, a)
+	var of *pool.Backend
+	for of == nil {
+		lease, err := s.pool.Acquire(0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Release()
+		if lease.Backend().Address() == a {
+			of = lease.Backend()
+		}
+	}
+	time.Sleep(700 * time.Millisecond) // its next trial is due
+	tr := s.h2c.trunksTo(of)
+	tr.mu.Lock()
+	tr.owed = owed{pool.Timeout, time.Now().Add(-5 * time.Second)} // a connection that was waited for in vain, before
+	tr.mu.Unlock()
+	c := newH2CClient(t)
+	for range 3 {
+		if status, _, err := fetch(c, s.url); err != nil || status != 200 {
+			t.Fatal(status, err)
+		}
+	}
+	if got := stateOf(s.pool, a); got.State != pool.Active {
+		t.Errorf("it has answered its trial and is %s: %s", got.State, got.Reason)
+	}
+}
+
+// A client that waits to be told to go on is told, before its backend has been asked.
+func TestH2CExpectIsAnswered(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{}, serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Expect"); got != "" {
+			t.Errorf("the backend is sent expect: %s", got)
+		}
+		_, _ = io.Copy(w, r.Body)
+	}))
+	conn := s.raw(t)
+	_, _ = io.WriteString(conn, xhttp2.ClientPreface)
+	f := xhttp2.NewFramer(conn, conn)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	_ = f.WriteSettings()
+	head := [][2]string{{":method", "PUT"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/"}, {"expect", "100-continue"}}
+	_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: headBlock(head), EndHeaders: true})
+	for _, want := range []string{"100", "200"} {
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h, ok := frame.(*xhttp2.MetaHeadersFrame); ok {
+				if got := h.PseudoValue("status"); got != want {
+					t.Fatalf("answered %s, want %s", got, want)
+				}
+				break
+			}
+		}
+		if want == "100" {
+			_ = f.WriteData(1, true, []byte("body"))
+		}
 	}
 }

@@ -1,113 +1,101 @@
 package proxy
 
 import (
-	"context"
-	"net/http"
-	"net/http/httptrace"
-	"net/url"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 
-	"portside/pool"
+	"portside/proxy/http2"
 )
 
-// request is what is sent to b: the client's, with what belongs to its connection
+// request is what is sent to backends: the client's, with what belongs to its connection
 // alone left out and what a gateway has to say put in.
-// Sent is true as soon as anything of it may be out; hints pass on what comes before
-// its response.
-func (s *stream) request(ctx context.Context, b *pool.Backend, sent *atomic.Bool, hints *interim) *http.Request {
-	u := *s.r.URL
-	u.Scheme, u.Host, u.User = "http", b.Address(), nil
-	if path, _, _ := strings.Cut(s.r.RequestURI, "?"); !strings.HasPrefix(path, "//") {
-		u.Opaque = path // as it came: no intermediary rewrites it (RFC 9110 7.7)
+func (s *stream) request() http2.Out {
+	out := http2.Out{Mute: s.Method == "HEAD", Body: &s.Body, Block: getBlock()}
+	add := func(f http2.Field) {
+		out.Block = http2.AppendField(out.Block, f)
+		out.Size += http2.SizeOf(f)
 	}
-	out := (&http.Request{
-		Method: s.r.Method, URL: &u, Host: s.r.Host, Header: s.head(),
-		ContentLength: s.r.ContentLength,
-	}).WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaders:   func() { sent.Store(true) },
-		Got1xxResponse: hints.pass,
-	}))
-	if s.body != nil {
-		out.Body, out.Trailer = s.body.Open()
+	add(http2.Field{Name: ":method", Value: s.Method})
+	add(http2.Field{Name: ":scheme", Value: "http"})
+	add(http2.Field{Name: ":authority", Value: s.Authority})
+	add(http2.Field{Name: ":path", Value: s.Path}) // as it came: no intermediary rewrites it (RFC 9110 7.7)
+	how := s.cfg.HTTP.Forwarded
+	var via, host, proto string
+	for _, f := range s.Fields {
+		switch {
+		case f.Name == "te":
+			if f.Value == "trailers" {
+				add(f) // gRPC's servers insist on it
+			}
+		case f.Name == "host", f.Name == "expect", hopByHop(f.Name):
+		case how == ForwardedOff:
+			add(f)
+		case how == ForwardedReplace && names(f.Name):
+		case f.Name == "x-forwarded-for":
+			if f.Value != "" {
+				via += f.Value + ", "
+			}
+		default:
+			switch f.Name {
+			case "x-forwarded-host":
+				host = f.Value
+			case "x-forwarded-proto":
+				proto = f.Value
+			}
+			add(f)
+		}
 	}
+	if how == ForwardedOff {
+		return out
+	}
+	add(http2.Field{Name: "x-forwarded-for", Value: via + s.client.address})
+	if host == "" {
+		add(http2.Field{Name: "x-forwarded-host", Value: s.Authority})
+	}
+	if proto == "" {
+		add(http2.Field{Name: "x-forwarded-proto", Value: "http"})
+	}
+	add(http2.Field{Name: "via", Value: "2.0 portside"})
 	return out
 }
 
-// head is the request's fields. Their values are shared: none may be changed.
-func (s *stream) head() http.Header {
-	h := make(http.Header, len(s.r.Header)+4)
-	for name, values := range s.r.Header {
-		h[name] = values
-	}
-	for _, name := range hopByHop {
-		delete(h, name)
-	}
-	if te := s.r.Header.Get("Te"); strings.EqualFold(te, "trailers") {
-		h["Te"] = []string{"trailers"} // gRPC's servers insist on it
-	}
-	delete(h, "Expect") // net/http says 100 when the body is asked for
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = []string{""} // none, instead of net/http's
-	}
-	s.forward(h)
-	return h
+// names reports whether a field names the client, or what it asked for.
+func names(field string) bool {
+	return strings.HasPrefix(field, "x-forwarded-") || field == "forwarded" || field == "x-real-ip"
 }
 
-// hopByHop are fields about a connection (RFC 9110 7.6.1), for which HTTP/2 has no
-// use (RFC 9113 8.2.2), and the credentials between a client and its first proxy
-// (RFC 9110 11.7).
-var hopByHop = [...]string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Te", "Http2-Settings",
-	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
+// hopByHop reports whether a field is about a connection (RFC 9110 7.6.1), for which
+// HTTP/2 has no use (RFC 9113 8.2.2), or has the credentials between a client and its
+// first proxy (RFC 9110 11.7).
+func hopByHop(field string) bool {
+	switch field {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te", "http2-settings",
+		"proxy-authenticate", "proxy-authorization", "proxy-authentication-info":
+		return true
+	}
+	return false
 }
 
-// forward says who the client is and what it asked for, as appendForwarded does.
-func (s *stream) forward(h http.Header) {
-	how := s.cfg.HTTP.Forwarded
-	if how == ForwardedOff {
-		return
+// blocks are what heads are put together in.
+var blocks = sync.Pool{New: func() any { return new([1 << 10]byte) }}
+
+func getBlock() []byte { return blocks.Get().(*[1 << 10]byte)[:0] }
+
+// putBlock gives a block back, unless it has outgrown the others.
+func putBlock(b []byte) {
+	if cap(b) == 1<<10 {
+		blocks.Put((*[1 << 10]byte)(b[:1<<10]))
 	}
-	if how == ForwardedReplace {
-		for name := range h {
-			if strings.HasPrefix(name, "X-Forwarded-") {
-				delete(h, name)
-			}
-		}
-		delete(h, "Forwarded")
-		delete(h, "X-Real-Ip")
-	}
-	var via []string
-	for _, v := range h["X-Forwarded-For"] {
-		if v != "" {
-			via = append(via, v)
+}
+
+// appendResponse appends the head of a response as it is passed on.
+func appendResponse(b []byte, r *http2.Response) []byte {
+	b = http2.AppendField(b, http2.Field{Name: ":status", Value: strconv.Itoa(r.Status)})
+	for _, f := range r.Fields {
+		if !hopByHop(f.Name) {
+			b = http2.AppendField(b, f)
 		}
 	}
-	h["X-Forwarded-For"] = []string{strings.Join(append(via, s.client.address), ", ")}
-	if _, ok := h["X-Forwarded-Host"]; !ok {
-		h["X-Forwarded-Host"] = []string{s.r.Host}
-	}
-	if _, ok := h["X-Forwarded-Proto"]; !ok {
-		h["X-Forwarded-Proto"] = []string{"http"}
-	}
-	h["Via"] = append(h["Via"][:len(h["Via"]):len(h["Via"])], "2.0 portside")
+	return b
 }
-
-// copyHead puts the fields of a response into dst, and has net/http add nothing
-// but a date.
-func copyHead(dst, from http.Header) {
-	for name, values := range from {
-		dst[name] = values
-	}
-	for _, name := range hopByHop {
-		delete(dst, name)
-	}
-	for _, name := range [...]string{"Content-Type", "Content-Length"} {
-		if _, ok := dst[name]; !ok {
-			dst[name] = nil
-		}
-	}
-}
-
-// pathOf is what the access log calls a path: the query is a part of it.
-func pathOf(u *url.URL) []byte { return []byte(u.RequestURI()) }

@@ -1,112 +1,129 @@
 package proxy
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net/http"
-	"slices"
-	"sync"
+	"time"
 
 	"portside/pool"
 	"portside/proxy/grpc"
 	"portside/proxy/http2"
 )
 
-// passBuffers are what responses are read into.
-var passBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+// passage is how far the response has been passed on.
+type passage struct {
+	resp     *http2.Response
+	rest     []byte // of its body, what was taken and is to be put down
+	buf      []byte // to be given for what is taken next
+	headed   bool   // its head is put down
+	ends     bool   // with rest the response ends
+	trailers []http2.Field
+}
 
-// pass passes the response on, piece by piece as it comes.
-func (s *stream) pass(resp *http.Response) {
-	s.passing = true
-	s.body.Settle()
+// head begins to pass a response on.
+func (s *stream) head(resp *http2.Response) {
+	s.resp = resp
+	s.Body.Settle()
 	s.judge(resp)
-	h := s.w.Header()
-	copyHead(h, resp.Header)
-	for name := range resp.Trailer { // announced ones
-		h.Add("Trailer", name)
-	}
-	s.status = resp.StatusCode
-	s.w.WriteHeader(resp.StatusCode)
-	err := s.passBody(resp)
-	if err != nil {
-		s.broken(resp, err)
-		return
-	}
-	for name, values := range resp.Trailer {
-		if !slices.Contains(h["Trailer"], name) {
-			name = http.TrailerPrefix + name
-		}
-		h[name] = values
-	}
-	s.conclude(resp)
-}
-
-// passBody passes the body on. A response that is known to have none is left to
-// end with its head: gRPC calls that Trailers-Only.
-func (s *stream) passBody(resp *http.Response) error {
-	if s.r.Method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
-		return nil // whatever its content-length (RFC 9110 8.6); the client's interest ends with the head
-	}
-	if resp.ContentLength != 0 {
-		if err := s.toClient(nil); err != nil {
-			return err
-		}
-	}
-	buf := passBuffers.Get().(*[32 << 10]byte)
-	defer passBuffers.Put(buf)
-	for {
-		n, err := resp.Body.Read(buf[:])
-		if n > 0 {
-			s.claim.report(pool.Success)
-			s.clock.moves()
-			if err := s.toClient(buf[:n]); err != nil {
-				return err
-			}
-			s.clock.moves()
-		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		}
+	s.status = resp.Status
+	if !s.grpc && !resp.Ended {
+		s.claim.goesOn()
 	}
 }
 
-// toClient sends a piece, and whatever there was before it.
-func (s *stream) toClient(piece []byte) error {
-	ok, err := s.clock.write(func() error {
-		if _, err := s.w.Write(piece); err != nil {
-			return err
-		}
-		return http.NewResponseController(s.w).Flush()
-	})
+// pass passes the response on, as far as it has come and the client takes it.
+func (s *stream) pass(by *http2.Batch) {
+	s.ServerStream.Flush(by)
+	over, err := s.passOn(by)
 	switch {
-	case !ok:
-		return context.Cause(s.ctx)
 	case err != nil:
-		return errors.Join(errClientGone, err)
+		s.broken(s.resp, err)
+		s.finish(by)
+	case over:
+		s.conclude(s.resp, s.trailers)
+		s.finish(by)
 	}
-	return nil
 }
 
-// judge tells the pool what the head of the response says of its backend. What
-// gRPC has to say may be still to come.
-func (s *stream) judge(resp *http.Response) {
-	now := s.responded
-	if whole, ok := s.body.Whole(); ok {
-		since := s.since
-		if whole.After(since) {
-			since = whole
+// passOn is pass, and reports whether the response is over, or broken.
+func (s *stream) passOn(by *http2.Batch) (over bool, err error) {
+	if !s.headed {
+		s.headed = true
+		// A response that is known to have no body is left to end with its head: gRPC calls
+		// that Trailers-Only. The client's interest in a HEAD ends there, too.
+		end := s.resp.Ended || s.out.Mute || s.resp.Status == 304
+		block := appendResponse(getBlock(), s.resp)
+		err := s.Head(block, end)
+		putBlock(block)
+		switch {
+		case err != nil:
+			return false, errClientGone
+		case end:
+			return true, nil
 		}
-		s.claim.lease.Latency(now.Sub(since), now)
 	}
-	if code, ok := grpc.Status(resp.Header); ok && s.grpc {
-		s.claim.report(outcomeOf(code))
-		return
+	for {
+		if len(s.rest) > 0 || s.ends {
+			if all, err := s.toClient(by); err != nil || !all {
+				return false, err
+			}
+			if s.ends {
+				return true, nil
+			}
+		}
+		data, ended, trailers, err := s.c.Take(s.buf)
+		if len(data) > 0 {
+			s.Moved()
+			if time.Since(s.responded) > early { // it may go on for hours
+				s.claim.report(pool.Success)
+			}
+		}
+		s.buf, s.rest, s.ends = data, data, ended && len(trailers) == 0
+		switch {
+		case len(data) > 0, s.ends: // what is behind it is taken with the next
+			continue
+		case ended:
+			s.trailers = trailers
+			block := http2.Block(getBlock(), trailers)
+			err := s.Trail(block)
+			putBlock(block)
+			if err != nil {
+				return false, errClientGone
+			}
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+		if over := s.ended(); over != nil {
+			return false, over
+		}
+		return false, s.Body.Broken()
 	}
-	if o := outcomeOfStatus(resp.StatusCode); o != pool.Success || !s.grpc {
+}
+
+// toClient puts down what was taken of the body, and reports whether that is all.
+func (s *stream) toClient(by *http2.Batch) (all bool, err error) {
+	n, all, err := s.Put(s.rest, s.ends)
+	if n > 0 {
+		s.c.GiveBack(n, by)
+		s.Moved()
+		s.rest = s.rest[n:]
+	}
+	switch {
+	case err != nil:
+		return false, errClientGone
+	case all:
+		return true, nil
+	}
+	return false, s.ended()
+}
+
+// judge tells the pool what the head of the response says of its backend, if that is
+// nothing good: a response is good when it is whole.
+func (s *stream) judge(resp *http2.Response) {
+	if whole, ok := s.Body.Whole(); ok {
+		s.claim.lease.Latency(s.responded.Sub(later(s.since, whole)), s.responded)
+	}
+	if o := outcomeOfStatus(resp.Status); o != pool.Success {
 		s.claim.report(o)
 	}
 }
@@ -122,17 +139,18 @@ func outcomeOf(c grpc.Code) pool.Outcome {
 
 // conclude takes in how the response ended: what gRPC says, and the class to count
 // the answer under.
-func (s *stream) conclude(resp *http.Response) {
-	if s.grpc && resp.StatusCode == http.StatusOK {
-		code, ok := grpc.Status(resp.Trailer)
+func (s *stream) conclude(resp *http2.Response, trailers []http2.Field) {
+	if s.grpc && resp.Status == 200 {
+		code, ok := grpc.Status(http2.Get(trailers, grpc.StatusField))
 		if !ok {
-			code, ok = grpc.Status(resp.Header)
+			code, ok = grpc.Status(http2.Get(resp.Fields, grpc.StatusField))
 		}
 		if ok {
 			s.claim.report(outcomeOf(code))
 			s.status = code.HTTP()
 		}
 	}
+	s.claim.report(pool.Success)
 	s.count()
 }
 
@@ -144,60 +162,86 @@ func (s *stream) count() {
 }
 
 // broken ends a response in the middle. gRPC has words for it; for other clients
-// the end must not look like a whole one's: net/http resets the stream.
-func (s *stream) broken(resp *http.Response, err error) {
-	switch broken := s.body.Broken(); {
-	case s.r.Context().Err() != nil:
-	case broken != nil:
-		s.brokenBody(resp, http.StatusBadRequest, broken)
-		return
-	case http2.TooLarge(err):
-		s.brokenBody(resp, http.StatusRequestHeaderFieldsTooLarge, errTooLarge)
-		return
+// the end must not look like a whole one's: the stream is reset.
+func (s *stream) broken(resp *http2.Response, err error) {
+	over := s.ended()
+	if over != nil {
+		s.trunk.givenUp.Add(1)
 	}
-	idle := errors.Is(context.Cause(s.ctx), errIdle)
+	broken := s.Body.Broken()
+	if over != nil || broken != nil || errors.Is(err, errClientGone) || errors.Is(err, http2.ErrTooLarge) {
+		s.spare()
+	} else {
+		s.cut(err)
+	}
 	switch {
-	case idle:
-		s.fault = "timeout"
-	case s.r.Context().Err() != nil:
-		s.status = clientLeft
+	case errors.Is(over, errClientGone), errors.Is(err, errClientGone):
 		s.count()
-		panic(http.ErrAbortHandler)
-	case errors.Is(err, errClientGone):
-		s.count()
-		panic(http.ErrAbortHandler)
-	default:
-		s.fault = faultOf(err)
-		s.blame(err)
+		return
+	case broken != nil:
+		s.brokenBody(resp, 400, broken)
+		return
+	case errors.Is(err, http2.ErrTooLarge):
+		s.brokenBody(resp, 431, errTooLarge)
+		return
 	}
+	s.fault = faultOf(err)
 	s.h.stats.Failed.Add(1)
-	if !s.grpc || resp.StatusCode != http.StatusOK || errors.Is(err, errClientGone) {
+	if !s.grpc || resp.Status != 200 {
 		s.count()
-		panic(http.ErrAbortHandler)
+		s.Reset(http2.InternalError)
+		return
 	}
 	code, text := s.grpcOf(err), "the backend ended the connection in the middle of its response"
 	s.status = code.HTTP()
-	if idle { // a client that follows something will call again
-		code, text, s.status = grpc.Unavailable, "nothing has moved for as long as timeouts.idle", http.StatusGatewayTimeout
+	if errors.Is(over, errIdle) { // a client that follows something will call again
+		code, text, s.status = grpc.Unavailable, "nothing has moved for as long as timeouts.idle", 504
 	}
 	s.count()
 	s.endCall(code, text)
 }
 
+// spare tells the pool that the response was ended by somebody else than its backend,
+// which did well as far as it went. Of a call nobody knows.
+func (s *stream) spare() {
+	if !s.grpc {
+		s.claim.report(pool.Success)
+	}
+}
+
+// cut tells the pool what it means that the backend has broken its response off.
+func (s *stream) cut(err error) {
+	if s.grpc {
+		s.blame(err)
+		return
+	}
+	_, reset := http2.Reset(err)
+	switch {
+	case s.backend().Left(), http2.EndedInOrder(err):
+	case http2.Malformed(err):
+		s.claim.report(pool.Malformed)
+	case !reset && s.trunk.blamed.Swap(true): // one connection is one failure
+	default:
+		s.claim.report(pool.CutShort)
+	}
+}
+
 // brokenBody ends a response whose request turned out to be broken, which is none of the
 // backend's doing, and tells of it as HTTP would by status.
-func (s *stream) brokenBody(resp *http.Response, status int, why error) {
+func (s *stream) brokenBody(resp *http2.Response, status int, why error) {
 	s.status, s.fault = status, "bad_request"
 	s.count()
-	if !s.grpc || resp.StatusCode != http.StatusOK {
-		panic(http.ErrAbortHandler)
+	if !s.grpc || resp.Status != 200 {
+		s.Reset(http2.InternalError)
+		return
 	}
 	s.endCall(grpc.OfHTTP(status), why.Error())
 }
 
 // endCall ends a call whose response has begun.
 func (s *stream) endCall(code grpc.Code, text string) {
-	h := s.w.Header()
-	h[http.TrailerPrefix+grpc.StatusField] = []string{code.String()}
-	h[http.TrailerPrefix+grpc.MessageField] = []string{grpc.Escape("portside: " + text)}
+	_ = s.Trail(http2.Block(nil, []http2.Field{
+		{Name: grpc.StatusField, Value: code.String()},
+		{Name: grpc.MessageField, Value: grpc.Escape("portside: " + text)},
+	}))
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,12 +11,12 @@ import (
 
 	"portside/pool"
 	"portside/proxy/http2"
+	"portside/proxy/socket"
 )
 
 // trunk is a connection to a backend that a client's streams share.
 type trunk struct {
-	*http.ClientConn
-	link *http2.Link
+	*http2.Client
 	// blamed: one connection that breaks is one failure of its backend, however
 	// many streams it had.
 	blamed atomic.Bool
@@ -91,8 +89,16 @@ var (
 	errNoStreams = errors.New("it takes no streams on new connections")
 )
 
-// take reserves a stream on a connection, and makes a new one where there is none
-// with room. The outcome is what a failure taught; of those who waited for the
+// ready takes a place for a stream on a connection, if there is one with room, or if
+// nobody is to wait for another; else nil.
+func (t *trunks) ready(client *h2cClient) *trunk {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.have(client)
+}
+
+// take takes a place for a stream on a connection, and makes a new one where there
+// is none with room. The outcome is what a failure taught; of those who waited for the
 // same connection only one is told.
 func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outcome, error) {
 	for {
@@ -172,21 +178,13 @@ func (t *trunks) learn() pool.Outcome {
 func (t *trunks) find(client *h2cClient) (c *trunk, wait *coming, mine bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.open = slices.DeleteFunc(t.open, (*trunk).isClosed)
-	if c = t.reserve(func(c *trunk) bool { return c.owner == client }); c != nil {
+	if c = t.have(client); c != nil {
 		return c, nil, false
 	}
 	if wait = t.coming[client]; wait != nil {
 		return nil, wait, false
 	}
-	if c = t.reserve((*trunk).isFree); c != nil {
-		c.owner = client
-		return c, nil, false
-	}
 	if len(t.open)+len(t.coming) >= maxOwn {
-		if c = t.share(client); c != nil {
-			return c, nil, false
-		}
 		for _, wait = range t.coming { // another's: there may be room on it
 			return nil, wait, false
 		}
@@ -195,6 +193,26 @@ func (t *trunks) find(client *h2cClient) (c *trunk, wait *coming, mine bool) {
 	t.coming[client] = wait
 	t.h2c.own.Go(func() { t.grow(client, wait) })
 	return nil, wait, true
+}
+
+// have takes a place for a stream on a connection with room: one of the client's own, a
+// free one, or, where there may be no more of them, another client's. The caller holds mu.
+func (t *trunks) have(client *h2cClient) *trunk {
+	t.open = slices.DeleteFunc(t.open, (*trunk).isOver)
+	if c := t.reserve(func(c *trunk) bool { return c.owner == client }); c != nil {
+		return c
+	}
+	if t.coming[client] != nil {
+		return nil
+	}
+	if c := t.reserve((*trunk).isFree); c != nil {
+		c.owner = client
+		return c
+	}
+	if len(t.open)+len(t.coming) >= maxOwn {
+		return t.share(client)
+	}
+	return nil
 }
 
 // share reserves a stream on a connection of another client's: the one that this client
@@ -236,7 +254,7 @@ func (c *trunk) isFree() bool {
 	return true
 }
 
-func (c *trunk) isClosed() bool { return c.link.Closed() }
+func (c *trunk) isOver() bool { return c.Closed() }
 
 // grow makes a connection for a client. It belongs to none of its streams: one that
 // ends must not take it from the others.
@@ -246,6 +264,9 @@ func (t *trunks) grow(client *h2cClient, wait *coming) {
 	defer t.mu.Unlock()
 	switch {
 	case err != nil:
+	case t.h2c.ctx.Err() != nil: // nobody would close it
+		_ = c.Close()
+		outcome, err = pool.Unknown, context.Cause(t.h2c.ctx)
 	case c.Reserve() != nil:
 		_ = c.Close()
 		outcome, err = t.blame(pool.Gateway), errNoStreams
@@ -275,15 +296,16 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 	if err != nil {
 		return nil, outcome, err
 	}
-	l := http2.NewLink(conn, &t.h2c.h.stats.Bytes.ToBackend)
-	cc, err := newTransport(l).NewClientConn(ctx, "http", t.backend.Address())
-	if err != nil {
+	var sock socket.Conn
+	if err := sock.Init(conn); err != nil {
 		_ = conn.Close()
-		return nil, t.blame(pool.Reset), err
+		return nil, pool.Unknown, err
 	}
+	cc := http2.NewClient(&sock, &t.h2c.h.stats.Bytes.ToBackend, http2.ClientConfig{Window: unread, All: allUnread, Head: responseHead})
+	t.h2c.own.Go(cc.Run)
 	select {
-	case <-l.Greeted():
-		err = l.Refusal()
+	case <-cc.Greeted():
+		err = cc.Refusal()
 	case <-ctx.Done():
 		err = errNoHello
 	}
@@ -295,21 +317,7 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 		return nil, t.blame(helloOutcome(err)), err
 	}
 	t.spoke.Store(true)
-	return &trunk{ClientConn: cc, link: l}, pool.Unknown, nil
-}
-
-// newTransport has net/http speak HTTP/2 on l, and nothing else.
-func newTransport(l *http2.Link) *http.Transport {
-	tr := &http.Transport{
-		DialContext:            func(context.Context, string, string) (net.Conn, error) { return l, nil },
-		Protocols:              new(http.Protocols),
-		DisableCompression:     true,
-		IdleConnTimeout:        trunkIdle,
-		MaxResponseHeaderBytes: responseHead,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: unread, MaxReceiveBufferPerConnection: allUnread},
-	}
-	tr.Protocols.SetUnencryptedHTTP2(true)
-	return tr
+	return &trunk{Client: cc}, pool.Unknown, nil
 }
 
 // helloOutcome says what it was when a backend that accepted did not greet.
@@ -321,7 +329,7 @@ func helloOutcome(err error) pool.Outcome {
 		return pool.Timeout
 	case errors.Is(err, io.EOF):
 		return pool.Closed
-	case errors.Is(err, net.ErrClosed): // by net/http, which did not like what came
+	case http2.Malformed(err):
 		return pool.Malformed
 	}
 	return pool.Reset
@@ -357,10 +365,11 @@ func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 	}
 	all = all || left && !now.Before(t.cut)
 	for _, c := range t.open {
-		if all || left && c.InFlight() == 0 {
+		quiet := c.Quiet()
+		if all || !quiet.IsZero() && (left || now.Sub(quiet) > trunkIdle) {
 			_ = c.Close()
 		}
 	}
-	t.open = slices.DeleteFunc(t.open, (*trunk).isClosed)
+	t.open = slices.DeleteFunc(t.open, (*trunk).isOver)
 	return len(t.open) == 0 && len(t.coming) == 0
 }

@@ -53,6 +53,10 @@ func (h *HTTP) patrol(ctx context.Context) {
 // check looks at s at tick now; the last walk was at before.
 func (s *httpSession) check(before, now uint64) {
 	p, since := s.watch.load()
+	if c := s.h2c.Load(); c != nil && p == phaseBusy {
+		c.check(time.Now(), now)
+		return
+	}
 	if p >= phaseEnding || p == phaseBusy {
 		return
 	}

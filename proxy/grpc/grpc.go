@@ -2,35 +2,35 @@
 // (grpc/doc/PROTOCOL-HTTP2.md): how a call is recognized, how long its client gives it,
 // and its status, which is neither HTTP's nor where HTTP would have it.
 //
-//	if grpc.Is(req.Header) {
-//		code, ok := grpc.Status(resp.Trailer)
+//	if grpc.Is(contentType) {
+//		code, ok := grpc.Status(status) // of the trailers
 //	}
 package grpc
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// The fields that end a call.
+// The fields of a call: how long it may take, and how it ended.
 const (
-	StatusField  = "Grpc-Status"
-	MessageField = "Grpc-Message"
+	TimeoutField = "grpc-timeout"
+	StatusField  = "grpc-status"
+	MessageField = "grpc-message"
 )
 
-// Is reports whether h is the head of a gRPC message; gRPC-Web, whose status is in its
-// body, is not.
-func Is(h http.Header) bool {
-	rest, ok := strings.CutPrefix(h.Get("Content-Type"), "application/grpc")
+// Is reports whether a message of that content-type is gRPC's; gRPC-Web's, whose status
+// is in its body, is not.
+func Is(contentType string) bool {
+	rest, ok := strings.CutPrefix(contentType, "application/grpc")
 	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 
-// Status is the status in h, the trailers or, of a response that is nothing
-// else, the head. ok is false if there is none; one that is no number is [Unknown].
-func Status(h http.Header) (code Code, ok bool) {
-	text := h.Get(StatusField)
+// Status is the status that text, the value of [StatusField], says: of the trailers or,
+// of a response that is nothing else, of the head. ok is false if there is none; one that
+// is no number is [Unknown].
+func Status(text string) (code Code, ok bool) {
 	if text == "" {
 		return 0, false
 	}
@@ -56,10 +56,9 @@ func Escape(text string) string {
 	return b.String()
 }
 
-// Timeout is how long the client gives a call ("Timeout" in the protocol), zero if it
-// does not say.
-func Timeout(h http.Header) time.Duration {
-	text := h.Get("Grpc-Timeout")
+// Timeout is how long the client gives a call, by the value of [TimeoutField] ("Timeout"
+// in the protocol); zero if it does not say.
+func Timeout(text string) time.Duration {
 	if len(text) < 2 || len(text) > 9 {
 		return 0
 	}

@@ -2,13 +2,13 @@ package grpc
 
 import (
 	"errors"
-	"net/http"
-	"reflect"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
+
+	phttp2 "portside/proxy/http2"
 )
 
 func TestIsKnowsACallByItsContentType(t *testing.T) {
@@ -16,7 +16,7 @@ func TestIsKnowsACallByItsContentType(t *testing.T) {
 		"application/grpc": true, "application/grpc+proto": true, "application/grpc;charset=utf-8": true,
 		"application/grpc-web": false, "application/grpc-web+proto": false, "application/json": false, "": false,
 	} {
-		if got := Is(http.Header{"Content-Type": {text}}); got != want {
+		if got := Is(text); got != want {
 			t.Errorf("%q is a call: %t, want %t", text, got, want)
 		}
 	}
@@ -27,7 +27,7 @@ func TestTimeout(t *testing.T) {
 		"": 0, "5": 0, "m": 0, "5x": 0, "-1S": 0, "123456789S": 0, "99999999H": 0,
 		"250m": 250 * time.Millisecond, "3S": 3 * time.Second, "2M": 2 * time.Minute, "1H": time.Hour, "7u": 7 * time.Microsecond, "9n": 9,
 	} {
-		if got := Timeout(http.Header{"Grpc-Timeout": {text}}); got != want {
+		if got := Timeout(text); got != want {
 			t.Errorf("%q is %v, want %v", text, got, want)
 		}
 	}
@@ -35,11 +35,11 @@ func TestTimeout(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	for text, want := range map[string]Code{"0": 0, "14": Unavailable, "99": 99, "x": Unknown, "-1": Unknown, "70000": Unknown} {
-		if got, ok := Status(http.Header{StatusField: {text}}); got != want || !ok {
+		if got, ok := Status(text); got != want || !ok {
 			t.Errorf("%q is %v, %t, want %v", text, got, ok, want)
 		}
 	}
-	if got, ok := Status(http.Header{}); ok {
+	if got, ok := Status(""); ok {
 		t.Errorf("no field is status %v, want none", got)
 	}
 }
@@ -88,25 +88,11 @@ func TestOfError(t *testing.T) {
 		http2.ErrCodeRefusedStream: Unavailable, http2.ErrCodeCancel: Cancelled, http2.ErrCodeEnhanceYourCalm: ResourceExhausted,
 		http2.ErrCodeInadequateSecurity: PermissionDenied, http2.ErrCodeNo: Internal, http2.ErrCodeProtocol: Internal,
 	} {
-		if got := OfError(reset{Code: uint32(code)}); got != want {
+		if got := OfError(&phttp2.ResetError{Code: phttp2.Code(code)}); got != want {
 			t.Errorf("a stream reset with %v is %v, want %v", code, got, want)
 		}
 	}
 	if got := OfError(errors.New("read: connection reset by peer")); got != Unavailable {
 		t.Errorf("a broken connection is %v, want %v", got, Unavailable)
 	}
-}
-
-// reset becomes what net/http's own error becomes.
-type reset struct{ Code uint32 }
-
-func (reset) Error() string { return "reset" }
-
-func (r reset) As(target any) bool {
-	code := reflect.ValueOf(target).Elem().FieldByName("Code")
-	if !code.IsValid() {
-		return false
-	}
-	code.SetUint(uint64(r.Code))
-	return true
 }

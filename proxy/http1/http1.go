@@ -24,6 +24,7 @@ package http1
 
 import (
 	"bytes"
+	"iter"
 	"strings"
 )
 
@@ -83,17 +84,15 @@ const (
 )
 
 // Refuse says why a request whose head came another way, in HTTP/2's frames, would
-// not be served had it come this way, with its target in origin-form. It is nil for
-// one that would.
-func (l Limits) Refuse(method, target, host string, fields map[string][]string) *SyntaxError {
+// not be served had it come this way, with its target in origin-form and fields of those
+// values. It is nil for one that would.
+func (l Limits) Refuse(method, target, host string, values iter.Seq[string]) *SyntaxError {
 	m, t := []byte(method), []byte(target)
 	lines := 0
-	for _, values := range fields {
-		lines += len(values)
-		for _, v := range values {
-			if v != strings.Trim(v, " \t") {
-				return errPadded
-			}
+	for v := range values {
+		lines++
+		if v != "" && (isSpace(v[0]) || isSpace(v[len(v)-1])) {
+			return errPadded
 		}
 	}
 	switch {
@@ -106,12 +105,12 @@ func (l Limits) Refuse(method, target, host string, fields map[string][]string) 
 	case targetEnd(t, 0) != len(t), !strings.HasPrefix(target, "/") && target != "*":
 		return errTarget
 	}
-	for _, err := range []error{targetError(m, t), hostError([]byte(host))} {
-		if bad, _ := err.(*SyntaxError); bad != nil {
-			return bad
-		}
+	err := targetError(m, t)
+	if err == nil {
+		err = hostError([]byte(host))
 	}
-	return nil
+	bad, _ := err.(*SyntaxError)
+	return bad
 }
 
 func (l Limits) head() int   { return orDefault(l.Head, 64<<10) }

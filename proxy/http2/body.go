@@ -1,277 +1,220 @@
 package http2
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"net/http"
-	"os"
-	"slices"
 	"sync"
 	"time"
 )
 
-// Body is a request's body. What has come of it is kept, as long as it is
-// little and no response has begun, so that another backend can be sent it too.
-// A nil one is the body of a request that has none.
+// Body is a request's body. What has come of it is kept, as long as it is little and no
+// response has begun, so that another backend can be sent it too.
 //
-// An attempt may have to end while nothing comes, and what ends a read of the
-// client's ends the body. So no attempt reads the client: fetch does, on a
-// goroutine of its own, into buf, where one attempt at a time takes it.
-//
-// Its methods may be called at the same time.
+// Nobody waits for it: what comes is put down for the backend by whoever reads the
+// client, and what did not fit by whoever reads the backend.
 type Body struct {
-	from  io.ReadCloser // the client's
-	names []string      // of announced trailers
-	tail  http.Header   // their values, once all has come; nobody but who reads from, and take then, may look
-	moved func()        // called when a piece has come, or gone on
-	came  func()        // called when an attempt has had all
+	st *ServerStream
 
-	fetching sync.WaitGroup
-
-	mu      sync.Mutex
-	changed sync.Cond // anything of what follows
-	buf     []byte    // of the body, what came and is kept
-	pos     int       // in buf: what the attempt has had
-	gone    bool      // buf begins later than the body: it cannot be sent again
-	settled bool      // nobody will want it again
-	begun   bool      // to be fetched
-	reading bool      // the client is waited for
-	over    bool      // so is the request
-	err     error     // that ended it, io.EOF among them
-	at      time.Time // when an attempt had all; zero: not yet
-	since   time.Time // an attempt began, or had all there was, or the client was asked for more: the last of these
-	attempt *upload   // that reads
+	mu       sync.Mutex
+	declared int64 // -1: not
+	got      int64
+	buf      []byte // of the body, what came and is kept
+	pos      int    // in buf: what the attempt has had
+	returned int    // in buf: what was given back to the client's window
+	gone     bool   // buf begins later than the body: it cannot be sent again
+	settled  bool   // nobody will want it again
+	over     bool   // so is the request
+	none     bool   // there is no body
+	ended    bool   // all has come
+	trailers []Field
+	broken   error
+	to       *ClientStream // the attempt; nil: there is none
+	whole    bool          // which has had all
+	at       time.Time     // when an attempt had all; zero: not yet
+	since    time.Time     // an attempt began, or had all there was
 }
 
 // kept is how much of a body is kept for a second try, in bytes.
 const kept = 64 << 10
 
-// NewBody is what is read from, and then the trailers in tail. It calls came when an
-// attempt has had all, and moved whenever something has come or gone on.
-func NewBody(from io.ReadCloser, tail http.Header, moved, came func()) *Body {
-	b := &Body{from: from, names: slices.Collect(maps.Keys(tail)), tail: tail, moved: moved, came: came}
-	b.changed.L = &b.mu
-	return b
+func (b *Body) init(st *ServerStream) {
+	b.st, b.declared = st, st.Length
+	if b.none = st.Request.Ended; b.none {
+		b.ended = true
+		if b.declared > 0 {
+			b.broken = fmt.Errorf("%w: %d bytes of it are missing", ErrBody, b.declared)
+		}
+	}
 }
 
-// upload is the body as one attempt reads it, and the trailers it sends: net/http
-// reads their names before the body, and their values behind it.
-type upload struct {
-	*Body
-	trailer http.Header
-}
-
-// Open returns the body for one more attempt, and its trailers. The one before is over.
-// Nothing is read before the attempt does.
-func (b *Body) Open() (io.ReadCloser, http.Header) {
+// push takes in what has come. It is called by who reads the client.
+func (b *Body) push(p []byte, end bool, trailers []Field, by *Batch) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	u := &upload{Body: b}
-	if len(b.names) > 0 {
-		u.trailer = make(http.Header, len(b.names))
-		for _, name := range b.names {
-			u.trailer[name] = nil
-		}
-	}
-	b.attempt = u
-	b.pos = 0
-	b.since = time.Now()
-	b.changed.Broadcast()
-	return u, u.trailer
-}
-
-// Read returns what an earlier attempt had been sent, then what comes.
-func (u *upload) Read(p []byte) (int, error) {
-	n, whole, err := u.take(p)
-	switch {
-	case n > 0:
-		u.moved()
-	case whole:
-		u.came()
-	}
-	return n, err
-}
-
-// take is Read; whole says that this is the first attempt to have had all.
-func (u *upload) take(p []byte) (n int, whole bool, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.begun {
-		u.begun = true
-		u.fetching.Go(u.fetch)
-	}
-	for {
-		switch {
-		case u.attempt != u:
-			return 0, false, os.ErrClosed
-		case u.pos < len(u.buf):
-			n = copy(p, u.buf[u.pos:])
-			u.pos += n
-			u.since = time.Now()
-			u.changed.Broadcast()
-			return n, false, nil
-		case u.err == io.EOF:
-			for name := range u.trailer {
-				u.trailer[name] = u.tail[name]
-			}
-			whole = u.at.IsZero()
-			if whole {
-				u.at = time.Now()
-			}
-			return 0, whole, io.EOF
-		case u.err != nil:
-			return 0, false, u.err
-		}
-		u.changed.Wait()
-	}
-}
-
-// Close ends the attempt's reading. The client's body is still there for another.
-func (u *upload) Close() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.attempt == u {
-		u.attempt = nil
-		u.changed.Broadcast()
-	}
-	return nil
-}
-
-// fetch reads the client's body to its end.
-func (b *Body) fetch() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for b.err == nil && b.room() {
-		free := b.buf[len(b.buf):cap(b.buf)] // which nobody else touches
-		b.reading, b.since = true, time.Now()
+	if b.over || b.broken != nil {
 		b.mu.Unlock()
-		n, err := b.from.Read(free)
-		b.moved()
-		b.mu.Lock()
-		b.reading = false
-		if b.forget() {
-			n = copy(b.buf[:n], free)
-		}
-		b.buf = b.buf[:len(b.buf)+n]
-		b.err = err
-		b.changed.Broadcast()
-	}
-}
-
-// The least room that is read into: a call's message mostly fits, and an upload's
-// pieces are not small.
-const (
-	firstRoom = 2 << 10
-	laterRoom = 16 << 10
-)
-
-// room waits until there is room in buf, or reports that the request is over. The
-// caller holds mu.
-func (b *Body) room() bool {
-	for !b.over {
-		if !b.forget() && len(b.buf) >= kept {
-			b.changed.Wait()
-			continue
-		}
-		if cap(b.buf)-len(b.buf) < firstRoom/2 {
-			bigger := make([]byte, len(b.buf), max(firstRoom, min(8*cap(b.buf), cap(b.buf)+laterRoom)))
-			copy(bigger, b.buf)
-			b.buf = bigger
-		}
-		return true
-	}
-	return false
-}
-
-// forget empties buf of what nobody can want again, once the attempt has had it. The
-// caller holds mu.
-func (b *Body) forget() bool {
-	had := b.pos == len(b.buf) && b.attempt != nil
-	if !had || len(b.buf) == 0 || !b.settled && len(b.buf) < kept {
-		return false
-	}
-	b.gone, b.buf, b.pos = true, b.buf[:0], 0
-	return true
-}
-
-// Stop ends the reading of whatever attempt there is.
-func (b *Body) Stop() {
-	if b != nil {
-		b.mu.Lock()
-		b.attempt = nil
-		b.changed.Broadcast()
-		b.mu.Unlock()
-	}
-}
-
-// End ends the body with its request, and waits until nobody reads it.
-func (b *Body) End() {
-	if b == nil {
+		b.st.back(len(p))
 		return
 	}
-	b.mu.Lock()
-	b.over, b.attempt = true, nil
-	b.changed.Broadcast()
+	b.got += int64(len(p))
+	switch {
+	case b.declared >= 0 && b.got > b.declared:
+		b.broken = fmt.Errorf("%w: it is longer than it was to be", ErrBody)
+	case end && b.declared >= 0 && b.got < b.declared:
+		b.broken = fmt.Errorf("%w: %d bytes of it are missing", ErrBody, b.declared-b.got)
+	}
+	if b.broken != nil {
+		b.mu.Unlock()
+		b.st.back(len(p))
+		b.st.events.News(by)
+		return
+	}
+	b.buf = append(b.buf, p...)
+	b.ended, b.trailers = end, trailers
+	to := b.to
+	back, err := b.pump()
 	b.mu.Unlock()
-	_ = b.from.Close()
-	b.fetching.Wait()
+	b.st.events.Moved()
+	b.went(to, back, err, by)
 }
 
-// ErrBody is a body that its client has broken.
-var ErrBody = errors.New("the request's body is broken")
+// went is what is to be done, without mu, when a part of the body has gone on.
+func (b *Body) went(to *ClientStream, back int, err error, by *Batch) {
+	if back > 0 {
+		b.st.back(back)
+		by.add(&b.st.c.conn)
+	}
+	switch {
+	case to == nil:
+	case err != nil:
+		to.fail(err, Cancel, by)
+	default:
+		by.add(&to.c.conn)
+	}
+}
+
+// pump puts down for the attempt what there is. It returns how much is to be given back
+// to the client. The caller holds mu.
+func (b *Body) pump() (back int, err error) {
+	if b.to == nil || b.whole {
+		return 0, nil
+	}
+	n, all, err := b.to.put(b.buf[b.pos:], b.ended, b.trailers)
+	if n > 0 {
+		b.pos += n
+		b.since = time.Now()
+	}
+	if all && b.ended {
+		b.whole = true
+		if b.at.IsZero() {
+			b.at = time.Now()
+		}
+	}
+	if b.pos > b.returned {
+		back = b.pos - b.returned
+		b.returned = b.pos
+	}
+	b.forget()
+	return back, err
+}
+
+// forget drops what the attempt has had of buf, if nobody can want it again. The caller
+// holds mu.
+func (b *Body) forget() {
+	again := !b.settled && !b.gone && len(b.buf) < kept
+	if b.pos == 0 || b.to == nil || again {
+		return
+	}
+	b.gone = true
+	switch rest := b.buf[b.pos:]; {
+	case len(rest) == 0 && cap(b.buf) > kept:
+		b.buf = nil
+	case len(rest) > b.pos:
+		return // not yet: it would be moved again and again
+	default:
+		b.buf = b.buf[:copy(b.buf, rest)]
+	}
+	b.returned -= b.pos
+	b.pos = 0
+}
+
+// resume goes on with an attempt that may be sent more.
+func (b *Body) resume(to *ClientStream, by *Batch) {
+	b.mu.Lock()
+	if b.to != to {
+		b.mu.Unlock()
+		return
+	}
+	back, err := b.pump()
+	b.mu.Unlock()
+	b.st.events.Moved()
+	b.went(to, back, err, by)
+}
+
+// attach begins an attempt, which is sent the whole body.
+func (b *Body) attach(to *ClientStream, by *Batch) {
+	b.mu.Lock()
+	b.to, b.pos, b.whole, b.since = to, 0, false, time.Now()
+	back, err := b.pump()
+	b.mu.Unlock()
+	b.went(to, back, err, by)
+}
+
+// detach ends an attempt.
+func (b *Body) detach(to *ClientStream) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.to == to {
+		b.to = nil
+	}
+}
+
+// End ends the body with its request.
+func (b *Body) End() {
+	b.mu.Lock()
+	rest := len(b.buf) - b.returned
+	b.over, b.to, b.buf, b.pos, b.returned = true, nil, nil, 0, 0
+	b.mu.Unlock()
+	if rest > 0 {
+		b.st.back(rest)
+	}
+}
+
+// None reports whether there is no body.
+func (b *Body) None() bool { return b.none }
 
 // Broken is an error if the client has broken the body, such as by sending less than
 // its content-length says.
 func (b *Body) Broken() error {
-	if b == nil {
-		return nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == nil || b.err == io.EOF || b.over {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", ErrBody, b.err)
+	return b.broken
 }
 
 // Awaited reports whether the client is waited for, by a backend that has had all
 // there is, and since when.
 func (b *Body) Awaited() (since time.Time, is bool) {
-	if b == nil {
-		return time.Time{}, false
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.since, b.reading && b.pos == len(b.buf)
+	return b.since, !b.ended && !b.over && b.pos == len(b.buf)
 }
 
 // Replayable reports whether another attempt can be given the whole of it.
 func (b *Body) Replayable() bool {
-	if b == nil {
-		return true
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.gone
 }
 
-// Settle says that a response has begun.
+// Settle says that a response has begun: nobody else will want the body.
 func (b *Body) Settle() {
-	if b != nil {
-		b.mu.Lock()
-		b.settled = true
-		b.mu.Unlock()
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settled = true
+	b.forget()
 }
 
 // Whole says since when the backend has had all of the body, if it has.
 func (b *Body) Whole() (since time.Time, ok bool) {
-	if b == nil {
-		return time.Time{}, true
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.at, !b.at.IsZero()
+	return b.at, b.none || !b.at.IsZero()
 }

@@ -35,9 +35,10 @@ type read struct {
 }
 
 type write struct {
-	buf  []byte
-	err  error
-	call func(fd uintptr) bool
+	buf   []byte
+	err   error
+	offer bool // not to be waited for
+	call  func(fd uintptr) bool
 }
 
 // Init makes c wrap conn, which must not be read or written but through it.
@@ -106,7 +107,15 @@ func (c *Conn) Write(buf []byte) (int, error) {
 	if len(buf) == 0 {
 		return 0, nil
 	}
-	c.out.buf, c.out.err = buf, nil
+	return c.write(buf, false)
+}
+
+// Offer is Write that does not wait: it returns how much of buf, which must not be
+// empty, the kernel has taken now.
+func (c *Conn) Offer(buf []byte) (int, error) { return c.write(buf, true) }
+
+func (c *Conn) write(buf []byte, offer bool) (int, error) {
+	c.out.buf, c.out.err, c.out.offer = buf, nil, offer
 	err := c.raw.Write(c.out.call)
 	left := len(c.out.buf)
 	c.out.buf = nil
@@ -123,7 +132,7 @@ func (c *Conn) send(fd uintptr) bool {
 		case 0:
 			c.out.buf = c.out.buf[n:]
 		case syscall.EAGAIN:
-			return false
+			return c.out.offer
 		default:
 			c.out.err = os.NewSyscallError("send", errno)
 			return true
