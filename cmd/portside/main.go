@@ -23,6 +23,7 @@ func main() {
 		debug.SetGCPercent(50)
 	}
 	go spareThreads()
+	go roomyHeap()
 	os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
