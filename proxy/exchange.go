@@ -188,9 +188,7 @@ func (s *httpSession) serveOne() bool {
 // follow on the connection; the exchange is given back unless one has.
 func (s *httpSession) serve() bool {
 	x := s.x
-	if s.requests++; s.requests == 1 {
-		s.silent.Store(false)
-	}
+	s.requests++
 	x.began = time.Now()
 	s.h.requests.Add(1)
 	again := s.proxy()

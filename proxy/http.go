@@ -83,7 +83,6 @@ func (h *HTTP) handle(ctx context.Context, conn socket.Stream) {
 	}
 	s.onReadable = s.readable
 	s.key = clientKey(conn)
-	s.silent.Store(true)
 	s.watch.enter(phaseIdle, h.warden.tick.Load())
 	h.enter(s)
 	s.run()
@@ -101,11 +100,10 @@ type httpSession struct {
 	serving  atomic.Pointer[pool.Backend]
 	giveUp   atomic.Pointer[context.CancelFunc] // ends the wait for a backend
 	lease    pool.Lease
-	x        *exchange   // nil while idle
-	key      uint64      // of the client; see clientKey
-	address  []byte      // of the client, once asked for
-	requests int         // it has sent
-	silent   atomic.Bool // none yet
+	x        *exchange // nil while idle
+	key      uint64    // of the client; see clientKey
+	address  []byte    // of the client, once asked for
+	requests int       // it has sent
 	trickle
 	linger bool // the client may still be sending: let it read our answer first
 	idling
