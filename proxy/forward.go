@@ -61,11 +61,9 @@ func (s *httpSession) prepare(cfg *Config) bool {
 	return true
 }
 
-// upgrades reports whether r asks for another protocol that we can pass through.
-// An upgrade to HTTP/2 would be a tunnel for requests that nobody has looked at.
-func upgrades(r *http1.Request) bool {
-	return r.Upgrade != nil && r.Empty() && !http1.Is(r.Upgrade, "h2c")
-}
+// upgrades reports whether r asks for another protocol that we can pass through. HTTP/2
+// is never among them: see [http1.Request].
+func upgrades(r *http1.Request) bool { return r.Upgrade != nil && r.Empty() }
 
 // slow reports whether the session has been ended because a backend took longer than
 // one may: another may still be tried.
