@@ -128,7 +128,10 @@ func (w *watch) why() error {
 }
 
 // limits are how long each phase may last, in ticks; zero: for ever.
-type limits struct{ idle, head, response uint64 }
+type limits struct {
+	idle, head, response uint64
+	walk                 time.Duration // how often the warden walks past, for which they are reckoned
+}
 
 // stall is how long an upload that its backend does not take may stand still: the
 // response's limit, and a while in which a slow one's window may open again; zero: for

@@ -11,20 +11,18 @@ import (
 type warden struct {
 	tick   atomic.Uint64 // milliseconds since it began to walk, as of the last walk
 	limits atomic.Pointer[limits]
-	every  atomic.Int64 // between two walks, in nanoseconds
 }
 
 // set makes t the limits from now on.
 func (w *warden) set(t Timeouts) {
-	every := tickFor(t)
-	w.every.Store(int64(every))
-	w.limits.Store(&limits{idle: ticks(t.Idle, every), head: ticks(t.Head, every), response: ticks(t.Response, every)})
+	walk := tickFor(t)
+	w.limits.Store(&limits{idle: ticks(t.Idle, walk), head: ticks(t.Head, walk), response: ticks(t.Response, walk), walk: walk})
 }
 
 // patrol walks past all sessions until ctx ends.
 func (h *HTTP) patrol(ctx context.Context) {
-	every := time.Duration(h.warden.every.Load())
-	ticker := time.NewTicker(every)
+	walk := h.warden.limits.Load().walk
+	ticker := time.NewTicker(walk)
 	defer ticker.Stop()
 	start := time.Now()
 	swept := start
@@ -43,9 +41,9 @@ func (h *HTTP) patrol(ctx context.Context) {
 			h.sweepAll(t, false)
 			h.cfgLog().flush()
 		}
-		if d := time.Duration(h.warden.every.Load()); d != every {
-			every = d
-			ticker.Reset(every)
+		if d := h.warden.limits.Load().walk; d != walk {
+			walk = d
+			ticker.Reset(walk)
 		}
 	}
 }
