@@ -30,11 +30,11 @@ func (l *Listener) Accept() (Stream, error) {
 	return conn.(*net.TCPConn), nil
 }
 
-// Close wakes who accepts. It may be called at any time. On Linux, clients who have
-// connected by then are accepted still, before Accept says that it is closed: to end
-// their connections unseen would be a reset to each.
+// Close wakes who accepts. It may be called at any time. On Linux clients who have
+// connected are accepted still, those among them who come meanwhile, before Accept says
+// that it is closed: to end their connections unseen would be a reset to each.
 func (l *Listener) Close() error {
-	err := l.ln.Close() // first: nobody more is to come while the others are let in
+	err := l.ln.Close() // first: the socket listens until both descriptors are closed, and accept closes the other
 	l.own.close()
 	return err
 }
