@@ -24,20 +24,11 @@ type line struct {
 	omit                    bool // must not be forwarded
 }
 
-// Len is the number of field lines.
-func (f *Fields) Len() int { return f.n }
-
 // Name is the name of line i as it was sent.
 func (f *Fields) Name(i int) []byte { l := &f.lines[i]; return f.buf[l.name:l.colon:l.colon] }
 
 // Value is the value of line i without the space around it; it may be empty.
 func (f *Fields) Value(i int) []byte { l := &f.lines[i]; return f.buf[l.value:l.end:l.end] }
-
-// Known is the name of line i, if it is one of the known ones.
-func (f *Fields) Known(i int) Name { return f.lines[i].known }
-
-// Omitted reports whether line i is kept from the next recipient.
-func (f *Fields) Omitted(i int) bool { return f.lines[i].omit }
 
 // Omit keeps line i from the next recipient: AppendHead leaves it out.
 func (f *Fields) Omit(i int) { f.lines[i].omit = true }

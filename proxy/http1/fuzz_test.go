@@ -241,8 +241,8 @@ func theirResponse(r *http.Response, conn io.Reader) seen {
 
 func ourMessage(f *Fields, framing Framing, rest []byte) seen {
 	s := seen{Header: http.Header{}, Whole: true}
-	for i := range f.Len() {
-		switch f.Known(i) {
+	for i := range f.n {
+		switch f.lines[i].known {
 		case Host, TransferEncoding: // net/http keeps these elsewhere
 		default:
 			name := textproto.CanonicalMIMEHeaderKey(string(f.Name(i)))

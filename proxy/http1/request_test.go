@@ -70,8 +70,8 @@ func TestLinesUnderstoodAreNotReadAgain(t *testing.T) {
 		t.Fatalf("got %v, want ErrIncomplete", err)
 	}
 	spoilt := strings.Repeat("\x00", len(read)) + "Z: z\r\n\r\n"
-	if _, err := r.Parse([]byte(spoilt), Limits{}); err != nil || r.Len() != 3 {
-		t.Errorf("got %v with %d fields, want the three: lines are read again", err, r.Len())
+	if _, err := r.Parse([]byte(spoilt), Limits{}); err != nil || r.n != 3 {
+		t.Errorf("got %v with %d fields, want the three: lines are read again", err, r.n)
 	}
 	var resp Response
 	read = "HTTP/1.1 204 x\r\nX: y\r\n"
@@ -79,8 +79,8 @@ func TestLinesUnderstoodAreNotReadAgain(t *testing.T) {
 		t.Fatalf("got %v, want ErrIncomplete", err)
 	}
 	spoilt = strings.Repeat("\x00", len(read)) + "\r\n"
-	if _, err := resp.Parse([]byte(spoilt), GET, Limits{}); err != nil || resp.Len() != 1 {
-		t.Errorf("response: got %v with %d fields, want the one: lines are read again", err, resp.Len())
+	if _, err := resp.Parse([]byte(spoilt), GET, Limits{}); err != nil || resp.n != 1 {
+		t.Errorf("response: got %v with %d fields, want the one: lines are read again", err, resp.n)
 	}
 }
 
@@ -90,8 +90,8 @@ func TestResetForgetsAnIncompleteHead(t *testing.T) {
 		t.Fatalf("got %v, want ErrIncomplete", err)
 	}
 	r.Reset()
-	if _, err := r.Parse([]byte(minimal), Limits{}); err != nil || string(r.Method) != "GET" || r.Len() != 1 {
-		t.Fatalf("after Reset: %v, %s with %d fields; want GET with Host alone", err, r.Method, r.Len())
+	if _, err := r.Parse([]byte(minimal), Limits{}); err != nil || string(r.Method) != "GET" || r.n != 1 {
+		t.Fatalf("after Reset: %v, %s with %d fields; want GET with Host alone", err, r.Method, r.n)
 	}
 }
 
