@@ -38,11 +38,11 @@ func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
 // like in all else: as strict, and as free of allocation.
 func (r *Response) Parse(buf []byte, method Method, lim Limits) (n int, err error) {
 	most := lim.head()
-	err = r.parse(buf[:min(len(buf), most)], method, lim)
+	err = r.parse(buf[:min(len(buf), most)], method)
 	return r.outcome(err, len(buf) >= most)
 }
 
-func (r *Response) parse(buf []byte, method Method, lim Limits) error {
+func (r *Response) parse(buf []byte, method Method) error {
 	if !r.started {
 		r.Fields.reset()
 		r.answer = true
