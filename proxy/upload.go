@@ -117,7 +117,9 @@ func (u *upload) ready() bool { return u.finished.Load() && len(u.sent) == 0 }
 func (u *upload) begin(s *httpSession, c *backendConn) error {
 	u.delivered = false
 	if len(u.sent) > 0 {
-		if _, err := c.Write(u.sent); err != nil {
+		n, err := c.Write(u.sent)
+		s.h.stats.Bytes.ToBackend.Add(int64(n))
+		if err != nil {
 			return err
 		}
 	}

@@ -361,6 +361,54 @@ func TestHTTPStreamedBodyMovesToAnotherBackend(t *testing.T) {
 	}
 }
 
+// countWriter counts what it is given.
+type countWriter struct{ n *atomic.Int64 }
+
+func (w countWriter) Write(p []byte) (int, error) {
+	w.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// What goes to a second backend once more is sent, and counted, once more.
+func TestBytesOfASecondTryAreCounted(t *testing.T) {
+	const size = 50 << 10
+	var received atomic.Int64
+	takes := func(c *net.TCPConn) {
+		r, err := http.ReadRequest(bufio.NewReader(io.TeeReader(c, countWriter{&received})))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+	}
+	dies := startBackend(t, func(c *net.TCPConn) {
+		takes(c)
+		_ = c.SetLinger(0)
+	})
+	good := startBackend(t, func(c *net.TCPConn) {
+		takes(c)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{}, dies.address, good.address)
+	c := newClient(t)
+	for range 4 { // one of two goes to the one that dies
+		received.Store(0)
+		before := s.Stats().Bytes.ToBackend.Load()
+		req, _ := http.NewRequest("PUT", s.url, &pieces{make([]byte, size)})
+		req.ContentLength = size
+		resp, err := c.Do(req)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+		_ = resp.Body.Close()
+		if counted := s.Stats().Bytes.ToBackend.Load() - before; counted != received.Load() {
+			t.Fatalf("%d bytes to backends are counted, want the %d they received, of %d second tries so far",
+				counted, received.Load(), s.Stats().Retries.Load())
+		}
+	}
+	if s.Stats().Retries.Load() == 0 {
+		t.Fatal("no second try: the test did not test")
+	}
+}
+
 // A slow reader of a large response, and a slow backend of a large upload, make
 // the sender wait; the proxy holds a buffer, not the body.
 func TestHTTPBackpressureBothWays(t *testing.T) {
