@@ -127,3 +127,26 @@ func TestHTTPBackendThatHasJustEndedItsSide(t *testing.T) {
 		}
 	}
 }
+
+// A server that is too busy says so as soon as it has accepted, and waits for its
+// client to go. What it said came before the request, and is read all the same.
+func TestHTTPResponseThatCameBeforeTheRequestIsPassedOn(t *testing.T) {
+	t.Parallel()
+	busy := startBackend(t, func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, busy.address)
+	for _, method := range []string{"GET", "POST"} { // which is held back for a moment
+		conn := s.raw(t)
+		start := time.Now()
+		fmt.Fprintf(conn, "%s / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", method)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v after %v, want what the backend said at once", method, err, time.Since(start))
+		}
+		if took := time.Since(start); resp.StatusCode != 503 || resp.Header.Get("X-Portside-Error") != "" || took > 2*time.Second {
+			t.Errorf("%s: answered %s after %v, want the backend's 503 at once", method, resp.Status, took)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 type ask struct {
 	question []byte
 	sent     int
+	before   bool  // something was asked before
 	err      error // of sending
 	call     func(fd uintptr) bool
 }
@@ -16,9 +17,11 @@ type ask struct {
 // Ask writes question, which must not be empty, and reads the beginning of the
 // peer's answer into buf, waiting for it. It is Write and Read in one, less the
 // look for an answer that cannot be there yet: the poller is made ready to tell of
-// the answer before the question is sent. What came before the question, it may
-// fail to tell of, even an end of the stream: who asks again on a connection that
-// has been idle looks now and then, and uses [Conn.Stir].
+// the answer before the question is sent. What came before that, it may fail to tell
+// of, even an end of the stream. So the first question of all is followed by a look: a
+// server may have spoken, or ended, as soon as it had accepted. Who asks again on a
+// connection that has been idle looks before, and now and then while it waits, and
+// uses [Conn.Stir].
 //
 // Sent is how much of the question the kernel took. If that is not all of it, err
 // says why; otherwise err is of reading.
@@ -55,7 +58,12 @@ func (c *Conn) asking(fd uintptr) (done bool) {
 	switch errno {
 	case 0:
 		a.sent, a.question = n, a.question[n:]
-		return len(a.question) > 0
+		if len(a.question) > 0 {
+			return true
+		}
+		first := !a.before
+		a.before = true
+		return first && c.recv(fd)
 	case syscall.EAGAIN:
 	default:
 		a.err = os.NewSyscallError("send", errno)

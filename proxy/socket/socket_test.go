@@ -133,6 +133,24 @@ func TestReadAndWriteDoNotAllocate(t *testing.T) {
 	}
 }
 
+// The first question finds what came before it, which nobody will tell of any more.
+func TestAnswerThatCameBeforeTheFirstQuestionIsRead(t *testing.T) {
+	a, b := pair(t)
+	buf := make([]byte, 16)
+	ask := func(want string) {
+		t.Helper()
+		_ = a.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if sent, n, err := a.Ask([]byte("who?"), buf); sent != 4 || string(buf[:n]) != want || err != nil {
+			t.Fatalf("sent %d, read %q, %v, want 4 sent and %q read", sent, buf[:n], err, want)
+		}
+	}
+	_, _ = b.Write([]byte("me"))
+	wait(t, func() bool { bytes, _ := a.Alive(); return bytes })
+	ask("me")
+	time.AfterFunc(20*time.Millisecond, func() { _, _ = b.Write([]byte("you")) })
+	ask("you")
+}
+
 func TestGone(t *testing.T) {
 	for _, how := range []string{"end", "reset"} {
 		a, b := pair(t)
