@@ -196,6 +196,7 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	x := s.x
 	if s.ended() {
 		if s.watch.why() == errNoResponse {
+			c.overlooked()
 			s.lease.Report(pool.NoResponse)
 		}
 		return unknown, s.watch.why()

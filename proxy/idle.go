@@ -112,6 +112,14 @@ func (s *stock) sound(c *backendConn, age time.Duration) bool {
 	return err == nil && !bytes
 }
 
+// overlooked looks, when an answer has been waited for in vain, for bytes that came
+// while c was idle, and too fresh to be looked at: the poller tells nobody of those.
+func (c *backendConn) overlooked() {
+	if bytes, _ := c.Alive(); bytes && c.uses > 0 {
+		c.stock.untidy.Store(true)
+	}
+}
+
 // learn takes in that the backend ended a connection that was idle for age.
 func (s *stock) learn(age time.Duration, first bool) {
 	if age >= time.Second {

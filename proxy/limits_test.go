@@ -456,6 +456,40 @@ func TestHTTP10TruncationIsAReset(t *testing.T) {
 	}
 }
 
+// What a backend says unasked just after a response, and then nothing more, keeps one
+// request waiting: from then on each connection is looked at before it is used again.
+func TestHTTPStrayBytesKeepOneRequestWaiting(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		time.Sleep(100 * time.Microsecond) // else it would be found behind the response
+		_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.Copy(io.Discard, in)
+	})
+	s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Attempts: 1}, Timeouts: Timeouts{Response: 200 * time.Millisecond}}, b.address)
+	conn := s.raw(t)
+	in := bufio.NewReader(conn)
+	statuses := map[int]int{}
+	for range 40 {
+		request(conn, "/")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		statuses[resp.StatusCode]++
+		time.Sleep(2 * time.Millisecond) // less than freshFor
+	}
+	if statuses[504] > 2 { // of which one may be by chance
+		t.Errorf("answered %v, want one request to wait in vain", statuses)
+	}
+}
+
 // What a backend says unasked is nobody's answer.
 func TestHTTPStrayBytesReachNobody(t *testing.T) {
 	const whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
