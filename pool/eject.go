@@ -208,16 +208,24 @@ func (p *Pool) stays(b *Backend) {
 func (p *Pool) settled(b *Backend, o Outcome, failed bool) {
 	p.mu.Lock()
 	defer p.unlock()
-	switch {
-	case b.state != Active && b.state != Suspect || b.kept: // known by now
-	case !failed:
+	if failed {
+		b.failures.Add(1)
+	}
+	if b.state != Active && b.state != Suspect || b.kept {
+		return // it is known by now
+	}
+	if !failed {
 		b.level = 0
 		b.streak.Store(0)
-	case !p.tooManyOut():
-		b.failures.Add(1)
-		b.level++
-		p.setAside(b, o, fmt.Sprintf("trial %d failed: %s", b.level, o), time.Now())
+		return
 	}
+	b.level++
+	reason := fmt.Sprintf("trial %d failed: %s", b.level, o)
+	if p.tooManyOut() {
+		p.keep(b, reason, o.trouble(), true)
+		return
+	}
+	p.setAside(b, o, reason, time.Now())
 }
 
 // tooManyOut reports whether the pool can spare no more. The caller holds p.mu and

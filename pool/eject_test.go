@@ -248,3 +248,38 @@ func TestWaitsDoubleThoughTrialsStay(t *testing.T) {
 		}
 	})
 }
+
+// Nor is it forgotten where the pool can spare no more by then: it is kept, which shows,
+// and so does a pool in which nobody else is left.
+func TestATrialThatStaysAndFailsIsKeptWhereTooManyAreOut(t *testing.T) {
+	inBubble(t, Config{Eject: Eject{Consecutive: 1}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(2))
+		a, b := endpoints(2)[0].Address, endpoints(2)[1].Address
+		fail(t, f.Pool, a, 1, Reset)
+		time.Sleep(2 * time.Second)
+		trial := must(t, f.Pool)
+		if !trial.Trial() {
+			t.Fatal("no trial is given when the time is up")
+		}
+		trial.Stays()
+		fail(t, f.Pool, b, 1, Reset)
+		wantState(t, f.Pool, b, Ejected, "it failed, and the other is back")
+		before := state(t, f.Pool, a).Failures
+		trial.Report(CutShort)
+		trial.Release()
+		got := state(t, f.Pool, a)
+		if got.State != Active || got.Failures != before+1 {
+			t.Errorf("%s has %d failures, want it kept and %d, one of them its trial's", got.State, got.Failures, before+1)
+		}
+		if want := "trial 1 failed: response cut short; kept, too many are out"; got.Reason != want {
+			t.Errorf("the reason is %q, want %q", got.Reason, want)
+		}
+		if !f.FailingOpen() {
+			t.Error("the pool does not fail open, though the last that was heard of each was a failure")
+		}
+		use(t, f.Pool, Success)
+		if f.FailingOpen() {
+			t.Error("the pool fails open after a success")
+		}
+	})
+}
