@@ -219,6 +219,9 @@ func (p *Pool) settled(b *Backend, o Outcome, failed bool) {
 		b.streak.Store(0)
 		return
 	}
+	if p.cfg.Eject.Consecutive < 0 {
+		return // ejection has been turned off since
+	}
 	b.level++
 	reason := fmt.Sprintf("trial %d failed: %s", b.level, o)
 	if p.tooManyOut() {

@@ -153,3 +153,26 @@ func TestHealthChecksTurnedOffSayNothingMore(t *testing.T) {
 		}
 	})
 }
+
+// A trial that went on and fails after ejection was turned off sets nobody aside.
+func TestATrialThatOutlivesEjectionEjectsNobody(t *testing.T) {
+	inBubble(t, Config{Eject: Eject{Consecutive: 1}}, func(t *testing.T, f *fleet) {
+		f.Update(endpoints(2))
+		a := endpoints(2)[0].Address
+		fail(t, f.Pool, a, 1, Reset)
+		time.Sleep(2 * time.Second)
+		trial := must(t, f.Pool)
+		if !trial.Trial() {
+			t.Fatal("no trial is given when the time is up")
+		}
+		trial.Stays()
+		f.Reconfigure(Config{Eject: Eject{Consecutive: -1}, Probe: f.probe})
+		before := state(t, f.Pool, a).Failures
+		trial.Report(CutShort)
+		trial.Release()
+		wantState(t, f.Pool, a, Active, "nobody is ejected any more")
+		if got := state(t, f.Pool, a).Failures; got != before+1 {
+			t.Errorf("%d failures, want %d: it has failed all the same", got, before+1)
+		}
+	})
+}
