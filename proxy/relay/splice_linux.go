@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"portside/proxy/socket"
 )
 
 const (
@@ -75,8 +77,12 @@ func (d *direction) splicePump(fd uintptr) (done bool) {
 			s.off()
 			return true
 		}
-		n, errno := spliceFds(int(fd), s.pipe.w, pipeSize)
+		n, errno, stuck := s.fill(fd)
 		switch {
+		case stuck:
+			s.drop()
+			s.off()
+			return true
 		case errno == syscall.EINTR:
 			continue
 		case errno == syscall.EAGAIN:
@@ -104,6 +110,23 @@ func (d *direction) splicePump(fd uintptr) (done bool) {
 		}
 	}
 	return true
+}
+
+// fill moves what there is from src into the pipe. At the mark of TCP's urgent data
+// splice(2) says that there is nothing more, or that the stream has ended, whatever is
+// behind it: stuck. Reads get past it.
+func (s *splice) fill(fd uintptr) (n int, errno syscall.Errno, stuck bool) {
+	for range 2 {
+		n, errno = spliceFds(int(fd), s.pipe.w, pipeSize)
+		if n > 0 || errno != 0 && errno != syscall.EAGAIN {
+			return n, errno, false
+		}
+		var b [1]byte
+		if n, errno = socket.Peek(fd, b[:]); n <= 0 {
+			return n, errno, false
+		}
+	}
+	return 0, 0, true // on bytes that have not just come
 }
 
 func (s *splice) spliced(n int) {

@@ -105,6 +105,52 @@ func TestSplicedBytesPrecedeTheReset(t *testing.T) {
 	noPipeInUse(t)
 }
 
+// splice(2) does not get past the mark of urgent data: what is behind that, be it the
+// end of the stream as well, is copied.
+func TestUrgentDataDoesNotStopALongFlow(t *testing.T) {
+	block := bytes.Repeat([]byte("x"), 20_000)
+	for _, behind := range []string{"bytes", "bytes and the end", "bytes that come later"} {
+		t.Run(behind, func(t *testing.T) {
+			marked := func(c Conn) {
+				write(t, c, string(block))
+				writeUrgent(t, c)
+				if behind != "bytes that come later" {
+					write(t, c, string(block))
+				}
+				if behind == "bytes and the end" {
+					_ = c.CloseWrite()
+				}
+			}
+			made := 0
+			pair := func(t testing.TB) (Conn, Conn) {
+				a, b := tcpPair(t)
+				if made++; made == 1 { // the client's: all that is there before the relay looks
+					marked(a)
+				}
+				return a, b
+			}
+			r := startWith(t, pair, Config{Idle: 2 * time.Second}, func(r *relay) {
+				r.up.splice.after, r.up.splice.full = 1, 1 // as if it were a long flow already
+			})
+			want := 2 * len(block)
+			if behind == "bytes that come later" {
+				_, _ = io.ReadFull(r.backend, make([]byte, len(block)))
+				want = len(block)
+				write(t, r.client, string(block))
+			}
+			if n, err := io.ReadFull(r.backend, make([]byte, want)); err != nil {
+				t.Fatalf("%d of %d bytes arrived, then %v; want all of them", n, want, err)
+			}
+			_ = r.client.CloseWrite()
+			_ = r.backend.CloseWrite()
+			if res := r.result(); res.End != Done || res.ToBackend != int64(2*len(block)) {
+				t.Errorf("ended %v with %d bytes to the backend; want done with %d", res.End, res.ToBackend, 2*len(block))
+			}
+			noPipeInUse(t)
+		})
+	}
+}
+
 func TestPipeWithBytesInItIsNotReused(t *testing.T) {
 	closeFreePipes()
 	r := startSplicing(t, tcpPair, Config{Idle: time.Hour})

@@ -207,18 +207,24 @@ func TestUrgentDataHidesNothing(t *testing.T) {
 	r := start(t, stepPair, Config{})
 	for range 3 {
 		write(t, r.client, "abc")
-		raw, err := r.client.(*net.TCPConn).SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := raw.Control(func(fd uintptr) { err = syscall.Sendto(int(fd), []byte("!"), syscall.MSG_OOB, nil) }); err != nil {
-			t.Fatal(err)
-		}
-		if err != nil {
-			t.Skip("no urgent data on this system: ", err)
-		}
+		writeUrgent(t, r.client)
 		write(t, r.client, "def")
 		expect(t, r.backend, "abcdef")
+	}
+}
+
+// writeUrgent sends a byte of urgent data.
+func writeUrgent(t *testing.T, c Conn) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { err = syscall.Sendto(int(fd), []byte("!"), syscall.MSG_OOB, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip("no urgent data on this system: ", err)
 	}
 }
 
