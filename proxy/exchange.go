@@ -41,6 +41,7 @@ type exchange struct {
 	fault  string    // what went wrong, of the kinds of X-Portside-Error
 	closes bool      // the connection ends with this response
 	waited uint64    // in ms: the client was waited for, to take the response
+	settle func()    // of a trial's response that is going out; see settle
 }
 
 const (

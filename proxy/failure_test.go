@@ -338,6 +338,63 @@ func TestLargeUploadsAreNotSpentOnABackendThatEndsAtOnce(t *testing.T) {
 	}
 }
 
+// A response that goes on, in silence or not, does not keep the backend out whose trial
+// it is: after a second that is back, until the response is broken. One that is broken
+// sooner does not bring it back.
+func TestTrialOfALongResponseReadmitsWhileItGoesOn(t *testing.T) {
+	for _, framing := range []string{"length", "chunked"} {
+		t.Run(framing, func(t *testing.T) {
+			t.Parallel()
+			breaks := make(chan bool)
+			a := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+				if framing == "length" {
+					w.Header().Set("Content-Length", "100")
+				}
+				_, _ = io.WriteString(w, "x")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-breaks:
+				case <-r.Context().Done():
+				}
+				panic(http.ErrAbortHandler)
+			})
+			b := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+			s := startHTTP(t, pool.Config{Eject: pool.Eject{Backoff: 200 * time.Millisecond, MaxBackoff: 200 * time.Millisecond}}, Config{}, a, b)
+			ejectAddress(t, s.pool, a)
+			trial := func() *http.Response {
+				for {
+					time.Sleep(20 * time.Millisecond)
+					if resp, err := newClient(t).Get(s.url); err != nil {
+						t.Fatal(err)
+					} else if resp.ContentLength != 0 { // the other one's is empty
+						return resp
+					}
+				}
+			}
+			resp := trial()
+			for range 10 {
+				time.Sleep(20 * time.Millisecond)
+				if got := stateOf(s.pool, a); got.State != pool.Ejected {
+					t.Fatalf("%s (%s) at once, want it out while most responses would still be broken", got.State, got.Reason)
+				}
+			}
+			breaks <- true
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			resp = trial()
+			start := time.Now()
+			eventually(t, "the backend is out as long as its trial's response goes on", func() bool { return stateOf(s.pool, a).State == pool.Active })
+			if took := time.Since(start); took > early+time.Second {
+				t.Errorf("it was back after %v, want it after %v", took, early)
+			}
+			breaks <- true
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			eventually(t, "it is still in rotation though its trial's response was broken", func() bool { return stateOf(s.pool, a).State == pool.Ejected })
+		})
+	}
+}
+
 // Trials that are due do not use up a request's attempts, however many there are.
 func TestDueTrialsLeaveAttemptsForWhoServes(t *testing.T) {
 	all := []string{serveHTTP(t, func(http.ResponseWriter, *http.Request) {})}

@@ -83,8 +83,22 @@ func (s *httpSession) begins(c *backendConn, whole bool) {
 	switch {
 	case whole:
 		s.lease.Report(pool.Success)
-	case s.lease.Trial() && x.resp.Framing.Kind != http1.Length: // which may go on for hours, in silence
-		s.lease.Stays()
+	case s.lease.Trial(): // which may go on for hours, in silence
+		said := make(chan struct{})
+		timer := time.AfterFunc(early, func() { s.lease.Stays(); close(said) })
+		x.settle = func() {
+			if !timer.Stop() {
+				<-said // the lease is of one goroutine at a time
+			}
+		}
+	}
+}
+
+// settle has a trial's response, if this is one, be judged by what is reported next.
+func (s *httpSession) settle() {
+	if f := s.x.settle; f != nil {
+		s.x.settle = nil
+		f()
 	}
 }
 
@@ -92,6 +106,7 @@ func (s *httpSession) begins(c *backendConn, whole bool) {
 // backend has broken is a failure, whatever its head said; one that somebody else has
 // ended was none.
 func (s *httpSession) ends(err error) {
+	s.settle()
 	if err == nil {
 		s.lease.Report(pool.Success)
 		return
@@ -195,6 +210,7 @@ func (s *httpSession) passStream(c *backendConn, source http1.Kind) error {
 			return err
 		}
 		if s.h.warden.tick.Load() > began+uint64(early/time.Millisecond) {
+			s.settle()
 			s.lease.Report(pool.Success) // what has no length may go on for hours
 		}
 		from, to = headRoom, headRoom+n
