@@ -186,8 +186,8 @@ func (u *upload) run() {
 		s.watch.upload.Store(forBackend)
 		switch {
 		case err == nil:
-		case u.stopping.Load() && errors.Is(err, os.ErrDeadlineExceeded):
-			return
+		case errors.Is(err, os.ErrDeadlineExceeded) && (u.stopping.Load() || s.watch.why() == errNoResponse):
+			return // the latter for a piece that the backend has just taken, too late
 		case err == io.EOF:
 			u.lose(errBodyCut)
 			return

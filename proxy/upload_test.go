@@ -19,6 +19,7 @@ import (
 
 	"portside/pool"
 	"portside/proxy/http1"
+	"portside/proxy/socket"
 )
 
 // A backend that answers and does not take the rest of a body must not get the
@@ -406,6 +407,43 @@ func TestBytesOfASecondTryAreCounted(t *testing.T) {
 	}
 	if s.Stats().Retries.Load() == 0 {
 		t.Fatal("no second try: the test did not test")
+	}
+}
+
+// A backend takes a piece in the very moment in which it is found too slow: what then
+// wakes the upload, which waits for its client again, is no loss of that, and the body
+// can be sent to another backend.
+func TestUploadOfATooSlowBackendIsNotTheClientsLoss(t *testing.T) {
+	silent := startBackend(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
+	for why, lost := range map[error]bool{errNoResponse: false, errBodySlow: true} {
+		s := &httpSession{h: NewHTTP(pool.New(pool.Config{}), Config{}), ctx: t.Context(), x: exchanges.Get().(*exchange)}
+		c := &backendConn{}
+		for _, end := range []*socket.Conn{&s.client, &c.Conn} {
+			conn, err := net.Dial("tcp", silent.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if err := end.Init(conn.(*net.TCPConn)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.x.up.reset(http1.Framing{Kind: http1.Length, Length: 10})
+		s.x.up.sent = append(s.x.up.sent, "half "...)
+		s.conn.Store(c)
+		s.enter(phaseResponse)
+		if !s.watch.end(phaseResponse, 0, why) {
+			t.Fatal("it cannot be ended")
+		}
+		s.wake(why)
+		_ = c.SetDeadline(time.Time{}) // the write was quicker
+		if err := s.x.up.begin(s, c); err != nil {
+			t.Fatal(err)
+		}
+		s.x.up.ended.Wait()
+		if err := s.x.up.lost(); (err != nil) != lost {
+			t.Errorf("ended as %q, the client is said to be lost: %v, want that: %v", why, err, lost)
+		}
 	}
 }
 
