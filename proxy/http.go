@@ -118,7 +118,7 @@ func (s *httpSession) idle() bool {
 		return c.streams.none()
 	}
 	p, _ := s.watch.load()
-	return p.idle() || p >= phaseEnding
+	return p.between() || p >= phaseEnding
 }
 
 func (s *httpSession) backend() *pool.Backend { return s.serving.Load() }

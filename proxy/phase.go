@@ -18,6 +18,9 @@ type phase uint64
 // idle reports whether p waits for a request, undisturbed.
 func (p phase) idle() bool { return p == phaseIdle || p == phaseParked || p == phaseResting }
 
+// between reports whether p waits for a request, undisturbed or not.
+func (p phase) between() bool { return p <= phaseResting }
+
 const (
 	phaseIdle     phase = iota + 1 // for a request to begin
 	phaseRenewing                  // likewise, while the warden wakes it to go on elsewhere; see rest.go

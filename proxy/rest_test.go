@@ -228,6 +228,20 @@ func TestHTTPParkedClientOutlivesABackend(t *testing.T) {
 	}
 }
 
+// A client that goes on elsewhere in the moment of the cut had no work either.
+func TestHTTPClientBetweenRequestsIsNoWorkThatIsCut(t *testing.T) {
+	for p, idle := range map[phase]bool{
+		phaseIdle: true, phaseRenewing: true, phaseRenewed: true, phaseParked: true, phaseResting: true,
+		phaseHead: false, phaseBusy: false, phaseConnect: false, phaseResponse: false, phaseBody: false,
+	} {
+		s := &httpSession{}
+		s.watch.enter(p, 1)
+		if got := s.idle(); got != idle {
+			t.Errorf("cut in phase %d: idle is %v, want %v, for the exit code", p, got, idle)
+		}
+	}
+}
+
 func TestHTTPManyParkedAndWoken(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
