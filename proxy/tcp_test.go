@@ -488,6 +488,33 @@ func TestTCPResetAfterAnEndEndsTheSession(t *testing.T) {
 	}
 }
 
+// Nor does one whose session was woken between the two for what a step does not move.
+func TestTCPResetAfterAnEndAndALongAnswerEndsTheSession(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("nobody is told of it here")
+	}
+	const size = 4 << 20
+	over := make(chan bool)
+	b := startBackend(t, func(c *net.TCPConn) {
+		_, _ = io.ReadAll(c) // the client's end
+		_, _ = io.CopyN(c, zeros{}, size)
+		<-over
+	})
+	s := startTCP(t, pool.Config{}, Config{}, b.address)
+	defer close(over)
+	c := s.dial(t)
+	_, _ = io.WriteString(c, "?")
+	_ = c.CloseWrite()
+	if n, err := io.CopyN(io.Discard, c, size); err != nil {
+		t.Fatalf("%d bytes of the answer, %v", n, err)
+	}
+	eventually(t, "the session is not parked", func() bool { return s.lot.Size() == 1 })
+	_ = c.SetLinger(0)
+	_ = c.Close()
+	eventually(t, "the session is still there, and its backend works for nobody", func() bool { return s.Stats().Active.Load() == 0 })
+}
+
 // Bulk in both directions at once, and each half-closing before the other ends.
 func TestTCPCarriesEverythingBothWays(t *testing.T) {
 	const size = 20 << 20

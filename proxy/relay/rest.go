@@ -59,17 +59,14 @@ func newRested(client, backend Conn, c *Config) *Rested {
 	}
 }
 
-// Sources are the conns whose bytes, or ends, the relay cannot go on without: it
-// is to be resumed when there is something to read from one. Nil where a stream
-// has ended before.
+// Sources are the conns whose news the relay cannot go on without. The client's is one
+// also when its stream has ended: the backend still works for it, until it is lost. The
+// backend's is nil then.
 func (q *Rested) Sources() (client, backend syscall.RawConn) {
-	if !q.toBackend.ended {
-		client = q.client.raw
-	}
 	if !q.toClient.ended {
 		backend = q.backend.raw
 	}
-	return client, backend
+	return q.client.raw, backend
 }
 
 // Until is when Config.Idle ends the relay, which has to be resumed for it; zero:

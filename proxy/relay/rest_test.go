@@ -37,30 +37,32 @@ func wakes(t *testing.T, q *Rested) bool {
 	wg.Go(func() { lot.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	woken := make(chan bool, 1)
+	woken := make(signal, 1)
 	client, backend := q.Sources()
-	if client == nil {
-		client, backend = backend, nil
-	}
-	spot, ok := lot.Join(signal(woken), client, backend)
+	spot, ok := lot.Join(woken, client, backend)
 	if !ok {
 		t.Skip("nobody is parked on this system")
 	}
 	defer lot.Leave(spot, false)
-	if _, asleep := lot.Sleep(spot, time.Time{}); !asleep {
-		return true
-	}
-	select {
-	case <-woken:
-		return true
-	case <-time.After(100 * time.Millisecond):
-		return false
+	over := time.After(100 * time.Millisecond)
+	for {
+		news, asleep := lot.Sleep(spot, time.Time{})
+		if asleep {
+			select {
+			case news = <-woken:
+			case <-over:
+				return false
+			}
+		}
+		if !q.known(news) {
+			return true
+		}
 	}
 }
 
-type signal chan bool
+type signal chan parking.News
 
-func (s signal) Wake(parking.News) { s <- true }
+func (s signal) Wake(news parking.News) { s <- news }
 
 func TestQuietRelayRests(t *testing.T) {
 	var counters Counters
@@ -97,9 +99,6 @@ func TestQuietRelayRests(t *testing.T) {
 	expectEOF(t, r.backend)
 	// Half-closed it rests as well, and is woken by the one who may still speak.
 	q = r.rested()
-	if client, _ := q.Sources(); client != nil {
-		t.Error("it waits for the client, whose stream has ended")
-	}
 	if wakes(t, q) {
 		t.Error("woken for nothing, half-closed")
 	}
@@ -145,6 +144,32 @@ func TestResetWhileRestingIsPassedOn(t *testing.T) {
 }
 
 // The idle limit counts the time at rest.
+// A client that has ended its stream, and is lost while the relay rests, wants no
+// answer any more: the backend need not go on until the idle limit.
+func TestResetAfterAnEndIsSeenWhileResting(t *testing.T) {
+	r := start(t, tcpPair, Config{Idle: time.Minute, Rest: 20 * time.Millisecond})
+	write(t, r.backend, "hello")
+	expect(t, r.client, "hello")
+	r.client.CloseWrite()
+	expectEOF(t, r.backend)
+	q := r.rested()
+	since := q.Until()
+	if wakes(t, q) || q.Step(parking.News{parking.Readable | parking.Ended}).End != Resting || q.Until() != since {
+		t.Error("that the client's stream has ended is news, and puts the idle limit off")
+	}
+	reset(t, r.client)
+	if !wakes(t, q) {
+		t.Fatal("the client was reset, and nobody was woken")
+	}
+	if res := q.Step(parking.News{parking.Readable | parking.Ended | parking.Lost}); res.End != 0 {
+		t.Fatalf("a step ended %v; want the relay resumed for the loss", res.End)
+	}
+	r.resume(q)
+	if res := r.result(); res.End != ClientReset {
+		t.Errorf("ended %v, %v; want client reset", res.End, res.Err)
+	}
+}
+
 func TestIdleWhileResting(t *testing.T) {
 	const limit = 300 * time.Millisecond
 	begin := time.Now()

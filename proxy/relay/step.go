@@ -27,6 +27,9 @@ func (q *Rested) Step(news parking.News) Result {
 	if news == (parking.News{}) {
 		return Result{}
 	}
+	if q.known(news) {
+		return Result{End: Resting, Rested: q}
+	}
 	q.since = time.Now()
 	s := take(q)
 	defer s.drop()
@@ -43,6 +46,12 @@ func (q *Rested) Step(news parking.News) Result {
 		return Result{ToBackend: q.toBackend.moved, ToClient: q.toClient.moved, End: Done, BackendFirst: q.backendFirst, Taken: q.taken}
 	}
 	return Result{End: Resting, Rested: q}
+}
+
+// known reports whether news are none: of a client whose stream has ended, only that it
+// is lost is any.
+func (q *Rested) known(news parking.News) bool {
+	return q.toBackend.ended && news[1] == 0 && news[0]&parking.Lost == 0
 }
 
 // begin begins at rest, after a first step.

@@ -153,8 +153,8 @@ func TestShortRelayIsAtRestAllItsLife(t *testing.T) {
 	r.step(q, clientEnds)
 	expect(t, r.backend, "more")
 	expectEOF(t, r.backend)
-	if client, backend := q.Sources(); client != nil || backend == nil {
-		t.Error("it waits for the client, whose stream has ended, or not for the backend")
+	if client, backend := q.Sources(); client == nil || backend == nil {
+		t.Error("it does not wait for the backend, or to hear that the client, whose stream has ended, is lost")
 	}
 	write(t, r.backend, "last")
 	r.backend.Close()
