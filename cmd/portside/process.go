@@ -40,7 +40,6 @@ type process struct {
 	events   admin.Events
 	pprof    bool
 	group    *errgroup.Group
-	started  time.Time
 	draining atomic.Bool
 	second   atomic.Int32    // the signal that ends the drain on the spot
 	hurried  context.Context // ends when p begins to drain
@@ -62,7 +61,6 @@ type process struct {
 // registry is a connection to etcd, and what ends it.
 type registry struct {
 	*etcd.Client
-	cfg     config.Etcd
 	stop    context.CancelFunc
 	leaving sync.WaitGroup // registrations that are leaving it
 }
@@ -70,7 +68,7 @@ type registry struct {
 // newProcess prepares a process for cfg: it binds every port, so that all that is
 // taken is said at once, and starts nothing.
 func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
-	p := &process{log: log, cfg: cfg, started: time.Now(), begun: make(chan struct{})}
+	p := &process{log: log, cfg: cfg, begun: make(chan struct{})}
 	p.hurried, p.hurry = context.WithCancel(context.Background())
 	var faults []error
 	for _, sc := range cfg.Services {
@@ -142,7 +140,7 @@ func (p *process) doubt(cfg *config.Config) {
 // p.mu.
 func (p *process) connect(cfg config.Etcd) {
 	ctx, stop := context.WithCancel(p.ctx)
-	p.etcd = &registry{Client: etcd.New(cfg.Config, p.log), cfg: cfg, stop: stop}
+	p.etcd = &registry{Client: etcd.New(cfg.Config, p.log), stop: stop}
 	client := p.etcd.Client
 	p.group.Go(func() error { return ended(client.Run(ctx)) })
 }
