@@ -18,7 +18,6 @@ type said struct {
 	weight   string            // empty when unsaid
 	ordinary float64           // the weight of an ordinary peer in this format; zero: 1
 	version  string            // empty when unsaid
-	zone     string            // empty when unsaid
 	draining bool              //
 	more     map[string]string // whatever else; changed by the reading
 	typed    bool              // more is a struct of the writer's, whose unset fields are zero
@@ -70,7 +69,7 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	if s.scheme != "" {
 		scheme = s.scheme
 	}
-	e = discovery.Endpoint{Address: address, Zone: s.zone, Version: s.version, Draining: s.draining}
+	e = discovery.Endpoint{Address: address, Version: s.version, Draining: s.draining}
 	if in.key != "" {
 		e.Keys = []string{in.key}
 	}
@@ -79,7 +78,7 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	if draining != "" && !isTrue(draining) && !isFalse(draining) {
 		doubt = join(doubt, fmt.Sprintf("draining=%q is neither true nor false: taken as false", short(draining)))
 	}
-	fill(&e.Zone, take(s.more, "zone"))
+	e.Zone = take(s.more, "zone")
 	fill(&e.Version, take(s.more, "version"))
 	weight := take(s.more, "weight")
 	switch {
