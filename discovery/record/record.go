@@ -58,8 +58,8 @@ func New(prefix string, o Options) (*Decoder, error) {
 type Reading struct {
 	// Format is how it was read, the answer [Auto] came to.
 	Format Format
-	// Endpoints are sorted by address. None, without an error, is an absence
-	// the record itself declares: disabled, deleted, a directory placeholder.
+	// Endpoints are sorted by address, and without Keys. None, without an error, is
+	// an absence the record itself declares: disabled, deleted, a directory placeholder.
 	Endpoints []discovery.Endpoint
 	// Reason is why there are none.
 	Reason string

@@ -70,9 +70,6 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 		scheme = s.scheme
 	}
 	e = discovery.Endpoint{Address: address, Version: s.version, Draining: s.draining}
-	if in.key != "" {
-		e.Keys = []string{in.key}
-	}
 	draining := take(s.more, "draining")
 	e.Draining = isTrue(draining) || e.Draining
 	if draining != "" && !isTrue(draining) && !isFalse(draining) {

@@ -8,7 +8,7 @@ type sample struct {
 	options Options
 	key     string
 	value   string
-	want    []discovery.Endpoint // Keys are the key; none: an absence
+	want    []discovery.Endpoint // none: an absence
 	auto    Format               // what auto calls it; empty: the same
 }
 
