@@ -28,7 +28,6 @@ type KeeperStatus struct {
 	Losses    uint64    // how often a registration that stood was found gone or changed
 	TTL       time.Duration
 	LeaseID   int64
-	Revision  int64 // of the key as it was last written
 }
 
 // A Keeper keeps one key in etcd while its holder lives and is to be found

@@ -253,16 +253,14 @@ func (r *keeping) settledAs(want wanted) {
 		}
 		r.stood, r.newcomer, r.lost, r.had = true, false, false, r.found.value
 		r.spent, r.outgrown = append(r.spent, r.outgrown...), nil
-		r.note(func(s *KeeperStatus) {
-			s.TTL, s.LeaseID, s.Revision = r.lease.ttl, r.lease.id, r.found.modified
-		})
+		r.note(func(s *KeeperStatus) { s.TTL, s.LeaseID = r.lease.ttl, r.lease.id })
 		r.become(Registered, "")
 		return
 	}
 	r.stood = false
 	r.spent = append(r.spent, r.leases()...)
 	r.lease, r.outgrown = nil, nil
-	r.note(func(s *KeeperStatus) { r.wrote, s.TTL, s.LeaseID, s.Revision = false, 0, 0, 0 })
+	r.note(func(s *KeeperStatus) { r.wrote, s.TTL, s.LeaseID = false, 0, 0 })
 	if want.removed {
 		r.become(Left, "removed")
 		return
