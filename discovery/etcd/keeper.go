@@ -149,19 +149,10 @@ func (k *Keeper) Wrote() bool {
 // another holder has its key, or it has left for good.
 func (k *Keeper) Stands(ctx context.Context) error {
 	_, turn := k.wanted()
-	for {
-		k.mu.Lock()
-		state, settled, moved := k.status.State, k.settled, k.moved
-		k.mu.Unlock()
-		if state == Registered && settled >= turn || state == Taken || state == Left {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-moved:
-		}
-	}
+	return k.until(ctx, func() bool {
+		state := k.status.State
+		return state == Registered && k.settled >= turn || state == Taken || state == Left
+	})
 }
 
 // Status is a snapshot, safe to take at any time.
@@ -195,9 +186,14 @@ func (k *Keeper) wanted() (wanted, uint64) {
 
 // settle waits until etcd has what was asked for with turn.
 func (k *Keeper) settle(ctx context.Context, turn uint64) error {
+	return k.until(ctx, func() bool { return k.settled >= turn })
+}
+
+// until waits until so, which is asked under k.mu, or ctx ends.
+func (k *Keeper) until(ctx context.Context, so func() bool) error {
 	for {
 		k.mu.Lock()
-		done, moved := k.settled >= turn, k.moved
+		done, moved := so(), k.moved
 		k.mu.Unlock()
 		if done {
 			return nil

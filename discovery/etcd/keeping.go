@@ -80,13 +80,10 @@ func (r *keeping) run(ctx context.Context) error {
 	}
 }
 
+// done says that etcd has what was asked for up to turn. Only we write settled.
 func (r *keeping) done(turn uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.settled < turn {
-		r.settled = turn
-		close(r.moved)
-		r.moved = make(chan struct{})
+		r.note(func(*KeeperStatus) { r.settled = turn })
 	}
 }
 
