@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Durati
 			w.asked = now
 			w.ask <- struct{}{}
 		case a := <-answers:
-			ways = without(ways, a.way)
+			ways = slices.DeleteFunc(ways, func(w *way) bool { return w == a.way })
 			switch {
 			case a.err != nil: // the next one is asked when it is time
 				continue
@@ -64,7 +65,7 @@ func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Durati
 				next = proven.Add(ttl / 3)
 			}
 			a.way.asked = time.Time{}
-			ways = append([]*way{a.way}, ways...)
+			ways = slices.Insert(ways, 0, a.way)
 		}
 	}
 }
@@ -119,16 +120,6 @@ func idle(ways []*way) *way {
 		}
 	}
 	return nil
-}
-
-func without(ways []*way, w *way) []*way {
-	rest := ways[:0:0]
-	for _, other := range ways {
-		if other != w {
-			rest = append(rest, other)
-		}
-	}
-	return rest
 }
 
 func soonest(a, b time.Time) time.Time {
