@@ -250,9 +250,7 @@ func (p *process) synced() <-chan struct{} {
 // unsynced is a service that has no list yet, or nil.
 func (p *process) unsynced() *service {
 	for _, s := range p.running() {
-		select {
-		case <-s.pool.Synced():
-		default:
+		if !s.following.synced() {
 			return s
 		}
 	}
