@@ -236,14 +236,6 @@ func (p *process) running() []*service {
 	return append([]*service(nil), p.services...)
 }
 
-// serviceNamed returns the service, or an error that says which there are.
-func (p *process) serviceNamed(name string) (*service, error) {
-	if s := p.named(name); s != nil {
-		return s, nil
-	}
-	return nil, fmt.Errorf("no service named %s: %w", name, pool.ErrNotFound)
-}
-
 // ready says what is missing, if anything is.
 func (p *process) ready() error {
 	if p.draining.Load() {
@@ -259,9 +251,9 @@ func (p *process) ready() error {
 func (p *process) view() admin.View {
 	verb := func(do func(*pool.Pool, string) error) func(string, string) error {
 		return func(name, address string) error {
-			s, err := p.serviceNamed(name)
-			if err != nil {
-				return err
+			s := p.named(name)
+			if s == nil {
+				return pool.ErrNotFound // admin says of what
 			}
 			return do(s.pool, address)
 		}

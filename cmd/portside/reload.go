@@ -180,6 +180,7 @@ func share(ln *net.TCPListener) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
+// named is the running service of that name, or nil.
 func (p *process) named(name string) *service {
 	for _, s := range p.running() {
 		if s.name == name {
