@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -201,7 +200,7 @@ func wantJSON(cmd *cobra.Command) (bool, error) {
 func argsBetween(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if n := len(args); n < least || most >= 0 && n > most {
-			return usage("%s takes %s; see %s --help", cmd.Name(), what, fmt.Sprint(cmd.CommandPath()))
+			return usage("%s takes %s; see %s --help", cmd.Name(), what, cmd.CommandPath())
 		}
 		return nil
 	}

@@ -149,7 +149,7 @@ func (t *translator) at(tok *token.Token) position {
 func (t *translator) translate(path string, n ast.Node) *node {
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		if len(n.Values) == 1 && glued(n.Values[0]) && !braced(n) {
+		if len(n.Values) == 1 && glued(n.Values[0]) && !n.IsFlowStyle { // which has no braces of its own
 			return t.glue(n.Values[0])
 		}
 		return t.table(path, t.start(n), n.Values)
@@ -191,9 +191,6 @@ func glued(n *ast.MappingValueNode) bool {
 func plain(tok *token.Token) bool {
 	return tok.Type != token.SingleQuoteType && tok.Type != token.DoubleQuoteType && tok.Type != token.MappingStartType && tok.Type != token.SequenceStartType
 }
-
-// braced reports whether n has braces of its own.
-func braced(n *ast.MappingNode) bool { return n.IsFlowStyle }
 
 func (t *translator) glue(n *ast.MappingValueNode) *node {
 	key := n.Key.GetToken()
