@@ -333,10 +333,12 @@ func (f *follower) doubt(err error) {
 	f.watch.close()
 	f.watch, f.audit = nil, nil
 	f.why = doubtName(err)
-	f.note(func(s *seen) { s.err = nil })
-	if refused(err) {
-		f.note(func(s *seen) { s.err = err })
-	}
+	f.note(func(s *seen) {
+		s.err = nil
+		if refused(err) {
+			s.err = err
+		}
+	})
 	f.retryAt = time.Now().Add(rand.N(50 * time.Millisecond))
 	f.log.Debug("etcd: in doubt", "why", f.why, "err", err)
 }

@@ -64,7 +64,6 @@ func plain(err error, what, user string, since time.Time) string {
 	case err == nil:
 		return "not connected yet"
 	case refused(err):
-		said := "etcd refuses"
 		if containsAny(cause, "certificate", "tls: ") {
 			return "etcd cannot be trusted, or refuses: " + cause
 		}
@@ -77,7 +76,7 @@ func plain(err error, what, user string, since time.Time) string {
 		if user != "" {
 			cause += " (user " + user + ")"
 		}
-		return said + ": " + cause
+		return "etcd refuses: " + cause
 	case leaderless(err):
 		return "etcd has no leader since " + clock(since)
 	}
