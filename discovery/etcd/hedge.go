@@ -31,7 +31,7 @@ func (h *hedger) after() time.Duration {
 // hedged makes a call that may be made twice. One that takes long is made again while
 // the first is waited for: there may be other members, and gRPC, which goes round them,
 // takes 13 s to find out that one hangs. What was answered first is the answer. Late
-// says that etcd may carry out another yet.
+// reports whether etcd may still carry out one of the others, or this one.
 func hedged[T any](ctx context.Context, h *hedger, etcd *clientv3.Client, call func(context.Context) (T, error)) (got T, late bool, err error) {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
 	var asking sync.WaitGroup

@@ -93,11 +93,11 @@ func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 	return nil
 }
 
-// giveBack lets go of leases, on which nothing of ours hangs, and revokes them, as
-// well as that goes, if nothing of others' does. What etcd may yet write under one is
-// not to be kept alive by those others.
+// giveBack lets go of leases on which nothing of ours hangs, and tries to revoke those
+// on which nothing of others' does either. Where a late write may yet hang our key on one,
+// the others have to leave it: they would keep the key alive.
 //
-// Whoever removed the key may end the keeper now: that is no reason not to.
+// Whoever removed the key may end the keeper now; the leases are given back all the same.
 func (r *keeping) giveBack(ctx context.Context, l link, leases []*lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

@@ -18,7 +18,7 @@ type keeping struct {
 	lease    *lease   // nil: none that is known to live
 	outgrown []*lease // of another TTL; the key may hang on them until it is written again
 	spent    []*lease // nothing of ours hangs on them any more
-	late     bool     // etcd may yet put the key there that it was asked for, and we gave up on
+	late     bool     // a write that we gave up waiting for may yet be carried out
 	ours     map[int64]bool
 	newcomer bool   // nothing was written yet: the last writer stands, and it is us
 	stood    bool   // the key was as it shall be

@@ -12,11 +12,14 @@ import (
 // leases are those a Client keeps alive: one for each TTL, however many keepers
 // hang their keys on it.
 //
-// A lease may hold up only keys that are wanted. A keeper that lets go without
-// having deleted its key taints the lease for all: they write under another, and
-// the old one lapses with what was left on it. Where the connection has broken after
-// one had let go they do the same, and the last revokes it: etcd may have been restored
-// from a backup, with the key.
+// A lease may hold up only keys that are wanted, which two things endanger:
+//
+//   - A keeper ends without having deleted its key. Then the lease is lost for all: they
+//     write under another, and the old one lapses with what was left on it.
+//   - A keeper deletes its key and lets go, and etcd is restored from a backup that has
+//     the key. A restore is seen as a connection that breaks. So after each break the
+//     lease that somebody has let go of is stale: the others write under another, and the
+//     last of them revokes it.
 type leases struct {
 	hedger   *hedger
 	turn     chan struct{} // held while one is granted
@@ -31,10 +34,10 @@ type lease struct {
 	id      int64
 	ttl     time.Duration
 	seconds int64         // that were asked for
-	lost    chan struct{} // closed: lost, in doubt, or tainted
+	lost    chan struct{} // closed: its holders are to write under another at once
 	cancel  context.CancelFunc
 
-	stale atomic.Bool // to be left for another
+	stale atomic.Bool // its holders are to write under another; until they have, it is kept alive
 
 	// leases.mu guards these.
 	holders  int
