@@ -14,9 +14,9 @@ import (
 // those who follow the prefix see both.
 const announced = 100 * time.Millisecond
 
-// leave marks the record as draining, where it can say so, and deletes it. When
-// etcd cannot be reached, for etcdAnswers and, with others to serve meanwhile, for as
-// long as patience, the key goes with its lease. What was never written has nothing to
+// leave marks the record as draining, where it can say so, and deletes it. Etcd is
+// waited for as long as patience, and once the process drains for etcdAnswers at the
+// most: after that the key goes with its lease. What was never written has nothing to
 // leave.
 func (p *process) leave(r *registration, patience time.Duration) {
 	defer r.stop()

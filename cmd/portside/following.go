@@ -30,7 +30,7 @@ type following struct {
 
 	mu     sync.Mutex
 	source discovery.Source
-	filled string    // what the pool's endpoints are of; see followed
+	filled string    // what the pool's endpoints are of; see followed.what
 	known  time.Time // since when, if not by the present source: zero
 	saved  bool      // by a file
 }
@@ -149,8 +149,8 @@ func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
 	f.known, f.saved = time.Time{}, false
 }
 
-// fill hands endpoints to the pool. It reports whether the pool has none of anything else
-// now.
+// fill hands endpoints to the pool. It reports whether what the pool has now, suspects
+// included, is all of that same what.
 func (f *following) fill(endpoints []discovery.Endpoint, what string) bool {
 	if !f.synced() {
 		f.news.filling.Store(true)

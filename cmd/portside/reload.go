@@ -136,9 +136,10 @@ func (s *service) serves(sc config.Service) bool {
 	return cfg.Listen == sc.Listen && cfg.Protocol == sc.Protocol
 }
 
-// bind is a service for sc. A port that a running service has, which is about to
-// give it up, is shared with it until then, so that no client is refused. Of those on
-// a port of the kernel's choice only the former self gives up the same.
+// bind is a service for sc. A port that a running service has, and is about to give
+// up, is shared with it until then, so that no client is refused. Port 0, the kernel's
+// choice, reads the same for two services and is not: it is shared only with the former
+// self.
 func (p *process) bind(sc config.Service) (*service, error) {
 	for _, old := range p.running() {
 		tcp, ok := old.ln.(*net.TCPListener)

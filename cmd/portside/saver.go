@@ -20,15 +20,15 @@ type saver struct {
 	retired atomic.Bool // the file is another's
 
 	mu   sync.Mutex
-	file snapshot.File // of whom the pool's endpoints are; zero: nowhere
+	file snapshot.File // of what the pool's endpoints are of; zero: nowhere
 }
 
 func newSaver(p *pool.Pool, log *slog.Logger) *saver {
 	return &saver{pool: p, log: log, dirty: make(chan struct{}, 1)}
 }
 
-// saves has fill put other endpoints in the pool, which are kept in file if it says that
-// they are all there is now.
+// saves has fill put other endpoints in the pool. From then on they are kept in file, if
+// fill reports that the pool has no others.
 func (v *saver) saves(file snapshot.File, fill func() bool) {
 	v.mu.Lock()
 	if fill() {
