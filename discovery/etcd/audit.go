@@ -39,7 +39,7 @@ func (f *follower) onAudit(l listing) {
 	if f.audit == nil || f.watch == nil { // doubted meanwhile
 		return
 	}
-	if l.cluster != f.seen.cluster {
+	if f.another(l.cluster) {
 		f.doubt(errCluster)
 		return
 	}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/proxy/grpcproxy"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 
 	"portside/discovery"
@@ -295,6 +299,85 @@ func TestAfterASlowListTheWatchLives(t *testing.T) {
 	time.Sleep(3 * cfg.Liveness)
 	if n := v.source.Status().Resyncs["silent"]; n > 0 {
 		t.Errorf("listed again %d times though etcd is well, only slow", n)
+	}
+	v.state(discovery.Synced)
+}
+
+// behindProxy is the address of an etcd grpc-proxy in front of url.
+func behindProxy(t *testing.T, url string) string {
+	t.Helper()
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(etcd.Ctx()))
+	kv, kvEnded := grpcproxy.NewKvProxy(etcd)
+	watch, watchEnded := grpcproxy.NewWatchProxy(ctx, zap.NewNop(), etcd)
+	s := grpc.NewServer()
+	pb.RegisterKVServer(s, kv)
+	pb.RegisterWatchServer(s, watch)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve(ln) }()
+	t.Cleanup(func() {
+		s.Stop()
+		cancel()
+		_ = etcd.Close()
+		<-kvEnded
+		<-watchEnded
+	})
+	return "http://" + ln.Addr().String()
+}
+
+// Etcd's grpc-proxy names no cluster when it confirms a watch that it has already: that
+// says nothing of another cluster.
+func TestASecondFollowerBehindAProxyHasNoDoubts(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	proxy := behindProxy(t, url)
+	first := follow(t, run(t, Config{Endpoints: []string{proxy}, Audit: -1}), "s")
+	first.becomes("10.0.0.1:80")
+	time.Sleep(300 * time.Millisecond)
+	op.put("elsewhere", "x") // its list is newer than what the proxy has told the first
+	second := follow(t, run(t, Config{Endpoints: []string{proxy}, Audit: -1}), "s")
+	second.becomes("10.0.0.1:80")
+	time.Sleep(3 * time.Second) // less than the liveness
+	if n := second.source.Status().Resyncs["cluster"]; n > 0 {
+		t.Errorf("the second follower has listed %d times for another cluster in 3 s, want none: nobody named one", n)
+	}
+	op.put("s/b", "10.0.0.2:80")
+	second.becomes("10.0.0.1:80", "10.0.0.2:80")
+}
+
+// elsewhere is a watch stream on which another cluster answers.
+type elsewhere struct{ grpc.ClientStream }
+
+func (s elsewhere) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if r, ok := m.(*pb.WatchResponse); ok && r.Header != nil {
+		r.Header.ClusterId++
+	}
+	return err
+}
+
+// A doubt that each list raises again must not have etcd list without pause.
+func TestDoubtsInVainAreSpacedOut(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	operatorOn(t, url).put("s/a", "10.0.0.1:80")
+	confused := grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		s, err := open(ctx, desc, cc, method, opts...)
+		return elsewhere{s}, err
+	})
+	v := follow(t, run(t, quickly(url), func(c *Client) { c.extra = append(c.extra, confused) }), "s")
+	v.becomes("10.0.0.1:80")
+	time.Sleep(4 * time.Second)
+	if n := v.source.Status().Resyncs["cluster"]; n < 3 || n > 12 {
+		t.Errorf("listed %d times in 4 s, want the first soon, and then ever fewer down to one a second", n)
 	}
 	v.state(discovery.Synced)
 }

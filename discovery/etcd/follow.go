@@ -41,7 +41,8 @@ type follower struct {
 
 	retryAt time.Time
 	tries   *tries
-	lone    bool // the last list found no quorum
+	vain    backoff // between doubts in quick succession whose lists find nothing
+	lone    bool    // the last list found no quorum
 
 	auditAt   time.Time
 	audit     *audit
@@ -63,6 +64,7 @@ func newFollower(s *Source, update func([]discovery.Endpoint)) *follower {
 		table:  t,
 		listed: make(chan listing, 1),
 		tries:  newTries(100*time.Millisecond, 5*time.Second),
+		vain:   backoff{first: 50 * time.Millisecond, most: s.client.cfg.liveness() / 2},
 		told:   discovery.Syncing,
 		toldAt: time.Now(),
 	}
@@ -108,6 +110,7 @@ func (f *follower) onStream(s *stream) {
 	if s == nil {
 		return
 	}
+	f.vain.reset() // the client spaces its streams
 	f.retryAt = time.Now()
 	if f.why != "" { // come back, but not all in one moment
 		f.retryAt = f.retryAt.Add(rand.N(50 * time.Millisecond))
@@ -255,6 +258,9 @@ func (f *follower) onWhole(l listing, now time.Time) {
 			s.resyncs[f.why]++
 		}
 	})
+	if !d.empty() {
+		f.vain.reset()
+	}
 	if f.why != "" {
 		f.log.Debug("etcd: listed again", "why", f.why, "revision", l.revision, "difference", d)
 	}
@@ -317,7 +323,7 @@ func (f *follower) suspicious(h *pb.ResponseHeader, revision int64, created bool
 	switch {
 	case h == nil:
 		return nil
-	case h.ClusterId != f.seen.cluster:
+	case f.another(h.ClusterId):
 		return errCluster
 	case !created && h.Revision < revision:
 		return errBackwards
@@ -325,7 +331,14 @@ func (f *follower) suspicious(h *pb.ResponseHeader, revision int64, created bool
 	return nil
 }
 
-// doubt gives the watch up. The set stands, and a list decides.
+// another reports whether cluster is not the one that was listed. Zero is none: etcd's
+// grpc-proxy names none when it confirms a watch.
+func (f *follower) another(cluster uint64) bool {
+	return cluster != 0 && f.seen.cluster != 0 && cluster != f.seen.cluster
+}
+
+// doubt gives the watch up. The set stands, and a list decides: at once, though not for
+// all sources in one moment, and later where doubts in a row have been in vain.
 func (f *follower) doubt(err error) {
 	if f.watch == nil {
 		return
@@ -339,7 +352,10 @@ func (f *follower) doubt(err error) {
 			s.err = err
 		}
 	})
-	f.retryAt = time.Now().Add(rand.N(50 * time.Millisecond))
+	if time.Since(f.watched) > f.client.cfg.liveness()/2 {
+		f.vain.reset()
+	}
+	f.retryAt = time.Now().Add(f.vain.next())
 	f.log.Debug("etcd: in doubt", "why", f.why, "err", err)
 }
 
