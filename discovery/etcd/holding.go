@@ -27,7 +27,8 @@ func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 			Then(clientv3.OpPut(r.key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
 			Commit()
 	})
-	r.late = r.late || late && r.found.modified == 0 // what is only changed is guarded by its revision
+	// What is ours is erased when we leave: a write that expects it then comes to nothing.
+	r.late = r.late || late && !r.ours[r.found.lease]
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		r.loseLease()

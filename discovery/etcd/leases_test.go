@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func other() Registration {
@@ -66,6 +69,42 @@ func TestAKeyLeftBehindLapsesThoughItsLeaseWasShared(t *testing.T) {
 	op.inEtcd(time.Second, other().Key, other().Value)
 	if s := stands(t, b, Registered); s.LeaseID == was {
 		t.Fatal("the lease with the key left behind is still kept")
+	}
+}
+
+// What etcd may yet write over another's key must not be kept alive by those who share
+// the lease either.
+func TestALateWriteOverAnothersKeyLapsesThoughItsLeaseIsShared(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put(ours, "a former self's", clientv3.WithLease(op.lease(60)))
+	tried := make(chan func(), 1)
+	c := run(t, quickly(url), func(c *Client) {
+		c.extra = append(c.extra, grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			txn, ok := req.(*pb.TxnRequest)
+			if !ok || string(txn.Compare[0].Key) != ours {
+				return invoke(ctx, method, req, reply, cc, opts...)
+			}
+			select {
+			case tried <- func() { _ = invoke(context.WithoutCancel(ctx), method, req, new(pb.TxnResponse), cc, opts...) }:
+			default:
+			}
+			return status.Error(codes.Unavailable, "etcdserver: request timed out")
+		}))
+	})
+	b := keep(t, c, other())
+	stands(t, b, Registered)
+	a := keep(t, c, registration())
+	carryOut := <-tried
+	if err := a.Remove(op.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	carryOut()
+	op.inEtcd(6*time.Second, ours, "")
+	op.inEtcd(time.Second, other().Key, other().Value)
+	if s := b.Status(); s.Losses != 0 {
+		t.Errorf("the one that stayed was lost %d times", s.Losses)
 	}
 }
 
