@@ -54,7 +54,7 @@ type Keeper struct {
 	want    wanted
 	wrote   bool   // etcd may have it by us
 	asked   uint64 // counts changes of want
-	settled uint64 // the last of them that etcd is known to have
+	settled uint64 // the last of them that etcd has, or cannot while the key is another's
 	status  KeeperStatus
 	wake    chan struct{} // want changed
 	moved   chan struct{} // closed, and replaced, when settled or status changes

@@ -187,21 +187,31 @@ func TestAnothersKeyIsNeverDeleted(t *testing.T) {
 	}
 }
 
-// There is nothing of ours to mark: a departure need not wait.
+// There is nothing of ours to mark, whether the record could say so or not: a departure
+// need not wait.
 func TestLeavingATakenKeyIsDoneAtOnce(t *testing.T) {
-	url := startEtcd(t).Endpoint()
-	op := operatorOn(t, url)
-	reg := registration()
-	reg.Draining = "off"
-	k := keep(t, run(t, quickly(url)), reg)
-	stands(t, k, Registered)
-	op.put(ours, "another's", clientv3.WithLease(op.lease(60)))
-	stands(t, k, Taken)
-	if err := k.Leave(op.ctx()); err != nil {
-		t.Fatalf("Leave = %v", err)
-	}
-	if v, _ := op.get(ours); v != "another's" {
-		t.Errorf("after we left, the other holder's key holds %q", v)
+	for name, mark := range map[string]string{"marked": "off", "without a mark": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := startEtcd(t).Endpoint()
+			op := operatorOn(t, url)
+			reg := registration()
+			reg.Draining = mark
+			k := keep(t, run(t, quickly(url)), reg)
+			stands(t, k, Registered)
+			op.put(ours, "another's", clientv3.WithLease(op.lease(60)))
+			stands(t, k, Taken)
+			reg.Value += ";v=2"
+			k.Change(reg) // which cannot be written
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if err := k.Leave(ctx); err != nil {
+				t.Errorf("Leave = %v, want it done at once: nobody waits for what is another's", err)
+			}
+			if v, _ := op.get(ours); v != "another's" {
+				t.Errorf("after we left, the other holder's key holds %q", v)
+			}
+		})
 	}
 }
 

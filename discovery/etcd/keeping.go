@@ -80,7 +80,8 @@ func (r *keeping) run(ctx context.Context) error {
 	}
 }
 
-// done says that etcd has what was asked for up to turn. Only we write settled.
+// done says that no more can be done of what was asked for up to turn. Only we write
+// settled.
 func (r *keeping) done(turn uint64) {
 	if r.settled < turn {
 		r.note(func(*KeeperStatus) { r.settled = turn })
@@ -149,7 +150,7 @@ func (r *keeping) outgrow(want wanted) {
 }
 
 // reconcile does what is needed to make the key what it shall be. It returns
-// zero once it is, and else how long to wait for news before trying again.
+// zero once it is, or is another's, and else how long to wait for news before trying again.
 func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Duration {
 	if l.stream == nil {
 		return r.unreachable(l, want)
@@ -167,10 +168,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 		r.spent = append(r.spent, r.leases()...)
 		r.lease, r.outgrown = nil, nil
 		r.become(Taken, fmt.Sprintf("another holder has the key, under lease %x", r.found.lease))
-		if want.draining {
-			return 0 // there is nothing of ours to mark
-		}
-		return time.Hour // an event will come
+		return 0 // there is nothing of ours to mark or to change; an event will come
 	case write:
 		if wait := time.Until(r.notBefore); r.lost && wait > 0 {
 			return wait
