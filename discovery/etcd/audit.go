@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -15,11 +16,14 @@ var errDrift = errors.New("an audit found a difference")
 // waits until the watch has been told everything up to R, and compares, leaving
 // out what changed after R.
 type audit struct {
-	listed  *listing         // nil: under way
-	touched map[string]int64 // mod revisions of events since the audit began
+	stop    context.CancelFunc // ends its list
+	listed  *listing           // nil: under way
+	touched map[string]int64   // mod revisions of events since the audit began
 }
 
-func newAudit() *audit { return &audit{touched: map[string]int64{}} }
+func newAudit(stop context.CancelFunc) *audit {
+	return &audit{stop: stop, touched: map[string]int64{}}
+}
 
 // scheduleAudit spreads audits a tenth either way.
 func (f *follower) scheduleAudit(now time.Time) {

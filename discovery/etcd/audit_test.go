@@ -2,7 +2,9 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -95,5 +97,43 @@ func TestAnAuditOfABusyPrefixFindsNothing(t *testing.T) {
 	}
 	if st := v.source.Status(); st.State != discovery.Synced || st.Drift != 0 || st.Resyncs["audit"] != 0 {
 		t.Errorf("%s, drift %d, resyncs %v; want none: a change under way is no drift", st.State, st.Drift, st.Resyncs)
+	}
+}
+
+// An audit that etcd does not answer must not hold up the list that a doubt asks for, nor
+// be said to have failed.
+func TestAnAuditUnderWayDoesNotHoldUpADoubt(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	op.put("s/a", "10.0.0.1:80")
+	auditing := make(chan struct{}, 10)
+	cfg := quickly(url)
+	cfg.Audit = 500 * time.Millisecond
+	var log logBuffer
+	c := run(t, cfg, func(c *Client) {
+		c.log = slog.New(slog.NewTextHandler(&log, nil))
+		c.extra = append(c.extra, grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			if r, ok := req.(*pb.RangeRequest); ok && r.KeysOnly {
+				auditing <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return invoke(ctx, method, req, reply, cc, opts...)
+		}))
+	})
+	v := follow(t, c, "s")
+	v.becomes("10.0.0.1:80")
+	<-auditing
+	link, _ := c.link()
+	link.stream.fail(errors.New("cut"))
+	op.put("s/b", "10.0.0.2:80")
+	began := time.Now()
+	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("a change is known %s after the stream broke, want at once: the list waited for an audit", took)
+	}
+	if strings.Contains(log.String(), "an audit failed") {
+		t.Error("the audit that was given up is said to have failed")
 	}
 }

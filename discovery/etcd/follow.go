@@ -155,18 +155,20 @@ func (f *follower) alone(err error) bool {
 
 func (f *follower) list(ctx context.Context, l link, kind listKind) {
 	f.listing = true
+	ctx, stop := context.WithCancel(ctx)
 	if kind == keysOnly {
-		f.audit = newAudit()
+		f.audit = newAudit(stop)
 	}
 	pace := f.pace
 	f.calls.Go(func() {
+		defer stop()
+		got := listing{kind: kind, err: context.Canceled}
 		select {
 		case f.client.lists <- struct{}{}:
+			got = list(ctx, l.etcd.ActiveConnection(), f.prefix, kind, pace)
+			<-f.client.lists
 		case <-ctx.Done():
-			return
 		}
-		got := list(ctx, l.etcd.ActiveConnection(), f.prefix, kind, pace)
-		<-f.client.lists
 		got.stream = l.stream
 		f.listed <- got
 	})
@@ -190,6 +192,9 @@ func (f *follower) onListed(l listing) {
 
 func (f *follower) onListFailed(l listing, now time.Time) {
 	if l.kind == keysOnly {
+		if f.audit == nil { // doubted meanwhile
+			return
+		}
 		f.audit = nil
 		f.auditAt = now.Add(jitter(f.client.cfg.audit() / 4))
 		f.auditFailed(l.err)
@@ -344,6 +349,9 @@ func (f *follower) doubt(err error) {
 		return
 	}
 	f.watch.close()
+	if f.audit != nil {
+		f.audit.stop() // its list is not to hold up ours
+	}
 	f.watch, f.audit = nil, nil
 	f.why = doubtName(err)
 	f.note(func(s *seen) {
