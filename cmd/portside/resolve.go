@@ -232,8 +232,11 @@ func (f resolution) print(w io.Writer) error {
 	}
 	for _, e := range f.Endpoints {
 		lease := "none"
-		if e.Lease != "" {
+		switch {
+		case e.TTL > 0:
 			lease = fmt.Sprintf("%.0fs left", e.TTL)
+		case e.Lease != "":
+			lease = "unknown" // etcd has not said in time, or may not say
 		}
 		note := e.Warning
 		if e.Draining {

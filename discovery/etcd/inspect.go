@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 )
 
@@ -17,7 +18,7 @@ type Record struct {
 	Value    []byte
 	Revision int64         // of its last change
 	Lease    int64         // zero: none, it stays until it is deleted
-	TTL      time.Duration // what is left of the lease
+	TTL      time.Duration // what is left of the lease; zero: not known, or nothing
 }
 
 // Records reads every key under prefix once, in order, and says at which
@@ -33,7 +34,8 @@ func (c *Client) Records(ctx context.Context, prefix string) (records []Record, 
 			p.learn(l)
 			if l.err == nil {
 				records := recordsOf(l)
-				return records, l.revision, remaining(ctx, now.etcd.ActiveConnection(), records)
+				remaining(ctx, now.etcd.ActiveConnection(), records)
+				return records, l.revision, nil
 			}
 			if refused(l.err) {
 				return nil, 0, errors.New(plain(l.err, prefix, c.cfg.Username, now.since))
@@ -69,27 +71,34 @@ func recordsOf(l listing) []Record {
 	return records
 }
 
-// remaining fills in what is left of the records' leases. A lease that is gone by
-// now, or that we may not ask about, has nothing left.
-func remaining(ctx context.Context, conn *grpc.ClientConn, records []Record) error {
-	leases := pb.NewLeaseClient(conn)
-	left := map[int64]time.Duration{0: 0}
+// leasesAtOnce bounds how many leases are asked about together.
+const leasesAtOnce = 16
+
+// remaining fills in what is left of the records' leases, as far as etcd says so within
+// callTimeout: the records are worth having without.
+func remaining(ctx context.Context, conn *grpc.ClientConn, records []Record) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	under := map[int64][]*Record{}
 	for i := range records {
-		r := &records[i]
-		ttl, known := left[r.Lease]
-		if !known {
-			call, cancel := context.WithTimeout(ctx, callTimeout)
-			resp, err := leases.LeaseTimeToLive(call, &pb.LeaseTimeToLiveRequest{ID: r.Lease})
-			cancel()
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err == nil && resp.TTL > 0 {
-				ttl = time.Duration(resp.TTL) * time.Second
-			}
-			left[r.Lease] = ttl
+		if r := &records[i]; r.Lease != 0 {
+			under[r.Lease] = append(under[r.Lease], r)
 		}
-		r.TTL = ttl
 	}
-	return nil
+	leases := pb.NewLeaseClient(conn)
+	var asking errgroup.Group
+	asking.SetLimit(leasesAtOnce)
+	for id, its := range under {
+		asking.Go(func() error {
+			resp, err := leases.LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: id})
+			if err != nil || resp.TTL <= 0 {
+				return nil
+			}
+			for _, r := range its {
+				r.TTL = time.Duration(resp.TTL) * time.Second
+			}
+			return nil
+		})
+	}
+	_ = asking.Wait()
 }

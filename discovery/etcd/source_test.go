@@ -1,12 +1,16 @@
 package etcd
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/naming/endpoints"
+	"google.golang.org/grpc"
 
 	"portside/discovery"
 )
@@ -68,4 +72,39 @@ func TestANeighbourWhoseNameBeginsAlikeIsNotSeen(t *testing.T) {
 	op.put("service/ab/2", "10.0.0.6:80")
 	op.put("service/a/2", "10.0.0.2:80")
 	v.becomes("10.0.0.1:80", "10.0.0.2:80")
+}
+
+// The keys are known: what is left of their leases is not worth losing them.
+func TestRecordsComeThoughTheirLeasesTakeLong(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	for i := range 9 {
+		op.put(fmt.Sprintf("s/%d", i), "10.0.0.1:80", clientv3.WithLease(op.lease(60)))
+	}
+	never := op.lease(60)
+	op.put("s/9", "10.0.0.1:80", clientv3.WithLease(never))
+	c := run(t, quickly(url), func(c *Client) {
+		c.extra = append(c.extra, grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			if r, ok := req.(*pb.LeaseTimeToLiveRequest); ok {
+				if r.ID == int64(never) {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			return invoke(ctx, method, req, reply, cc, opts...)
+		}))
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	records, _, err := c.Records(ctx, "s")
+	if err != nil || len(records) != 10 {
+		t.Fatalf("%d records, %v; want 10, whatever is known of their leases", len(records), err)
+	}
+	for i, r := range records {
+		if known := r.TTL > 0; r.Lease == 0 || known != (i < 9) {
+			t.Errorf("%s has %s left, want to know that of all whose lease etcd speaks of", r.Key, r.TTL)
+		}
+	}
 }
