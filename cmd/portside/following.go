@@ -30,7 +30,7 @@ type following struct {
 
 	mu     sync.Mutex
 	source discovery.Source
-	filled string    // what the pool's endpoints are of; see followed.what
+	filled origin    // of the pool's endpoints; zero: it has had none
 	known  time.Time // since when, if not by the present source: zero
 	saved  bool      // by a file
 }
@@ -42,15 +42,15 @@ func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news) *followi
 // followed is what to follow, and where its endpoints are kept.
 type followed struct {
 	discovery.Source
-	file snapshot.File // zero: nowhere
-	what string        // the endpoints of anything else mean nothing any more
+	file   snapshot.File // zero: nowhere
+	origin               // endpoints of another mean nothing any more
 }
 
 // follow has cfg's fixed list followed, or its prefix in etcd. Endpoints saved in
 // stateDir stand until the registry has spoken.
 func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	if len(cfg.Endpoints) > 0 {
-		f.change(followed{Source: static.New(cfg.Endpoints), what: whatOf(cfg)})
+		f.change(followed{Source: static.New(cfg.Endpoints), origin: originOf(cfg)})
 		return
 	}
 	decoder, err := decoderFor(cfg)
@@ -65,13 +65,18 @@ func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	}
 	source := r.Source(cfg.Prefix, decode(decoder, f.log))
 	source.Reuse = true // the pool keeps no slice
-	f.change(followed{source, file, whatOf(cfg)})
+	f.change(followed{source, file, originOf(cfg)})
 }
 
-// whatOf names what cfg's endpoints are: those of another prefix, read otherwise, or of
+// origin is where endpoints come from: those of another prefix, read otherwise, or of
 // another list have nothing to do with them.
-func whatOf(cfg config.Service) string {
-	return fmt.Sprintf("%q %q %d %v", cfg.Prefix, cfg.Format, cfg.DefaultPort, cfg.Endpoints)
+type origin struct {
+	of       string
+	protocol config.Protocol // that they were read for; for another they are most often the same
+}
+
+func originOf(cfg config.Service) origin {
+	return origin{fmt.Sprintf("%q %q %d %v", cfg.Prefix, cfg.Format, cfg.DefaultPort, cfg.Endpoints), cfg.Protocol}
 }
 
 // change has next followed from now on.
@@ -93,6 +98,7 @@ func (f *following) change(next followed) {
 
 // takeOver has f, whose service takes the place of former's, begin with what that one
 // has, be it gone from the registry and still answering: unless it is of something else.
+// What was read for another protocol stands until there is a list.
 func (f *following) takeOver(former *following, cfg config.Service) {
 	former.mu.Lock()
 	filled, known, saved := former.filled, former.known, former.saved
@@ -100,7 +106,7 @@ func (f *following) takeOver(former *following, cfg config.Service) {
 		known = former.source.Status().Proven
 	}
 	former.mu.Unlock()
-	if filled != whatOf(cfg) {
+	if filled.of != originOf(cfg).of {
 		return
 	}
 	f.fill(former.pool.Endpoints(), filled)
@@ -143,27 +149,27 @@ func (f *following) run(ctx context.Context) {
 
 // heard takes in what the source that is followed says.
 func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
-	f.saver.saves(from.file, func() bool { return f.fill(endpoints, from.what) })
+	f.saver.saves(from.file, func() bool { return f.fill(endpoints, from.origin) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known, f.saved = time.Time{}, false
 }
 
 // fill hands endpoints to the pool. It reports whether what the pool has now, suspects
-// included, is all of that same what.
-func (f *following) fill(endpoints []discovery.Endpoint, what string) bool {
+// included, is all of that same origin.
+func (f *following) fill(endpoints []discovery.Endpoint, from origin) bool {
 	if !f.synced() {
 		f.news.filling.Store(true)
 		defer f.news.filling.Store(false)
 	}
 	f.mu.Lock()
-	anew := f.filled != "" && f.filled != what
+	anew := f.filled != (origin{}) && f.filled != from
 	// An empty list, which may be a prefix mistyped, is doubted all the same.
 	anew = anew && len(endpoints) > 0
-	if anew || f.filled == "" {
-		f.filled = what
+	if anew || f.filled == (origin{}) {
+		f.filled = from
 	}
-	whole := f.filled == what
+	whole := f.filled == from
 	f.mu.Unlock()
 	if anew {
 		f.pool.Replace(endpoints)
@@ -190,7 +196,7 @@ func (f *following) loadSnapshot(first followed) {
 	f.known, f.saved = taken, true
 	f.mu.Unlock()
 	f.log.Info("starting with saved endpoints", "endpoints", len(endpoints), "age", time.Since(taken).Round(time.Second))
-	f.fill(endpoints, first.what)
+	f.fill(endpoints, first.origin)
 }
 
 // synced reports whether the pool has had a list.

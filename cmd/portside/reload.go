@@ -281,7 +281,7 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 		p.group.Go(func() error { return log.retire(p.ctx) })
 	}
 	inEtcd := len(sc.Endpoints) == 0
-	if whatOf(former) != whatOf(sc) || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
+	if originOf(former) != originOf(sc) || inEtcd && (etcdChanged || was.StateDir != p.cfg.StateDir) {
 		s.following.follow(sc, p.etcd, p.cfg.StateDir)
 	}
 	if !former.Equal(sc) {
