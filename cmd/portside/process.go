@@ -72,7 +72,7 @@ func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
 	p.hurried, p.hurry = context.WithCancel(context.Background())
 	var faults []error
 	for _, sc := range cfg.Services {
-		s, err := newService(sc, p)
+		s, err := newService(sc, cfg.Drain, p)
 		if err != nil {
 			faults = append(faults, err)
 			continue

@@ -107,7 +107,7 @@ func (p *process) bindNew(cfg *config.Config) (added map[string]*service, err er
 		if old != nil && old.serves(sc) {
 			continue
 		}
-		s, err := p.bind(sc)
+		s, err := p.bind(sc, cfg.Drain)
 		if err != nil {
 			discard(added)
 			return nil, err
@@ -140,7 +140,7 @@ func (s *service) serves(sc config.Service) bool {
 // up, is shared with it until then, so that no client is refused. Port 0, the kernel's
 // choice, reads the same for two services and is not: it is shared only with the former
 // self.
-func (p *process) bind(sc config.Service) (*service, error) {
+func (p *process) bind(sc config.Service, drain config.Drain) (*service, error) {
 	for _, old := range p.running() {
 		tcp, ok := old.ln.(*net.TCPListener)
 		_, port, _ := net.SplitHostPort(sc.Listen)
@@ -151,9 +151,9 @@ func (p *process) bind(sc config.Service) (*service, error) {
 		if err != nil {
 			return nil, fmt.Errorf("service %s: take over %s: %w", sc.Name, sc.Listen, err)
 		}
-		return newServiceOn(ln, sc, p), nil
+		return newServiceOn(ln, sc, drain, p), nil
 	}
-	s, err := newService(sc, p)
+	s, err := newService(sc, drain, p)
 	if old := p.on(sc.Listen); old != nil && errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%w, by service %s until it listens elsewhere: give it another port first, or restart", err, old.name)
 	}

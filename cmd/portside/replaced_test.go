@@ -71,6 +71,29 @@ func TestConnectionsCutByAReloadAreNotTheDrains(t *testing.T) {
 	}
 }
 
+// A service that a reload adds drains as that reload says.
+func TestAnAddedServiceDrainsAsTheReloadSays(t *testing.T) {
+	a, _ := echo(t)
+	local, other := freeAddress(t), freeAddress(t)
+	const format = "drain: {delay: 0s, timeout: %s}\nservices:\n  a: {listen: %q, endpoints: [%q]}\n"
+	c := newConfigured(t, format, "30s", local, a)
+	p := runPortside(t, "", "-c", c.name)
+	c.write(format+"  b: {listen: %q, endpoints: [%q]}\n", "200ms", local, a, other, a)
+	reloaded(t, p.admin)
+	conn, err := net.Dial("tcp", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(5 * time.Second); code != 1 {
+		t.Errorf("exit code %d, want 1: the connection is cut after 200ms", code)
+	}
+}
+
 // A service that drains because another has its name now keeps its hands off that
 // one's saved endpoints.
 func TestReplacedServiceSavesNothing(t *testing.T) {

@@ -39,22 +39,22 @@ type front interface {
 }
 
 // newService binds the service's port.
-func newService(cfg config.Service, p *process) (*service, error) {
+func newService(cfg config.Service, drain config.Drain, p *process) (*service, error) {
 	ln, err := listen(context.Background(), "service "+cfg.Name, cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return newServiceOn(ln, cfg, p), nil
+	return newServiceOn(ln, cfg, drain, p), nil
 }
 
 // newServiceOn is a service for the clients of ln.
-func newServiceOn(ln net.Listener, cfg config.Service, p *process) *service {
+func newServiceOn(ln net.Listener, cfg config.Service, drain config.Drain, p *process) *service {
 	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln}
 	s.access.log = s.log
 	s.news = newNews(cfg.Name, s.log, &p.events)
 	s.pool = pool.New(s.poolConfig(cfg))
 	s.following = newFollowing(cfg.Name, s.log, s.pool, s.news)
-	s.front = newFront(s.pool, cfg, proxyConfig(cfg, p.config().Drain, s.access.open(cfg.HTTP.AccessLog), s.log))
+	s.front = newFront(s.pool, cfg, proxyConfig(cfg, drain, s.access.open(cfg.HTTP.AccessLog), s.log))
 	return s
 }
 
