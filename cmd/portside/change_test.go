@@ -161,6 +161,39 @@ func TestAChangedRegistrationTakesItsRecordAlong(t *testing.T) {
 	}
 }
 
+// Nor does another etcd.prefix touch what has a prefix or a key of its own.
+func TestAnotherPrefixIsTheSameEtcd(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	a, _ := echo(t)
+	b, _ := echo(t)
+	put(t, etcd, "v1/orders/a", a)
+	put(t, etcd, "two/web/b", b)
+	const format = "etcd: {endpoints: [%q], prefix: %s}\nservices:\n  orders: {listen: %q, prefix: v1/orders/}\n  web: {listen: %q}\nregister:\n  billing: {address: %q, key: reg/b}\n"
+	local, web := freeAddress(t), freeAddress(t)
+	c := newConfigured(t, format, endpoint, "one/", local, web, a)
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "never registered", func() bool { return value(t, etcd, "reg/b") != "" && len(p.service("orders").Backends) == 1 })
+	since := p.registrations()[0].Since
+	was, err := etcd.Get(t.Context(), "reg/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.write(format, endpoint, "two/", local, web, a)
+	reloaded(t, p.admin)
+	eventually(t, "what is under the new prefix is not served", func() bool { got, err := who(web); return err == nil && got == b })
+	time.Sleep(time.Second)
+	is, err := etcd.Get(t.Context(), "reg/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.Kvs[0].ModRevision != was.Kvs[0].ModRevision || !p.registrations()[0].Since.Equal(since) {
+		t.Errorf("a registration that has not changed was made again, under lease %x instead of %x", is.Kvs[0].Lease, was.Kvs[0].Lease)
+	}
+	if n := strings.Count(p.out.String(), "etcd: synced prefix=v1/orders/"); n != 1 {
+		t.Errorf("a service that has not changed was synced %d times, want once", n)
+	}
+}
+
 // An etcd that is mistyped in a reload is no reason to leave the one that is there.
 func TestAMistypedEtcdLeavesTheRegistrationWhereItIs(t *testing.T) {
 	endpoint, etcd := startEtcd(t)

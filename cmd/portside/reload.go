@@ -242,10 +242,10 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 	return true
 }
 
-// changeEtcd connects to another etcd if cfg names one, or to none. The caller
-// holds p.mu.
+// changeEtcd connects to another etcd if cfg names one, or to none. The prefix is no part
+// of that: it is in what each service follows. The caller holds p.mu.
 func (p *process) changeEtcd(was, cfg *config.Config) (changed bool) {
-	if p.etcd != nil && cfg.NeedsEtcd() && reflect.DeepEqual(was.Etcd, cfg.Etcd) {
+	if p.etcd != nil && cfg.NeedsEtcd() && reflect.DeepEqual(was.Etcd.Config, cfg.Etcd.Config) {
 		return false
 	}
 	if former := p.etcd; former != nil {
