@@ -143,10 +143,10 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 		close(p.begun)
 	}
 	p.start()
-	if window != nil { // not before: a reload needs something to change
+	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
+	if window != nil { // not before: a reload needs something to change, and changes what the line says
 		p.group.Go(func() error { return admin.Serve(p.ctx, window, p.view()) })
 	}
-	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
 	if l.started != nil {
 		l.started(p)
 	}
