@@ -494,6 +494,15 @@ func TestEditsOfARegistrationAddUp(t *testing.T) {
 	}
 }
 
+// The next reload may come before the goroutine that has a registration leave.
+func TestWhoIsToLeaveCanBeRecalledAtOnce(t *testing.T) {
+	p, r := &process{hurried: t.Context()}, &registration{}
+	p.leaveToHeir(r, time.Minute)
+	if !r.recall() {
+		t.Error("a registration that a reload has leave cannot be recalled by the next one: its key would go and come again")
+	}
+}
+
 // A registration that gets another's key stands when its own record is there, not while
 // the other's still is.
 func TestARegistrationWithAnothersKeyStandsByItself(t *testing.T) {

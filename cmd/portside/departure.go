@@ -53,15 +53,25 @@ const (
 	moves   = 10 * time.Second
 )
 
-// leaveToHeir has r leave once its heir stands, in the next etcd or under another key,
-// or that one's heir, within patience: who follows them is not to see a moment without
-// either. It may be recalled meanwhile.
-func (p *process) leaveToHeir(r *registration, patience time.Duration) {
+// leaveToHeir is a leave that waits until r's heir stands, in the next etcd or under
+// another key, or that one's heir, within patience: who follows them is not to see a moment
+// without either. R may be recalled from now on, and until that has happened.
+func (p *process) leaveToHeir(r *registration, patience time.Duration) (leave func()) {
 	ctx, cancel := context.WithTimeout(p.hurried, patience)
-	defer cancel()
 	r.mu.Lock()
 	r.waits = cancel
 	r.mu.Unlock()
+	return func() {
+		defer cancel()
+		if r.wait(ctx) {
+			p.leave(r, r.cfg.TTL)
+		}
+	}
+}
+
+// wait waits until r's heir stands, or ctx ends, and reports whether r was not recalled
+// meanwhile.
+func (r *registration) wait(ctx context.Context) (goes bool) {
 	if r.keeper.Wrote() {
 		r.log.Info("stays where it is in etcd until it stands where it is to be")
 	}
@@ -71,12 +81,10 @@ func (p *process) leaveToHeir(r *registration, patience time.Duration) {
 		}
 	}
 	r.mu.Lock()
-	recalled := r.waits == nil
+	defer r.mu.Unlock()
+	goes = r.waits != nil
 	r.waits = nil
-	r.mu.Unlock()
-	if !recalled {
-		p.leave(r, r.cfg.TTL)
-	}
+	return goes
 }
 
 // recall has r, which was to leave, not do so, and reports whether that was in time: its

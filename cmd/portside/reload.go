@@ -325,7 +325,7 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		if holder != nil && etcdChanged {
 			holder.heir.Store(next)
 			holder.keeper.HandOn()
-			p.depart(holder, func() { p.leaveToHeir(holder, forever) })
+			p.depart(holder, p.leaveToHeir(holder, forever))
 		}
 	}
 	patience := moves
@@ -337,6 +337,6 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 		if i >= 0 {
 			r.heir.Store(p.registrations[i])
 		}
-		p.depart(r, func() { p.leaveToHeir(r, patience) })
+		p.depart(r, p.leaveToHeir(r, patience))
 	}
 }
