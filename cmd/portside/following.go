@@ -100,6 +100,8 @@ func (f *following) change(next followed) {
 // has, be it gone from the registry and still answering: unless it is of something else.
 // What was read for another protocol stands until there is a list.
 func (f *following) takeOver(former *following, cfg config.Service) {
+	former.retire()
+	f.saver.saving = former.saver.saving // what that one is writing comes first
 	former.mu.Lock()
 	filled, known, saved := former.filled, former.known, former.saved
 	if known.IsZero() && former.source != nil {

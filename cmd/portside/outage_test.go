@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"portside/cmd/portside/admin"
+	"portside/cmd/portside/config"
 	"portside/discovery"
 	"portside/discovery/snapshot"
 	"portside/pool"
@@ -217,6 +218,31 @@ func TestSavingIsTriedAgain(t *testing.T) {
 	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "never saved", func() bool { got, _, err := file.Load(); return err == nil && len(got) == 1 })
+}
+
+// What a service is writing when another takes its place must not come after what that
+// one writes.
+func TestASuccessorSavesAfterItsFormerSelf(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	following := func() *following {
+		return newFollowing("orders", log, pool.New(pool.Config{}), newNews("orders", log, &admin.Events{}))
+	}
+	former, next := following(), following()
+	former.saver.saving.Lock() // it writes
+	next.takeOver(former, config.Service{Name: "orders"})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { next.saver.run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	file := snapshot.In(t.TempDir(), "orders", "service/orders/")
+	next.saver.saves(file, func() bool { next.pool.Update([]discovery.Endpoint{{Address: "10.0.0.1:80"}}); return true })
+	time.Sleep(200 * time.Millisecond)
+	if _, _, err := file.Load(); err == nil {
+		t.Error("it has saved while its former self, whose save then came last, had not ended")
+	}
+	former.saver.saving.Unlock()
 	eventually(t, "never saved", func() bool { got, _, err := file.Load(); return err == nil && len(got) == 1 })
 }
 

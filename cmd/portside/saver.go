@@ -18,13 +18,14 @@ type saver struct {
 	log     *slog.Logger
 	dirty   chan struct{}
 	retired atomic.Bool // the file is another's
+	saving  *sync.Mutex // held while the file is written, by who has it now and who had it
 
 	mu   sync.Mutex
 	file snapshot.File // of what the pool's endpoints are of; zero: nowhere
 }
 
 func newSaver(p *pool.Pool, log *slog.Logger) *saver {
-	return &saver{pool: p, log: log, dirty: make(chan struct{}, 1)}
+	return &saver{pool: p, log: log, dirty: make(chan struct{}, 1), saving: &sync.Mutex{}}
 }
 
 // saves has fill put other endpoints in the pool. From then on they are kept in file, if
@@ -83,6 +84,8 @@ func (v *saver) run(ctx context.Context) {
 }
 
 func (v *saver) save() error {
+	v.saving.Lock()
+	defer v.saving.Unlock()
 	v.mu.Lock()
 	file := v.file
 	none := file == (snapshot.File{}) || v.retired.Load()
