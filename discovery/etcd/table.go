@@ -91,7 +91,7 @@ func (t *table) put(kv *mvccpb.KeyValue) {
 		t.unreadable(key, r, err)
 		return
 	}
-	t.release(key, r)
+	t.release(key, r, v.mod)
 	r.endpoints, r.readAt = endpoints, v.mod
 	t.hold(key, r)
 	t.unskip(key)
@@ -133,12 +133,7 @@ func (t *table) remove(key string, revision int64) {
 	if r == nil {
 		return
 	}
-	t.release(key, r)
-	for _, e := range r.endpoints {
-		if c := t.pending[e.Address]; len(c.keys) == 0 {
-			c.vacant = revision
-		}
-	}
+	t.release(key, r, revision)
 	delete(t.records, key)
 	t.unskip(key)
 }
@@ -168,11 +163,15 @@ func (t *table) hold(key string, r *record) {
 	}
 }
 
-func (t *table) release(key string, r *record) {
+// release has key name nothing any more, as of revision.
+func (t *table) release(key string, r *record, revision int64) {
 	for _, e := range r.endpoints {
 		c := t.touch(e.Address)
 		if i, held := slices.BinarySearch(c.keys, key); held {
 			c.keys = slices.Delete(c.keys, i, i+1)
+		}
+		if len(c.keys) == 0 {
+			c.vacant = revision
 		}
 	}
 }

@@ -143,4 +143,7 @@ func TestReturnsBetweenTwoSetsAreCounted(t *testing.T) {
 	tab.remove("s/c", 11)
 	tab.put(at("s/d", "10.0.0.1:80", 12, 12))
 	returns(3, "it was not at 11")
+	tab.put(at("s/d", "10.0.0.2:80", 12, 13))
+	tab.put(at("s/d", "10.0.0.1:80", 12, 14))
+	returns(4, "its key named another at 13")
 }
