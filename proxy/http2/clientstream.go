@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// bufferMost is the largest buffer that a stream keeps while it is empty.
+const bufferMost = 32 << 10
+
 // ClientStream is a request to a backend, and its response. Its methods may be called
 // at any time.
 type ClientStream struct {
@@ -251,7 +254,10 @@ func (cs *ClientStream) Take(former []byte) (data []byte, ended bool, trailers [
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	data = cs.data
-	cs.data = former[:0]
+	cs.data = nil
+	if cap(former) <= bufferMost {
+		cs.data = former[:0]
+	}
 	return data, cs.ended, cs.trailers, cs.err
 }
 

@@ -307,3 +307,21 @@ func TestServerIsNotHeapedUp(t *testing.T) {
 		}
 	}
 }
+
+// What comes before a response waits for no client, and does not heap up for one that
+// reads nothing.
+func TestInterimResponsesWaitForNobody(t *testing.T) {
+	c, f, conn, owners := server(t, usual, nil)
+	_ = conn.SetReadBuffer(4 << 10)
+	headers(f, 1, ask(), true)
+	o := <-owners
+	block := Block(nil, []Field{{Name: ":status", Value: "103"}, {Name: "link", Value: strings.Repeat("x", 8000)}})
+	for range 2000 {
+		o.st.Interim(block, nil)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.out) > room+len(block)+100 {
+		t.Errorf("%d bytes are kept for a client that reads nothing, want %d at most", len(c.out), room)
+	}
+}
