@@ -68,7 +68,7 @@ const (
 )
 
 // Guard says when departures from the registry are doubted: more than MaxLeave
-// of a pool of two or more gone within Window without having been announced.
+// of a pool of two or more gone within Window, not announced and not replaced.
 // The doubted stay in rotation as suspects while they answer the probe.
 type Guard struct {
 	// Off turns the guard off: what the registry deletes is gone.

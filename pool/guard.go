@@ -7,50 +7,52 @@ import (
 	"time"
 )
 
-// departure is an unannounced one, of late.
-type departure struct {
-	backend *Backend
-	at      time.Time
-}
-
 const (
 	deleted  = "deleted from the registry"
 	replaced = "not among the endpoints that are followed now"
 )
 
-// depart takes in that the registry no longer has gone, which are in no list any
-// more. Most leave at once; those of a mass become suspects. It reports whether a
-// new view is needed.
-func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
+// depart takes in that the registry, which had listed was, no longer has gone, which are
+// in no list any more. Most leave at once; those of a mass become suspects. It reports
+// whether a new view is needed.
+func (p *Pool) depart(gone []*Backend, was int, now time.Time) (changed bool) {
 	if len(gone) == 0 {
 		return false
 	}
-	p.departed = slices.DeleteFunc(p.departed, func(d departure) bool {
+	ds := &p.departures
+	ds.late = slices.DeleteFunc(ds.late, func(d departure) bool {
 		_, back := place(p.backends, d.backend.address)
 		i, again := place(gone, d.backend.address) // it had come back, unless it was doubted all the while
-		return back || again && (gone[i] != d.backend || !d.backend.doubted) || now.Sub(d.at) > p.cfg.Guard.Window
+		return back || again && (gone[i] != d.backend || !d.backend.doubted)
 	})
-	present := len(p.backends)
-	var suspects []*Backend
+	ds.expire(now.Add(-p.cfg.Guard.Window))
+	var left, suspects []*Backend
 	for _, b := range gone {
 		switch {
 		case b.doubted:
 			suspects = append(suspects, b)
+			continue
 		case b.state == Draining:
 			p.moved(b, Gone, deleted, now)
-			changed = true
+			ds.announced(b)
+			was--
 		default:
-			p.departed = append(p.departed, departure{b, now})
-			changed = true
+			left = append(left, b)
 		}
-	}
-	if mass(len(p.departed), present, p.cfg.Guard.MaxLeave) {
-		p.suspect(now, present)
 		changed = true
 	}
-	for _, d := range p.departed {
-		if !d.backend.Left() && !d.backend.doubted {
-			p.moved(d.backend, Gone, deleted, now)
+	if len(left) > 0 {
+		ds.add(left, was, p.updates, now)
+	}
+	missing, size := ds.missing()
+	if present := len(p.backends); changed && mass(len(missing), size, present, p.cfg.Guard.MaxLeave) {
+		reason := fmt.Sprintf("gone from the registry with %d of %d within %s; in rotation while it answers",
+			len(missing), size, p.cfg.Guard.Window)
+		p.suspect(missing, reason, now)
+	}
+	for _, b := range left {
+		if !b.doubted {
+			p.moved(b, Gone, deleted, now)
 		}
 	}
 	p.restore(suspects)
@@ -60,35 +62,27 @@ func (p *Pool) depart(gone []*Backend, now time.Time) (changed bool) {
 // dismiss has gone, which are in no list any more, leave undoubted. It reports
 // whether a new view is needed.
 func (p *Pool) dismiss(gone []*Backend, reason string, now time.Time) (changed bool) {
-	p.departed = nil // nor is what left before a part of any mass
+	p.departures = departures{} // nor is what left before a part of any mass
 	for _, b := range gone {
 		p.moved(b, Gone, reason, now)
 	}
 	return len(gone) > 0
 }
 
-// mass reports whether left departures beside present others are more than may
-// leave undoubted. One is never a mass.
-func mass(left, present int, maxLeave float64) bool {
-	return left > 1 && float64(left) > maxLeave*float64(left+present)
-}
-
-// suspect puts all of the late departures back, under suspicion. They stay counted
-// among those: of a pool that goes one by one the last is not a single departure.
-func (p *Pool) suspect(now time.Time, present int) {
-	reason := fmt.Sprintf("gone from the registry with %d of %d within %s; in rotation while it answers",
-		len(p.departed), len(p.departed)+present, p.cfg.Guard.Window)
+// suspect puts those of a mass back, under suspicion. They stay counted as missing: of a
+// pool that goes one by one the last is not a single departure.
+func (p *Pool) suspect(missing []*Backend, reason string, now time.Time) {
 	var suspects []*Backend
-	for _, d := range p.departed {
-		if d.backend.doubted {
+	for _, b := range missing {
+		if b.doubted {
 			continue
 		}
-		suspects = append(suspects, d.backend)
-		d.backend.doubted = true
-		d.backend.suspected = now
-		d.backend.probeAt = now
-		if d.backend.state != Ejected {
-			p.moved(d.backend, Suspect, reason, now)
+		suspects = append(suspects, b)
+		b.doubted = true
+		b.suspected = now
+		b.probeAt = now
+		if b.state != Ejected {
+			p.moved(b, Suspect, reason, now)
 		}
 	}
 	p.restore(suspects)

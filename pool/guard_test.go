@@ -12,30 +12,6 @@ import (
 	"portside/discovery"
 )
 
-func TestMass(t *testing.T) {
-	for _, c := range []struct {
-		left, present int
-		max           float64
-		want          bool
-	}{
-		{1, 0, 0.5, false},
-		{1, 1, 0.5, false},
-		{1, 9, 0.05, false}, // one is never a mass
-		{2, 0, 0.5, true},
-		{2, 1, 0.5, true},
-		{2, 2, 0.5, false},
-		{3, 3, 0.5, false},
-		{20, 0, 0.5, true},
-		{11, 9, 0.5, true},
-		{10, 10, 0.5, false},
-		{3, 17, 0.1, true},
-	} {
-		if got := mass(c.left, c.present, c.max); got != c.want {
-			t.Errorf("mass(%d left, %d present, %v) = %v, want %v", c.left, c.present, c.max, got, c.want)
-		}
-	}
-}
-
 // fleet runs a pool whose probe answers for those alive.
 type fleet struct {
 	*Pool

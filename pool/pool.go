@@ -32,19 +32,20 @@ type Pool struct {
 	synced    chan struct{}
 	wake      chan struct{} // something became due earlier than Run thought
 
-	mu        sync.Mutex
-	cfg       *Config
-	backends  []*Backend          // sorted by address
-	listed    listing             // what discovery said last
-	turnout   turnout             // those to choose among
-	restless  []*Backend          // ejected or doubted, and some that no longer are
-	tally     *tally              // has columns left, or nil
-	columns   uint32              // used of it
-	departed  []departure         // within the guard's window, unannounced
-	inherited map[string]bool     // addresses to be drained by hand once they join
-	away      map[string]*Backend // left, with work in flight or just now
-	ejections map[string]uint64
-	events    []Event
+	mu         sync.Mutex
+	cfg        *Config
+	backends   []*Backend // sorted by address
+	listed     listing    // what discovery said last
+	turnout    turnout    // those to choose among
+	restless   []*Backend // ejected or doubted, and some that no longer are
+	departures departures
+	tally      *tally              // has columns left, or nil
+	columns    uint32              // used of it
+	inherited  map[string]bool     // addresses to be drained by hand once they join
+	away       map[string]*Backend // left, with work in flight or just now
+	ejections  map[string]uint64
+	events     []Event
+	updates    uint64 // of discovery, so far
 
 	telling sync.Mutex
 }
@@ -167,6 +168,8 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	defer p.unlock()
 	now := time.Now()
 	maps.DeleteFunc(p.away, func(_ string, b *Backend) bool { return now.Sub(b.since) > straggling && b.InFlight() == 0 })
+	p.updates++
+	was := len(p.listed)
 	gone, changed := p.match(endpoints, now)
 	switch {
 	case p.cfg.Guard.Off:
@@ -174,7 +177,7 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	case undoubted:
 		changed = p.dismiss(gone, replaced, now) || changed
 	default:
-		changed = p.depart(gone, now) || changed
+		changed = p.depart(gone, was, now) || changed
 	}
 	first := false
 	select {
@@ -244,7 +247,7 @@ func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 		b = newBackend(e.Address, weight(e))
 	}
 	p.assignCell(b)
-	b.endpoint = e
+	b.endpoint, b.joined = e, p.updates
 	state, reason := Active, ""
 	if p.inherited[e.Address] {
 		delete(p.inherited, e.Address)
