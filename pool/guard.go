@@ -12,10 +12,10 @@ const (
 	replaced = "not among the endpoints that are followed now"
 )
 
-// depart takes in that the registry, which had listed was, no longer has gone, which are
-// in no list any more. Most leave at once; those of a mass become suspects. It reports
-// whether a new view is needed.
-func (p *Pool) depart(gone []*Backend, was int, now time.Time) (changed bool) {
+// depart takes in that the registry, which had listed was, has had gone, which are in no
+// list any more, not since: now, if it was followed. Most leave at once; those of a mass
+// become suspects. It reports whether a new view is needed.
+func (p *Pool) depart(gone []*Backend, was int, since, now time.Time) (changed bool) {
 	if len(gone) == 0 {
 		return false
 	}
@@ -32,11 +32,12 @@ func (p *Pool) depart(gone []*Backend, was int, now time.Time) (changed bool) {
 		case b.doubted:
 			suspects = append(suspects, b)
 			continue
-		case b.state == Draining:
+		case b.state == Draining || now.Sub(since) >= p.cfg.Guard.SuspectMax:
 			p.moved(b, Gone, deleted, now)
 			ds.announced(b)
 			was--
 		default:
+			b.suspected = since // if it will be
 			left = append(left, b)
 		}
 		changed = true
@@ -46,8 +47,11 @@ func (p *Pool) depart(gone []*Backend, was int, now time.Time) (changed bool) {
 	}
 	missing, size := ds.missing()
 	if present := len(p.backends); changed && mass(len(missing), size, present, p.cfg.Guard.MaxLeave) {
-		reason := fmt.Sprintf("gone from the registry with %d of %d within %s; in rotation while it answers",
-			len(missing), size, p.cfg.Guard.Window)
+		within := "within " + p.cfg.Guard.Window.String()
+		if since != now {
+			within = "since " + since.Format(time.RFC3339)
+		}
+		reason := fmt.Sprintf("gone from the registry with %d of %d %s; in rotation while it answers", len(missing), size, within)
 		p.suspect(missing, reason, now)
 	}
 	for _, b := range left {
@@ -79,7 +83,6 @@ func (p *Pool) suspect(missing []*Backend, reason string, now time.Time) {
 		}
 		suspects = append(suspects, b)
 		b.doubted = true
-		b.suspected = now
 		b.probeAt = now
 		if b.state != Ejected {
 			p.moved(b, Suspect, reason, now)

@@ -45,7 +45,8 @@ type Pool struct {
 	away       map[string]*Backend // left, with work in flight or just now
 	ejections  map[string]uint64
 	events     []Event
-	updates    uint64 // of discovery, so far
+	restored   time.Time // when the registry had what Restore was given, while that is all there is
+	updates    uint64    // of discovery, so far
 
 	telling sync.Mutex
 }
@@ -169,7 +170,11 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	now := time.Now()
 	maps.DeleteFunc(p.away, func(_ string, b *Backend) bool { return now.Sub(b.since) > straggling && b.InFlight() == 0 })
 	p.updates++
-	was := len(p.listed)
+	was, since := len(p.listed), now
+	if !p.restored.IsZero() && p.restored.Before(now) {
+		since = p.restored
+	}
+	p.restored = time.Time{}
 	gone, changed := p.match(endpoints, now)
 	switch {
 	case p.cfg.Guard.Off:
@@ -177,8 +182,13 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	case undoubted:
 		changed = p.dismiss(gone, replaced, now) || changed
 	default:
-		changed = p.depart(gone, was, now) || changed
+		changed = p.depart(gone, was, since, now) || changed
 	}
+	p.arrived(changed)
+}
+
+// arrived ends the arrival of a list.
+func (p *Pool) arrived(changed bool) {
 	first := false
 	select {
 	case <-p.synced:

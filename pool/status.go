@@ -3,8 +3,6 @@ package pool
 import (
 	"maps"
 	"time"
-
-	"portside/discovery"
 )
 
 // Status is a snapshot of a pool.
@@ -50,18 +48,6 @@ func (p *Pool) Status() Status {
 		s.Backends[i] = b.status(p.cfg.Guard.SuspectMax)
 	}
 	return s
-}
-
-// Endpoints are those of all backends, suspects included, in order of address: what
-// another pool needs to take this one's place.
-func (p *Pool) Endpoints() []discovery.Endpoint {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]discovery.Endpoint, len(p.backends))
-	for i, b := range p.backends {
-		all[i] = b.endpoint
-	}
-	return all
 }
 
 func (b *Backend) status(suspectMax time.Duration) BackendStatus {

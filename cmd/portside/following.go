@@ -36,7 +36,9 @@ type following struct {
 }
 
 func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news) *following {
-	return &following{name: name, log: log, pool: p, news: n, saver: newSaver(p, log), next: make(chan followed, 1)}
+	f := &following{name: name, log: log, pool: p, news: n, next: make(chan followed, 1)}
+	f.saver = newSaver(p, f.proven, log)
+	return f
 }
 
 // followed is what to follow, and where its endpoints are kept.
@@ -102,16 +104,14 @@ func (f *following) change(next followed) {
 func (f *following) takeOver(former *following, cfg config.Service) {
 	former.retire()
 	f.saver.saving = former.saver.saving // what that one is writing comes first
+	known := former.proven()
 	former.mu.Lock()
-	filled, known, saved := former.filled, former.known, former.saved
-	if known.IsZero() && former.source != nil {
-		known = former.source.Status().Proven
-	}
+	filled, saved := former.filled, former.saved
 	former.mu.Unlock()
 	if filled.of != originOf(cfg).of {
 		return
 	}
-	f.fill(former.pool.Endpoints(), filled)
+	f.restore(former.pool.Known(), filled)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known, f.saved = known, saved
@@ -151,10 +151,13 @@ func (f *following) run(ctx context.Context) {
 
 // heard takes in what the source that is followed says.
 func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
-	f.saver.saves(from.file, func() bool { return f.fill(endpoints, from.origin) })
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.known, f.saved = time.Time{}, false
+	f.saver.saves(from.file, func() bool {
+		whole := f.fill(endpoints, from.origin)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.known, f.saved = time.Time{}, false
+		return whole
+	})
 }
 
 // fill hands endpoints to the pool. It reports whether what the pool has now, suspects
@@ -186,7 +189,7 @@ func (f *following) loadSnapshot(first followed) {
 	if first.file == (snapshot.File{}) || f.synced() {
 		return
 	}
-	endpoints, taken, err := first.file.Load()
+	saved, err := first.file.Load()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return
@@ -195,10 +198,31 @@ func (f *following) loadSnapshot(first followed) {
 		return
 	}
 	f.mu.Lock()
-	f.known, f.saved = taken, true
+	f.known, f.saved = saved.At, true
 	f.mu.Unlock()
-	f.log.Info("starting with saved endpoints", "endpoints", len(endpoints), "age", time.Since(taken).Round(time.Second))
-	f.fill(endpoints, first.origin)
+	f.log.Info("starting with saved endpoints", "endpoints", len(saved.Endpoints)+len(saved.Lost), "age", time.Since(saved.At).Round(time.Second))
+	f.restore(saved, first.origin)
+}
+
+// restore has the pool, which has nothing, begin with what is known.
+func (f *following) restore(k discovery.Known, from origin) {
+	f.news.filling.Store(true)
+	defer f.news.filling.Store(false)
+	f.mu.Lock()
+	f.filled = from
+	f.mu.Unlock()
+	f.pool.Restore(k)
+}
+
+// proven is when the registry had the pool's endpoints for sure.
+func (f *following) proven() time.Time {
+	f.mu.Lock()
+	source, known := f.source, f.known
+	f.mu.Unlock()
+	if known.IsZero() && source != nil {
+		return source.Status().Proven
+	}
+	return known
 }
 
 // synced reports whether the pool has had a list.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -182,6 +183,7 @@ func TestSuspectsOutliveARestart(t *testing.T) {
 	eventually(t, "never synced", func() bool { return len(p.service("orders").Backends) == 3 })
 	remove(t, etcd.Client, "service/orders/", clientv3.WithPrefix())
 	eventually(t, "nobody is suspected", func() bool { return states(p, "orders")[pool.Suspect] == 3 })
+	until := *p.service("orders").Backends[0].Until
 	time.Sleep(1500 * time.Millisecond) // it is saved at most once a second
 	p.signal(syscall.SIGTERM)
 	if code := p.wait(10 * time.Second); code != 0 {
@@ -191,6 +193,9 @@ func TestSuspectsOutliveARestart(t *testing.T) {
 	eventually(t, "they are not suspected again", func() bool { return states(p, "orders")[pool.Suspect] == 3 })
 	if _, err := who(local); err != nil {
 		t.Errorf("nobody serves: %v", err)
+	}
+	if got := *p.service("orders").Backends[0].Until; !got.Equal(until) {
+		t.Errorf("after a restart it is suspect until %s, want %s as before: suspect_max is over when it is over", got, until)
 	}
 }
 
@@ -202,7 +207,8 @@ func TestSavingIsTriedAgain(t *testing.T) {
 	}
 	out := &output{}
 	p := pool.New(pool.Config{})
-	v := newSaver(p, slog.New(slog.NewTextHandler(out, nil)))
+	var proven atomic.Int64
+	v := newSaver(p, func() time.Time { return time.Unix(proven.Load(), 0) }, slog.New(slog.NewTextHandler(out, nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { v.run(ctx) })
@@ -218,7 +224,13 @@ func TestSavingIsTriedAgain(t *testing.T) {
 	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "never saved", func() bool { got, _, err := file.Load(); return err == nil && len(got) == 1 })
+	eventually(t, "never saved", func() bool { got, err := file.Load(); return err == nil && len(got.Endpoints) == 1 })
+	proven.Store(1e9) // and nothing else has changed
+	cancel()
+	running.Wait()
+	if got, err := file.Load(); err != nil || got.At.Unix() != 1e9 {
+		t.Errorf("at the end it is saved that the registry had them at %s (%v), want %s: the age of what was saved counts", got.At, err, time.Unix(1e9, 0))
+	}
 }
 
 // What a service is writing when another takes its place must not come after what that
@@ -239,11 +251,11 @@ func TestASuccessorSavesAfterItsFormerSelf(t *testing.T) {
 	file := snapshot.In(t.TempDir(), "orders", "service/orders/")
 	next.saver.saves(file, func() bool { next.pool.Update([]discovery.Endpoint{{Address: "10.0.0.1:80"}}); return true })
 	time.Sleep(200 * time.Millisecond)
-	if _, _, err := file.Load(); err == nil {
+	if _, err := file.Load(); err == nil {
 		t.Error("it has saved while its former self, whose save then came last, had not ended")
 	}
 	former.saver.saving.Unlock()
-	eventually(t, "never saved", func() bool { got, _, err := file.Load(); return err == nil && len(got) == 1 })
+	eventually(t, "never saved", func() bool { got, err := file.Load(); return err == nil && len(got.Endpoints) == 1 })
 }
 
 // Whoever follows the events learns what became of a registration.
@@ -287,14 +299,14 @@ func TestAMistypedPrefixIsNotSavedUnder(t *testing.T) {
 	c := newConfigured(t, format, etcd.url, folder, local, "service/o/")
 	p := runPortside(t, "", "-c", c.name)
 	eventually(t, "never saved", func() bool {
-		got, _, err := snapshot.In(folder, "orders", "service/o/").Load()
-		return err == nil && len(got) == 2
+		got, err := snapshot.In(folder, "orders", "service/o/").Load()
+		return err == nil && len(got.Endpoints) == 2
 	})
 	c.write(format, etcd.url, folder, local, "service/oo/")
 	reloaded(t, p.admin)
 	eventually(t, "nobody is suspected", func() bool { return states(p, "orders")[pool.Suspect] == 2 })
 	time.Sleep(1500 * time.Millisecond)
-	if got, _, err := snapshot.In(folder, "orders", "service/o/").Load(); err != nil || len(got) != 2 {
+	if got, err := snapshot.In(folder, "orders", "service/o/").Load(); err != nil || len(got.Endpoints)+len(got.Lost) != 2 {
 		t.Errorf("of the prefix that has endpoints %v is saved (%v)", got, err)
 	}
 }

@@ -11,10 +11,12 @@ import (
 	"portside/pool"
 )
 
-// saver keeps a pool's endpoints in a file, those included that the registry has lost
-// and that still answer: at most once a second, since the disk must not hold the pool up.
+// saver keeps a pool's endpoints in a file, and apart those that the registry has lost
+// and that still answer: at most once a second, since the disk must not hold the pool up,
+// and once a minute though nothing has changed, for the age of what was saved counts.
 type saver struct {
 	pool    *pool.Pool
+	proven  func() time.Time // when the registry had the pool's endpoints
 	log     *slog.Logger
 	dirty   chan struct{}
 	retired atomic.Bool // the file is another's
@@ -24,8 +26,8 @@ type saver struct {
 	file snapshot.File // of what the pool's endpoints are of; zero: nowhere
 }
 
-func newSaver(p *pool.Pool, log *slog.Logger) *saver {
-	return &saver{pool: p, log: log, dirty: make(chan struct{}, 1), saving: &sync.Mutex{}}
+func newSaver(p *pool.Pool, proven func() time.Time, log *slog.Logger) *saver {
+	return &saver{pool: p, proven: proven, log: log, dirty: make(chan struct{}, 1), saving: &sync.Mutex{}}
 }
 
 // saves has fill put other endpoints in the pool. From then on they are kept in file, if
@@ -47,7 +49,7 @@ func (v *saver) touch() {
 	}
 }
 
-// run saves until ctx ends, and then what is not saved yet. What could not be saved is
+// run saves until ctx ends, and then once more. What could not be saved is
 // tried again, and said once.
 func (v *saver) run(ctx context.Context) {
 	said := false
@@ -64,16 +66,16 @@ func (v *saver) run(ctx context.Context) {
 		}
 		said = err != nil
 	}
+	again := time.NewTicker(time.Minute)
+	defer again.Stop()
 	for {
 		select {
 		case <-v.dirty:
 			save()
+		case <-again.C:
+			save()
 		case <-ctx.Done():
-			select {
-			case <-v.dirty:
-				save()
-			default:
-			}
+			save()
 			return
 		}
 		select {
@@ -93,7 +95,10 @@ func (v *saver) save() error {
 		v.mu.Unlock()
 		return nil
 	}
-	endpoints := v.pool.Endpoints()
+	known, at := v.pool.Known(), v.proven()
 	v.mu.Unlock()
-	return file.Save(endpoints)
+	if known.At = at; at.IsZero() {
+		known.At = time.Now() // one member's word, without quorum, is all there is
+	}
+	return file.Save(known)
 }

@@ -2,8 +2,8 @@
 // start while the registry is down.
 //
 //	file := snapshot.In("/var/lib/portside", "orders", "service/orders/")
-//	endpoints, taken, err := file.Load()
-//	err = file.Save(endpoints)
+//	known, err := file.Load()
+//	err = file.Save(known)
 //
 // A file is replaced whole or not at all, and one that was damaged is not
 // believed. It does not decide whether an old snapshot is better than none.
@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -58,34 +59,42 @@ var (
 // content is the file: a line that vouches for the rest would not survive an
 // editor that adds a newline, so the sum covers the parsed endpoints' own bytes.
 type content struct {
-	Taken     time.Time       `json:"taken"`
+	Taken     time.Time       `json:"taken"` // when the registry had Endpoints
 	Prefix    string          `json:"prefix"`
-	SHA256    string          `json:"sha256"` // of Endpoints, as they stand
+	SHA256    string          `json:"sha256"` // of Endpoints and Lost, as they stand
 	Endpoints json.RawMessage `json:"endpoints"`
+	Lost      json.RawMessage `json:"lost,omitempty"`
 }
 
-// Load returns the endpoints and when they were saved. Errors: [os.ErrNotExist],
-// [ErrDamaged], [ErrOther], or what the file system says.
-func (f File) Load() ([]discovery.Endpoint, time.Time, error) {
+// Load returns what was saved. Errors: [os.ErrNotExist], [ErrDamaged], [ErrOther], or what
+// the file system says.
+func (f File) Load() (discovery.Known, error) {
+	none := discovery.Known{}
 	data, err := read(f.path)
 	if err != nil {
-		return nil, time.Time{}, err
+		return none, err
 	}
 	var c content
 	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
+		return none, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
 	}
-	if sum(c.Endpoints) != c.SHA256 {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w: its sum is wrong", f.path, ErrDamaged)
+	if sum(c.Endpoints, c.Lost) != c.SHA256 {
+		return none, fmt.Errorf("read %s: %w: its sum is wrong", f.path, ErrDamaged)
 	}
 	if c.Prefix != f.prefix {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w, %q", f.path, ErrOther, c.Prefix)
+		return none, fmt.Errorf("read %s: %w, %q", f.path, ErrOther, c.Prefix)
 	}
-	var endpoints []discovery.Endpoint
-	if err := json.Unmarshal(c.Endpoints, &endpoints); err != nil {
-		return nil, time.Time{}, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
+	known := discovery.Known{At: c.Taken}
+	if err := json.Unmarshal(c.Endpoints, &known.Endpoints); err != nil {
+		return none, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
 	}
-	return endpoints, c.Taken, nil
+	if len(c.Lost) == 0 {
+		return known, nil
+	}
+	if err := json.Unmarshal(c.Lost, &known.Lost); err != nil {
+		return none, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
+	}
+	return known, nil
 }
 
 // read reads a regular file and no other. A pipe, once opened, may never have anything to
@@ -107,15 +116,22 @@ func read(name string) ([]byte, error) {
 }
 
 // Save replaces the file. It returns when the new content is on disk.
-func (f File) Save(endpoints []discovery.Endpoint) error {
-	if endpoints == nil {
-		endpoints = []discovery.Endpoint{}
+func (f File) Save(known discovery.Known) error {
+	if known.Endpoints == nil {
+		known.Endpoints = []discovery.Endpoint{}
 	}
-	list, err := json.Marshal(endpoints)
-	if err != nil {
+	c := content{Taken: known.At.UTC(), Prefix: f.prefix}
+	var err error
+	if c.Endpoints, err = json.Marshal(known.Endpoints); err != nil {
 		return err
 	}
-	data, err := json.Marshal(content{Taken: time.Now().UTC(), Prefix: f.prefix, SHA256: sum(list), Endpoints: list})
+	if len(known.Lost) > 0 {
+		if c.Lost, err = json.Marshal(known.Lost); err != nil {
+			return err
+		}
+	}
+	c.SHA256 = sum(c.Endpoints, c.Lost)
+	data, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
@@ -162,7 +178,7 @@ func syncDir(dir string) error {
 	return nil
 }
 
-func sum(data []byte) string {
-	s := sha256.Sum256(data)
+func sum(parts ...[]byte) string {
+	s := sha256.Sum256(slices.Concat(parts...))
 	return hex.EncodeToString(s[:])
 }

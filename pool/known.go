@@ -1,0 +1,50 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+
+	"portside/discovery"
+)
+
+// Known is what another pool needs to take this one's place, in order of address.
+func (p *Pool) Known() discovery.Known {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := discovery.Known{At: p.restored, Endpoints: make([]discovery.Endpoint, 0, len(p.backends))}
+	for _, b := range p.backends {
+		if b.doubted {
+			k.Lost = append(k.Lost, discovery.Lost{Endpoint: b.endpoint, At: b.suspected})
+			continue
+		}
+		k.Endpoints = append(k.Endpoints, b.endpoint)
+	}
+	return k
+}
+
+// Restore has p, which is new, begin with what was known before. Who was lost is suspect
+// for as long as is left of [Guard]'s SuspectMax, and so is who turns out, with the first
+// Update, to have been lost since k.At.
+func (p *Pool) Restore(k discovery.Known) {
+	p.mu.Lock()
+	defer p.unlock()
+	now := time.Now()
+	p.updates++
+	p.match(k.Endpoints, now)
+	p.restored = k.At
+	var suspects []*Backend
+	for _, l := range k.Lost {
+		if p.cfg.Guard.Off || now.Sub(l.At) >= p.cfg.Guard.SuspectMax || p.find(l.Address) != nil {
+			continue
+		}
+		b := p.join(l.Endpoint, now)
+		b.doubted, b.suspected, b.probeAt = true, l.At, now
+		if b.state == Active {
+			p.moved(b, Suspect, fmt.Sprintf("gone from the registry with others at %s; in rotation while it answers", l.At.Format(time.RFC3339)), now)
+		}
+		p.watch(b) // be it drained by hand
+		suspects = append(suspects, b)
+	}
+	p.restore(suspects)
+	p.arrived(true)
+}
