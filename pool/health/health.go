@@ -15,8 +15,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -106,14 +108,27 @@ func GRPC(service string) Check {
 }
 
 // Exec is a check that command, the program first, exits with 0. The address is
-// in its environment as PORTSIDE_ADDRESS. It is killed at the deadline.
+// in its environment as PORTSIDE_ADDRESS. At the deadline, and of what it leaves
+// behind when it ends, its process group is killed.
 func Exec(command []string) Check {
 	return func(ctx context.Context, address string) error {
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Env = append(cmd.Environ(), "PORTSIDE_ADDRESS="+address)
-		// A grandchild that keeps the pipe open must not keep the check waiting.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		kill := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		// The shell's death alone would leave its children to run on, a few more each time.
+		cmd.Cancel = func() error {
+			if err := kill(); !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
+			return os.ErrProcessDone
+		}
+		// One that left the group and keeps the pipe open must not keep the check waiting.
 		cmd.WaitDelay = 100 * time.Millisecond
 		out, err := cmd.CombinedOutput()
+		if cmd.Process != nil {
+			_ = kill() // no other has got its number in the moment since it ended
+		}
 		if err == nil {
 			return nil
 		}

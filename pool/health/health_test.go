@@ -3,11 +3,15 @@ package health
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +112,32 @@ func TestExec(t *testing.T) {
 	start := time.Now()
 	if err := Exec([]string{"sleep", "10"})(ctx, ""); err == nil || time.Since(start) > 5*time.Second {
 		t.Errorf("a command that hangs: %v after %s, want it killed at the deadline", err, time.Since(start))
+	}
+}
+
+// What a check's command has started ends with it, or at its deadline.
+func TestExecLeavesNobodyBehind(t *testing.T) {
+	for _, c := range []struct{ name, script string }{
+		{"a pipeline that hangs", "sleep 60 | cat"},
+		{"one left in the background", "sleep 60 >/dev/null 2>&1 & exit 0"},
+		{"one that keeps the output open", "sleep 60 & exit 1"},
+	} {
+		name := filepath.Join(t.TempDir(), "held")
+		if err := syscall.Mkfifo(name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pipe, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		_ = Exec([]string{"sh", "-c", "exec 3>" + name + "; " + c.script})(ctx, "")
+		cancel()
+		_ = pipe.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := pipe.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%s: %v, want the end of the pipe that all of them held: somebody lives on", c.name, err)
+		}
+		_ = pipe.Close()
 	}
 }
 
