@@ -19,6 +19,7 @@ import (
 type rereading struct {
 	options   *config.Options // what is read again; nil: nothing
 	file      watched         // that options name
+	once      bool            // it was no regular file at the start, and has been read
 	reloading sync.Mutex      // one at a time
 	reloads   atomic.Uint64
 	refused   atomic.Uint64 // reloads
@@ -67,6 +68,8 @@ func (p *process) nothingToRead() error {
 		return errors.New("nothing to read again: the configuration is the command line")
 	case p.options.Path == "-":
 		return errors.New("nothing to read again: the configuration came from standard input")
+	case p.once:
+		return fmt.Errorf("nothing to read again: %s is not a regular file", p.options.Path)
 	}
 	return nil
 }

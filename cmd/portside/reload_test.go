@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,5 +129,49 @@ func TestAMomentWithoutAFileIsNoChange(t *testing.T) {
 				t.Errorf("%s: the next look after look %d is in %s", name, i, again)
 			}
 		}
+	}
+}
+
+// A pipe is read once: whoever waits for more of it hears no signal.
+func TestAPipeIsReadOnce(t *testing.T) {
+	a, _ := echo(t)
+	pipe := filepath.Join(t.TempDir(), "portside.yaml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	local := freeAddress(t)
+	go func() {
+		_ = os.WriteFile(pipe, fmt.Appendf(nil, "services:\n  a: {listen: %q, endpoints: [%q]}\n", local, a), 0o600)
+	}()
+	p := runPortside(t, "", "-c", pipe)
+	if got, err := who(local); got != a {
+		t.Errorf("a client was answered by %q (%v), want %q", got, err, a)
+	}
+	p.signal(syscall.SIGHUP)
+	eventually(t, "SIGHUP was not answered in the log", func() bool { return strings.Contains(p.out.String(), "INF nothing to read again") })
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// Nor is it waited for where a file was.
+func TestAFileThatBecomesAPipeIsRefused(t *testing.T) {
+	a, _ := echo(t)
+	c := newConfigured(t, "services:\n  a: {listen: %q, endpoints: [%q]}\n", freeAddress(t), a)
+	p := runPortside(t, "", "-c", c.name)
+	if err := os.Remove(c.name); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(c.name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := askReload(t, p.admin); code != http.StatusUnprocessableEntity || !strings.Contains(body, "not a regular file") {
+		t.Errorf("POST reload answers %d %s, want a refusal that says why", code, body)
+	}
+	p.signal(syscall.SIGHUP)
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }

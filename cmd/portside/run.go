@@ -46,7 +46,7 @@ configuration again.`,
 				return err
 			}
 			// Should the file go, the next one in the search is not what was meant.
-			options.Path = cfg.Source
+			options.Path, options.Again = cfg.Source, true
 			pprof, _ := cmd.Flags().GetBool("pprof")
 			return serve(cmd.Context(), cfg, life{log: log, options: &options, pprof: pprof, command: command, std: std})
 		},
@@ -124,6 +124,7 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 		return err
 	}
 	p.options, p.file, p.pprof, p.logs = l.options, file, l.pprof, l.std.logs
+	p.once = file.last.once
 	p.abandon, p.ended = abandon, ended
 	return p.live(ctx, signals, l)
 }

@@ -2,13 +2,14 @@ package main
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"portside/cmd/portside/config"
 )
 
 // settle is how long a changed file is left alone before it is read: editors and
@@ -102,17 +103,18 @@ type look struct {
 	content string
 	fault   string // why it cannot be read
 	blind   bool   // for want of descriptors or memory: it says nothing of the file
+	once    bool   // it is a pipe, or another thing that is not read twice
 }
 
 func lookAt(name string) look {
-	data, err := os.ReadFile(name)
+	data, err := config.Reread(name)
 	for _, want := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
 		if errors.Is(err, want) {
 			return look{blind: true}
 		}
 	}
 	if err != nil {
-		return look{fault: err.Error()}
+		return look{fault: err.Error(), once: errors.Is(err, config.ErrNotRegular)}
 	}
 	return look{content: string(data)}
 }

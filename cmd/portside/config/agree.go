@@ -3,10 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -66,7 +63,7 @@ func agreeSchemes(r *reader, e Etcd) {
 
 func agreeTLS(r *reader, t etcd.TLS) {
 	if t.CA != "" {
-		if pem, err := readPEM(t.CA); err != nil {
+		if pem, err := Reread(t.CA); err != nil {
 			r.wrongAt("etcd.tls.ca", reason(err), "paths are relative to the file that names them")
 		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			r.wrongAt("etcd.tls.ca", "holds no certificate in PEM", "")
@@ -84,11 +81,11 @@ func agreeTLS(r *reader, t etcd.TLS) {
 
 func agreePair(r *reader, t etcd.TLS) {
 	const relative = "paths are relative to the file that names them"
-	cert, errCert := readPEM(t.Cert)
+	cert, errCert := Reread(t.Cert)
 	if errCert != nil {
 		r.wrongAt("etcd.tls.cert", reason(errCert), relative)
 	}
-	key, errKey := readPEM(t.Key)
+	key, errKey := Reread(t.Key)
 	if errKey != nil {
 		r.wrongAt("etcd.tls.key", reason(errKey), relative)
 	}
@@ -98,23 +95,6 @@ func agreePair(r *reader, t etcd.TLS) {
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		r.wrongAt("etcd.tls.cert", "makes no pair with `key`: "+strings.TrimPrefix(err.Error(), "tls: "), "")
 	}
-}
-
-// readPEM reads a file that is one: a pipe would wait and a device never end.
-func readPEM(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
 // agreeListeners: no two may want one address.

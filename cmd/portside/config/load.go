@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Options say where a configuration comes from. A flag beats a variable of the
@@ -15,6 +16,9 @@ type Options struct {
 	// Path is the file; "-" is Stdin. Empty: $PORTSIDE_CONFIG, else the first
 	// of Search that exists, else no file.
 	Path string
+	// Again says that the file has been read before: a pipe has nothing left to say
+	// then, and is a fault.
+	Again bool
 	// Search are the files that may exist. Nil: portside.yaml and
 	// /etc/portside/portside.yaml.
 	Search []string
@@ -113,7 +117,7 @@ func (r *reader) file(o Options, c *Config) *node {
 	if name == "-" {
 		from.name, from.dir = "standard input", ""
 	}
-	data, err := read(name, o.Stdin)
+	data, err := o.read(name)
 	if err != nil {
 		r.fault(position{from: from}, "", reason(err), "")
 		return nil
@@ -141,18 +145,42 @@ func (r *reader) find(o Options) string {
 }
 
 // read takes one byte more than a file may have, so that parse sees the excess.
-func read(name string, stdin io.Reader) ([]byte, error) {
-	if name == "-" {
-		if stdin == nil {
-			stdin = os.Stdin
-		}
-		return io.ReadAll(io.LimitReader(stdin, maxFile+1))
+func (o Options) read(name string) ([]byte, error) {
+	switch {
+	case name == "-" && o.Stdin == nil:
+		return io.ReadAll(io.LimitReader(os.Stdin, maxFile+1))
+	case name == "-":
+		return io.ReadAll(io.LimitReader(o.Stdin, maxFile+1))
+	case o.Again:
+		return Reread(name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+// ErrNotRegular is what Reread answers for anything else than a regular file.
+var ErrNotRegular = errors.New("not a regular file")
+
+// Reread reads a regular file, or so much of it that it is seen to be too large for a
+// configuration. Nobody can be told to stop who waits for a pipe's writer, or for the end
+// of a device.
+func Reread(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a pipe waits, too
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, ErrNotRegular
+	}
 	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
