@@ -73,8 +73,21 @@ var (
 	checkURL   = way(CheckHTTP, scalarForm(parseCheckURL, phrase, schema{"type": "string"}), func(c *Check) *string { return &c.URL })
 	checkTCP   = way(CheckTCP, orNothing(dial), func(c *Check) *string { return &c.Address })
 	checkGRPC  = way(CheckGRPC, orNothing(text), func(c *Check) *string { return &c.Service })
-	checkExec  = way(CheckExec, listOf(text, "[pg_isready, -q]"), func(c *Check) *[]string { return &c.Command })
+	checkExec  = way(CheckExec, command, func(c *Check) *[]string { return &c.Command })
 )
+
+// command is a program and its arguments. A program with a slash in its name is a path,
+// as it is to a shell.
+var command = func() form[[]string] {
+	f := listOf(text, "[pg_isready, -q]")
+	read := f.read
+	f.read = func(r *reader, p place, v *[]string) {
+		if read(r, p, v); len(*v) > 0 && strings.Contains((*v)[0], "/") {
+			(*v)[0] = absolute(r, p, (*v)[0])
+		}
+	}
+	return f
+}()
 
 func parsePath(text string) (string, string, string) {
 	text, problem, hint := parseText(text)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,15 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 	}
 	if want := filepath.Join(dir, "state"); c.StateDir != want {
 		t.Errorf("state_dir = %q, want %q", c.StateDir, want)
+	}
+	for program, want := range map[string]string{
+		"./check.sh": filepath.Join(dir, "check.sh"), "bin/../check.sh": filepath.Join(dir, "check.sh"),
+		"/bin/true": "/bin/true", "pg_isready": "pg_isready",
+	} {
+		exec := write(t, dir, "exec.yaml", "register: {a: {address: \"h:1\", check: {exec: ["+program+", ./argument]}}}\n")
+		if got := load(t, Options{Path: exec}).Register[0].Check.Command; !slices.Equal(got, []string{want, "./argument"}) {
+			t.Errorf("exec: [%s, ./argument] runs %q, want %q and the argument as it is", program, got, want)
+		}
 	}
 	here, err := os.Getwd()
 	if err != nil {

@@ -62,22 +62,23 @@ var path = form[string]{
 			*v = ""
 			return
 		}
-		abs, err := filepath.Abs(filepath.Join(dirOf(p, name), name))
-		if err != nil {
-			r.wrong(p, err.Error(), "")
-			return
-		}
-		*v = abs
+		*v = absolute(r, p, name)
 	},
 	write:    phrase,
 	describe: text.describe,
 }
 
-func dirOf(p place, name string) string {
-	if filepath.IsAbs(name) {
-		return ""
+// absolute is name, written at p, wherever portside runs.
+func absolute(r *reader, p place, name string) string {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(p.at.from.dir, name)
 	}
-	return p.at.from.dir
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		r.wrong(p, err.Error(), "")
+		return name
+	}
+	return abs
 }
 
 // enum is one of a few words. instead says what to write in place of others.
