@@ -63,7 +63,7 @@ func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	}
 	file := snapshot.File{}
 	if stateDir != "" {
-		file = snapshot.In(stateDir, f.name, cfg.Prefix)
+		file = snapshot.In(stateDir, f.name, cfg.Prefix, readingOf(cfg))
 	}
 	source := r.Source(cfg.Prefix, decode(decoder, f.log))
 	source.Reuse = true // the pool keeps no slice
@@ -79,6 +79,14 @@ type origin struct {
 
 func originOf(cfg config.Service) origin {
 	return origin{fmt.Sprintf("%q %q %d %v", cfg.Prefix, cfg.Format, cfg.DefaultPort, cfg.Endpoints), cfg.Protocol}
+}
+
+// readingOf names how cfg's records are read.
+func readingOf(cfg config.Service) string {
+	if cfg.DefaultPort == 0 {
+		return cfg.Format
+	}
+	return fmt.Sprintf("%s, default port %d", cfg.Format, cfg.DefaultPort)
 }
 
 // change has next followed from now on.

@@ -214,7 +214,7 @@ func TestSavingIsTriedAgain(t *testing.T) {
 	running.Go(func() { v.run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	file := snapshot.In(folder, "orders", "service/orders/")
+	file := snapshot.In(folder, "orders", "service/orders/", "auto")
 	want := []discovery.Endpoint{{Address: "10.0.0.1:80"}}
 	v.saves(file, func() bool { p.Update(want); return true })
 	time.Sleep(2500 * time.Millisecond)
@@ -248,7 +248,7 @@ func TestASuccessorSavesAfterItsFormerSelf(t *testing.T) {
 	running.Go(func() { next.saver.run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	file := snapshot.In(t.TempDir(), "orders", "service/orders/")
+	file := snapshot.In(t.TempDir(), "orders", "service/orders/", "auto")
 	next.saver.saves(file, func() bool { next.pool.Update([]discovery.Endpoint{{Address: "10.0.0.1:80"}}); return true })
 	time.Sleep(200 * time.Millisecond)
 	if _, err := file.Load(); err == nil {
@@ -299,14 +299,14 @@ func TestAMistypedPrefixIsNotSavedUnder(t *testing.T) {
 	c := newConfigured(t, format, etcd.url, folder, local, "service/o/")
 	p := runPortside(t, "", "-c", c.name)
 	eventually(t, "never saved", func() bool {
-		got, err := snapshot.In(folder, "orders", "service/o/").Load()
+		got, err := snapshot.In(folder, "orders", "service/o/", "auto").Load()
 		return err == nil && len(got.Endpoints) == 2
 	})
 	c.write(format, etcd.url, folder, local, "service/oo/")
 	reloaded(t, p.admin)
 	eventually(t, "nobody is suspected", func() bool { return states(p, "orders")[pool.Suspect] == 2 })
 	time.Sleep(1500 * time.Millisecond)
-	if got, err := snapshot.In(folder, "orders", "service/o/").Load(); err != nil || len(got.Endpoints)+len(got.Lost) != 2 {
+	if got, err := snapshot.In(folder, "orders", "service/o/", "auto").Load(); err != nil || len(got.Endpoints)+len(got.Lost) != 2 {
 		t.Errorf("of the prefix that has endpoints %v is saved (%v)", got, err)
 	}
 }

@@ -1,7 +1,7 @@
 // Package snapshot keeps the last known endpoints of a service in a file, for a
 // start while the registry is down.
 //
-//	file := snapshot.In("/var/lib/portside", "orders", "service/orders/")
+//	file := snapshot.In("/var/lib/portside", "orders", "service/orders/", "auto")
 //	known, err := file.Load()
 //	err = file.Save(known)
 //
@@ -27,11 +27,12 @@ import (
 )
 
 // File is where one service's endpoints are kept. The zero File is none.
-type File struct{ path, prefix string }
+type File struct{ path, prefix, reading string }
 
-// In is the file in dir of the named service, whose endpoints are those of prefix.
-func In(dir, name, prefix string) File {
-	return File{filepath.Join(dir, base(name)+".json"), prefix}
+// In is the file in dir of the named service, whose endpoints are those of prefix. Reading
+// says how its records are read: with another format they might yield other addresses.
+func In(dir, name, prefix, reading string) File {
+	return File{filepath.Join(dir, base(name)+".json"), prefix, reading}
 }
 
 // base is a file's name for name, without what follows the dot. Each slash takes three
@@ -49,9 +50,9 @@ func base(name string) string {
 var (
 	// ErrDamaged is what Load answers for a file that is not as it was saved.
 	ErrDamaged = errors.New("snapshot is damaged")
-	// ErrOther is what Load answers for a file whose endpoints are another prefix's:
-	// the service has been moved since.
-	ErrOther = errors.New("snapshot is of another prefix")
+	// ErrOther is what Load answers for a file whose endpoints are another prefix's, or
+	// were read otherwise: the service has been changed since.
+	ErrOther = errors.New("snapshot is of another prefix or format")
 
 	errNotRegular = errors.New("not a regular file")
 )
@@ -61,7 +62,8 @@ var (
 type content struct {
 	Taken     time.Time       `json:"taken"` // when the registry had Endpoints
 	Prefix    string          `json:"prefix"`
-	SHA256    string          `json:"sha256"` // of Endpoints and Lost, as they stand
+	Reading   string          `json:"reading,omitempty"` // empty: nobody knows
+	SHA256    string          `json:"sha256"`            // of Endpoints and Lost, as they stand
 	Endpoints json.RawMessage `json:"endpoints"`
 	Lost      json.RawMessage `json:"lost,omitempty"`
 }
@@ -81,8 +83,8 @@ func (f File) Load() (discovery.Known, error) {
 	if sum(c.Endpoints, c.Lost) != c.SHA256 {
 		return none, fmt.Errorf("read %s: %w: its sum is wrong", f.path, ErrDamaged)
 	}
-	if c.Prefix != f.prefix {
-		return none, fmt.Errorf("read %s: %w, %q", f.path, ErrOther, c.Prefix)
+	if c.Prefix != f.prefix || c.Reading != f.reading && c.Reading != "" {
+		return none, fmt.Errorf("read %s: %w: %q, read as %q", f.path, ErrOther, c.Prefix, c.Reading)
 	}
 	known := discovery.Known{At: c.Taken}
 	if err := json.Unmarshal(c.Endpoints, &known.Endpoints); err != nil {
@@ -120,7 +122,7 @@ func (f File) Save(known discovery.Known) error {
 	if known.Endpoints == nil {
 		known.Endpoints = []discovery.Endpoint{}
 	}
-	c := content{Taken: known.At.UTC(), Prefix: f.prefix}
+	c := content{Taken: known.At.UTC(), Prefix: f.prefix, Reading: f.reading}
 	var err error
 	if c.Endpoints, err = json.Marshal(known.Endpoints); err != nil {
 		return err

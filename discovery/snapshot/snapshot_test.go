@@ -21,7 +21,7 @@ func endpoint(address string) discovery.Known {
 }
 
 func TestSavedIsLoaded(t *testing.T) {
-	f := In(filepath.Join(t.TempDir(), "made"), "test/hello", "service/test/hello/")
+	f := In(filepath.Join(t.TempDir(), "made"), "test/hello", "service/test/hello/", "auto")
 	at := time.Date(2026, 11, 22, 10, 0, 0, 1, time.UTC)
 	full := discovery.Endpoint{Address: "a:1", Weight: 0.5, Zone: "z", Keys: []string{"k"}, Metadata: map[string]string{"x": "<&>"}}
 	for _, want := range []discovery.Known{
@@ -42,7 +42,7 @@ func TestSavedIsLoaded(t *testing.T) {
 }
 
 func TestEveryDamagedByteIsNoticed(t *testing.T) {
-	f := In(t.TempDir(), "orders", "service/orders/")
+	f := In(t.TempDir(), "orders", "service/orders/", "auto")
 	lost := discovery.Lost{Endpoint: discovery.Endpoint{Address: "10.0.0.6:8080"}, At: time.Now()}
 	if err := f.Save(discovery.Known{Endpoints: endpoint("10.0.0.5:8080").Endpoints, Lost: []discovery.Lost{lost}}); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestEveryDamagedByteIsNoticed(t *testing.T) {
 }
 
 func TestNoFileIsNotDamage(t *testing.T) {
-	if _, err := In(t.TempDir(), "orders", "service/orders/").Load(); !errors.Is(err, os.ErrNotExist) {
+	if _, err := In(t.TempDir(), "orders", "service/orders/", "auto").Load(); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("Load without a file = %v, want os.ErrNotExist", err)
 	}
 }
@@ -73,13 +73,16 @@ func TestNoFileIsNotDamage(t *testing.T) {
 // not begin with the servers of the former.
 func TestAnotherPrefixsIsNotBelieved(t *testing.T) {
 	dir := t.TempDir()
-	if err := In(dir, "orders", "staging/orders/").Save(endpoint("10.0.0.1:80")); err != nil {
+	if err := In(dir, "orders", "staging/orders/", "auto").Save(endpoint("10.0.0.1:80")); err != nil {
 		t.Fatal(err)
 	}
-	if k, err := In(dir, "orders", "production/orders/").Load(); !errors.Is(err, ErrOther) || k.Endpoints != nil {
+	if k, err := In(dir, "orders", "production/orders/", "auto").Load(); !errors.Is(err, ErrOther) || k.Endpoints != nil {
 		t.Errorf("Load = %v, %v; want none, as they are another prefix's", k, err)
 	}
-	if k, err := In(dir, "orders", "staging/orders/").Load(); len(k.Endpoints) != 1 || err != nil {
+	if k, err := In(dir, "orders", "staging/orders/", "kratos+grpc").Load(); !errors.Is(err, ErrOther) || k.Endpoints != nil {
+		t.Errorf("Load = %v, %v; want none, as what it says may be the addresses of another protocol", k, err)
+	}
+	if k, err := In(dir, "orders", "staging/orders/", "auto").Load(); len(k.Endpoints) != 1 || err != nil {
 		t.Errorf("Load = %v, %v", k, err)
 	}
 }
@@ -90,12 +93,12 @@ func TestLongNamesHaveFilesOfTheirOwn(t *testing.T) {
 	long := strings.Repeat("a/", 99)
 	names := []string{long + "bc", long + "bd", strings.Repeat("x", 200), "a/" + strings.Repeat("x", 198), "a/" + strings.Repeat("x", 197) + "y"}
 	for i, name := range names {
-		if err := In(dir, name, name).Save(endpoint(fmt.Sprintf("h:%d", i))); err != nil {
+		if err := In(dir, name, name, "auto").Save(endpoint(fmt.Sprintf("h:%d", i))); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
 	for i, name := range names {
-		k, err := In(dir, name, name).Load()
+		k, err := In(dir, name, name, "auto").Load()
 		if err != nil || len(k.Endpoints) != 1 || k.Endpoints[0].Address != fmt.Sprintf("h:%d", i) {
 			t.Errorf("%s: %v, %v; want its own", name, k, err)
 		}
@@ -106,7 +109,7 @@ func TestLongNamesHaveFilesOfTheirOwn(t *testing.T) {
 }
 
 func TestOnlyARegularFileIsRead(t *testing.T) {
-	pipe, folder, device := In(t.TempDir(), "pipe", ""), In(t.TempDir(), "folder", ""), In(t.TempDir(), "device", "")
+	pipe, folder, device := In(t.TempDir(), "pipe", "", "auto"), In(t.TempDir(), "folder", "", "auto"), In(t.TempDir(), "device", "", "auto")
 	for _, err := range []error{syscall.Mkfifo(pipe.path, 0o600), os.Mkdir(folder.path, 0o700), os.Symlink("/dev/zero", device.path)} {
 		if err != nil {
 			t.Fatal(err)
