@@ -74,13 +74,20 @@ func drill(s admin.Service) drilled {
 	}
 	half := (listed + 1) / 2
 	all, announced := listed+draining, ""
-	if draining > 0 {
+	switch {
+	case draining == 1:
+		announced = "; the one that is draining leaves at once"
+	case draining > 1:
 		announced = fmt.Sprintf("; the %d that are draining leave at once", draining)
 	}
+	stand := fmt.Sprintf("its %d backends stand", all)
+	if all == 1 {
+		stand = "its one backend stands"
+	}
 	return drilled{Service: s.Name, Cases: []drillCase{
-		{"etcd goes away, or falls silent", fmt.Sprintf("its %d backends stand; stale once it has proven nothing for etcd.liveness, in status, metrics and the log; nothing is dropped when it is back", all)},
+		{"etcd goes away, or falls silent", stand + "; stale once it has proven nothing for etcd.liveness, in status, metrics and the log; nothing is dropped when it is back"},
 		{"etcd answers with an empty list", departure(s.Guard, listed, listed) + announced},
-		{fmt.Sprintf("half of the keys, %d, are gone at once", half), departure(s.Guard, half, all)},
+		{fmt.Sprintf("half of the keys are gone at once, %d of %d", half, listed), departure(s.Guard, half, all)},
 		{"one key is deleted", "it leaves at once; what it has begun may finish"},
 		{"etcd is restored from a backup", fmt.Sprintf("it is listed anew though its revision falls below %d; only what differs changes", s.Discovery.Revision)},
 	}}
@@ -101,9 +108,11 @@ func departure(g admin.Guard, n, listed int) string {
 	switch {
 	case n == 0:
 		return "there is nothing to lose"
+	case n == 1:
+		return "the one leaves at once: one is never a mass"
 	case g.Off:
 		return fmt.Sprintf("the %d leave at once: the guard is off", n)
-	case n < 2 || float64(n) <= math.Max(g.MaxLeave, 0)*float64(listed):
+	case float64(n) <= math.Max(g.MaxLeave, 0)*float64(listed):
 		return fmt.Sprintf("the %d leave at once: no more than %.0f%% of %d", n, g.MaxLeave*100, listed)
 	}
 	return fmt.Sprintf("the %d become suspects: each stays while it answers probes, for %s at most", n, g.SuspectMax)
