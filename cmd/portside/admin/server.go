@@ -89,7 +89,9 @@ func handler(v View, stop <-chan struct{}) http.Handler {
 	mux.Handle("GET /metrics", v.Metrics)
 	mux.HandleFunc("GET /api/v1/services", func(w http.ResponseWriter, _ *http.Request) { answer(w, v.Services()) })
 	mux.HandleFunc("GET /api/v1/services/{name...}", v.service)
-	mux.HandleFunc("POST /api/v1/services/{path...}", v.verb)
+	// Any other method: the mux would redirect one, and name all that others have.
+	mux.HandleFunc("/api/v1/services", func(w http.ResponseWriter, _ *http.Request) { refuse(w, "GET, HEAD") })
+	mux.HandleFunc("/api/v1/services/{path...}", v.verb)
 	mux.HandleFunc("GET /api/v1/registrations", func(w http.ResponseWriter, _ *http.Request) { answer(w, v.Registrations()) })
 	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) { v.Events.serve(w, r, stop) })
 	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) { done(w, v.Reload()) })
@@ -174,6 +176,10 @@ func (v View) verb(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		fail(w, http.StatusNotFound, "want /api/v1/services/{service}/backends/{address}/drain, undrain or forget")
+		return
+	}
+	if r.Method != http.MethodPost {
+		refuse(w, http.MethodPost)
 		return
 	}
 	err := do(service, address)
