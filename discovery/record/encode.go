@@ -84,6 +84,8 @@ func (r Registrant) readsBack(f Format, value string) bool {
 		delete(got.Metadata, "scheme") // told by the URL
 	}
 	want.Weight, want.Keys = got.Weight, nil // a weight may be rounded
+	want.Metadata = maps.Clone(want.Metadata)
+	maps.DeleteFunc(want.Metadata, func(_, value string) bool { return value == "" }) // others may tell it from none
 	return want.Equal(got)
 }
 
@@ -109,7 +111,8 @@ func fits(e discovery.Endpoint) error {
 		return fmt.Errorf("weight %g: not from %g to %g", e.Weight, minWeight, maxWeight)
 	}
 	for _, name := range []string{"weight", "zone", "version", "draining"} {
-		if take(maps.Clone(e.Metadata), name) != "" {
+		rest := maps.Clone(e.Metadata)
+		if take(rest, name); len(rest) < len(e.Metadata) {
 			return fmt.Errorf("metadata %s: that name is the record's own", name)
 		}
 	}
@@ -144,7 +147,7 @@ func writePlain(e discovery.Endpoint) (string, error) {
 	}
 	all := with(attributes(e), "version", e.Version)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !isPlain(name) || strings.Contains(name, "=") || !isPlain(all[name]) {
+		if name == "" || !isPlain(name) || strings.Contains(name, "=") || !isPlain(all[name]) {
 			return "", fmt.Errorf("metadata %q=%q: has characters a plain value cannot hold", short(name), short(all[name]))
 		}
 		b.WriteString(";" + name + "=" + all[name])
@@ -154,7 +157,7 @@ func writePlain(e discovery.Endpoint) (string, error) {
 
 // isPlain holds a name or value to what reads back between two semicolons.
 func isPlain(s string) bool {
-	return s != "" && s == strings.TrimSpace(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == ';' || r < ' ' })
+	return s == strings.TrimSpace(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == ';' || r < ' ' })
 }
 
 // writeEtcd writes what client/v3/naming/endpoints would, to the byte.

@@ -141,7 +141,9 @@ func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
 		{Etcd, discovery.Endpoint{Metadata: map[string]string{"a": " b"}}, "read back"},
 		{Etcd, discovery.Endpoint{Metadata: map[string]string{"a": "\xff"}}, "read back"},
 		{Kitex, discovery.Endpoint{Metadata: map[string]string{"": "b"}}, "read back"},
-		{Kitex, discovery.Endpoint{Metadata: map[string]string{"a": ""}}, "read back"},
+		{Plain, discovery.Endpoint{Metadata: map[string]string{"": "b"}}, "cannot hold"},
+		{Kitex, discovery.Endpoint{Metadata: map[string]string{"weight": ""}}, "record's own"},
+		{GoZero, discovery.Endpoint{Metadata: map[string]string{"a": ""}}, "an address alone"},
 		{Kratos, discovery.Endpoint{Version: "v1\n"}, "read back"},
 	}
 	for _, tt := range tests {
@@ -150,6 +152,20 @@ func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %+v: wrote %q, %v; want an error with %q", tt.f, tt.e, rec.Value, err, tt.want)
 		}
+	}
+}
+
+// That a value is empty may mean something to who reads it.
+func TestEmptyMetadataIsWritten(t *testing.T) {
+	for f, want := range map[Format]string{
+		Plain: "10.0.0.5:80;canary=", Etcd: `"Metadata":{"canary":""}`,
+		Kratos: `"metadata":{"canary":""}`, Kitex: `"tags":{"canary":""}`, Hertz: `"tags":{"canary":""}`,
+	} {
+		rec, err := Encode(f, Registrant{Endpoint: discovery.Endpoint{Address: "10.0.0.5:80", Metadata: map[string]string{"canary": ""}}})
+		if err != nil || !strings.Contains(rec.Value, want) {
+			t.Errorf("%s: wrote %q, %v; want %s in it", f, rec.Value, err, want)
+		}
+		checkAutoReads(t, f, rec, discovery.Endpoint{Address: "10.0.0.5:80"})
 	}
 }
 
