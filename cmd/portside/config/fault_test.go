@@ -22,6 +22,8 @@ var faultCases = []struct {
 	{"not UTF-8", "admin: 1\nstate_dir: \xff\n", []string{"2:12: : not UTF-8; save it as UTF-8"}},
 	{"UTF-16", "\xff\xfea\x00", []string{"1:1: : UTF-16"}},
 	{"two documents", "admin: 7070\n---\nadmin: 7071\n", []string{"2:1: : a second document"}},
+	{"a document after the end of one", "admin: 7070\n...\nadmin: 7071\n", []string{"3:1: : a second document"}},
+	{"two keys after the end of one", "admin: 7070\n...\nadmin: 7071\nstate_dir: x\n", []string{"3:1: : a second document"}},
 	{"a list", "- a\n", []string{"1:1: : wants a table of keys, has a list; its keys are etcd, admin"}},
 	{"text", "hello\n", []string{"1:1: : wants a table of keys, has a plain value"}},
 	{"unclosed bracket", "admin: [7070\n", []string{"1:8: : not YAML"}},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -126,7 +125,11 @@ func (t *translator) document(file *ast.File) *node {
 		}
 	}
 	if len(docs) > 1 {
-		t.fault(t.at(cmp.Or(docs[1].Start, docs[1].Body.GetToken())), "", "a second document", "one file is one document")
+		at := t.begin(docs[1].Body)
+		if docs[1].Start != nil {
+			at = t.at(docs[1].Start)
+		}
+		t.fault(at, "", "a second document", "one file is one document")
 	}
 	root := &node{}
 	if len(docs) > 0 {
@@ -195,6 +198,17 @@ func plain(tok *token.Token) bool {
 func (t *translator) glue(n *ast.MappingValueNode) *node {
 	key := n.Key.GetToken()
 	return &node{kind: scalar, at: t.at(key), text: key.Value + ":" + n.Value.GetToken().Value}
+}
+
+// begin is where n does; of a table in lines its token is the first colon.
+func (t *translator) begin(n ast.Node) position {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return t.start(n)
+	case *ast.MappingValueNode:
+		return t.at(n.Key.GetToken())
+	}
+	return t.at(n.GetToken())
 }
 
 // start is where a table begins: its brace, or its first key.
