@@ -46,6 +46,10 @@ var etcdEndpoints = form[Etcd]{
 			e.Embedded, e.Endpoints = true, nil
 			return
 		}
+		if p.kind == list && len(p.items) == 1 && p.items[0].text == "embedded" {
+			r.wrong(p, "embedded is no member of a list", "write `endpoints: embedded`")
+			return
+		}
 		was := len(r.faults)
 		if etcdURLs.read(r, p, &e.Endpoints); len(r.faults) == was {
 			e.Embedded = false

@@ -216,6 +216,10 @@ var faultCases = []struct {
 	{"metadata of lists", "register: {a: {address: \"h:1\", metadata: {k: [v]}}}\n", []string{"1:46: register.a.metadata.k: wants a plain value, has a list"}},
 	{"check of a path", "register: {a: {address: \"h:1\", check: {http: /healthz}}}\n", []string{"1:46: register.a.check.http: neither http nor https but \"\"; write http://127.0.0.1:8080/healthz"}},
 	{"check by a line of shell", "register: {a: {address: \"h:1\", check: {exec: pg_isready -q}}}\n", []string{"1:46: register.a.check.exec: wants a list, has a plain value; write [pg_isready, -q]"}},
+	{"embedded in brackets", "etcd: {endpoints: [embedded]}\n", []string{"1:19: etcd.endpoints: embedded is no member of a list; write `endpoints: embedded`"}},
+	{"on, read as YAML 1.1 and written again", "services: {a: {listen: 1, eject: {true: 5xx}}}\n", []string{"1:35: services.a.eject.true: unknown key `true`; did you mean `on`?"}},
+	{"false in quotes", "services: {a: {listen: 1, guard: \"false\"}}\n", []string{"1:34: services.a.guard: wants a table of keys"}},
+	{"true for a section", "services: {a: {listen: 1, guard: true}}\n", []string{"1:34: services.a.guard: wants a table of keys"}},
 	{"unknown check", "register: {a: {address: \"h:1\", check: {htpp: x}}}\n", []string{"1:40: register.a.check.htpp: unknown key `htpp`; did you mean `http`?"}},
 
 	// All at once.

@@ -84,6 +84,10 @@ func readSection[S any](r *reader, p place, s *S, keys []key[S]) {
 func (r *reader) unknown(p place, e entry, known []string) {
 	const short = 8 // a list that people still read
 	message, hint := fmt.Sprintf("unknown key `%s`", e.key), ""
+	if e.key == "true" && slices.Contains(known, "on") {
+		r.fault(e.at, join(p.path, e.key), message, "did you mean `on`? Some tools read that as true: write \"on\", in quotes, where they read it")
+		return
+	}
 	if near := nearest(e.key, known); near != "" {
 		hint = fmt.Sprintf("did you mean `%s`?", near)
 	}
@@ -131,7 +135,7 @@ func describeSection[S any](w vocabulary, s S, keys []key[S]) schema {
 func orOff[T any](f form[T], fresh func() T, isOff func(T) bool, off func(*T)) form[T] {
 	return form[T]{
 		read: func(r *reader, p place, v *T) {
-			if r.says(p, "off") {
+			if r.says(p, "off") || p.negative() {
 				off(v)
 				return
 			}
@@ -153,7 +157,7 @@ func orOff[T any](f form[T], fresh func() T, isOff func(T) bool, off func(*T)) f
 		describe: func(w vocabulary, v T) schema {
 			d := f.describe(w, fresh())
 			d["type"] = "object" // a section by itself may be null
-			return anyOrVariable(schema{"const": "off"}, d)
+			return anyOrVariable(schema{"enum": []any{"off", false}}, d)
 		},
 	}
 }

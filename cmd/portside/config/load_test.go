@@ -431,3 +431,18 @@ func TestEqualSeesEveryChange(t *testing.T) {
 		t.Error("a changed timeout is not seen")
 	}
 }
+
+// Tools that go by YAML 1.1 write off as false when they have read it.
+func TestFalseIsOff(t *testing.T) {
+	for _, off := range []string{"off", "false", "no"} {
+		text := strings.ReplaceAll(`etcd: {tls: OFF}
+services: {a: {listen: 1, protocol: http, guard: OFF, eject: OFF, health: OFF, access_log: OFF, forwarded: OFF}}
+register: {a: {address: "h:1", check: OFF}}
+`, "OFF", off)
+		c := load(t, Options{Path: write(t, t.TempDir(), "portside.yaml", text)})
+		s := c.Services[0]
+		if c.Etcd.TLS != nil || !s.Pool.Guard.Off || s.Pool.Eject.Consecutive >= 0 || s.Health != nil || s.HTTP.AccessLog != nil || s.HTTP.Forwarded != "off" || c.Register[0].Check != nil {
+			t.Errorf("%s is not taken for off everywhere:\n%s", off, c.Effective())
+		}
+	}
+}

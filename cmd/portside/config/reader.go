@@ -205,6 +205,14 @@ func (r *reader) says(p place, word string) bool {
 	return err == nil && text == word
 }
 
+// negative reports whether p is what a tool that goes by YAML 1.1 makes of off: false,
+// as no is to it.
+func (p place) negative() bool {
+	return p.kind == scalar && !p.quoted && isNegative(p.text)
+}
+
+func isNegative(text string) bool { return text == "false" || text == "no" }
+
 // blank reports whether p is written but says nothing: a key without a value.
 func (p place) blank() bool {
 	return p.kind == null || p.kind == scalar && p.text == "" && p.at.from.inline()

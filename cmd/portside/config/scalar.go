@@ -83,11 +83,18 @@ func absolute(r *reader, p place, name string) string {
 
 // enum is one of a few words. instead says what to write in place of others.
 func enum[T ~string](what string, known []T, instead map[string]string) form[T] {
-	list := make([]string, len(known))
+	list, described := make([]string, len(known)), make([]any, len(known))
 	for i, k := range known {
-		list[i] = string(k)
+		list[i], described[i] = string(k), string(k)
+	}
+	mayBeOff := slices.Contains(list, "off")
+	if mayBeOff {
+		described = append(described, false)
 	}
 	parse := func(text string) (T, string, string) {
+		if mayBeOff && isNegative(text) {
+			return "off", "", ""
+		}
 		if slices.Contains(list, text) {
 			return T(text), "", ""
 		}
@@ -98,7 +105,7 @@ func enum[T ~string](what string, known []T, instead map[string]string) form[T] 
 		return "", problem, hint
 	}
 	write := func(v T) *node { return word(string(v)) }
-	return scalarForm(parse, write, anyOrVariable(schema{"enum": list}))
+	return scalarForm(parse, write, anyOrVariable(schema{"enum": described}))
 }
 
 func oneOf(what, text string, known []string) (problem, hint string) {

@@ -22,11 +22,12 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"sample": string(sample), "full": full,
-		"effective":            string(load(t, testOptions(full)).Effective()),
-		"variables":            "admin: ${A}\ndrain: {timeout: \"${T}\"}\nservices: {a: {listen: 1, balance: \"${B}\", retry: {attempts: \"${N}\"}}}\n",
-		"variables for tables": "etcd: {endpoints: \"${E:-embedded}\", tls: \"${T:-off}\"}\nservices: {a: {listen: 1, guard: \"${G:-off}\", health: \"${H:-off}\", access_log: \"${L:-off}\"}}\n",
-		"numbers in quotes":    "services: {a: {listen: 1, eject: {max_percent: \"50\"}, retry: {attempts: \"2\", budget: \"0.5\"}}}\nregister: {a: {address: \"h:1\", weight: \"2\"}}\n",
-		"nothing":              "services:\nregister:\n",
+		"effective":              string(load(t, testOptions(full)).Effective()),
+		"variables":              "admin: ${A}\ndrain: {timeout: \"${T}\"}\nservices: {a: {listen: 1, balance: \"${B}\", retry: {attempts: \"${N}\"}}}\n",
+		"variables for tables":   "etcd: {endpoints: \"${E:-embedded}\", tls: \"${T:-off}\"}\nservices: {a: {listen: 1, guard: \"${G:-off}\", health: \"${H:-off}\", access_log: \"${L:-off}\"}}\n",
+		"numbers in quotes":      "services: {a: {listen: 1, eject: {max_percent: \"50\"}, retry: {attempts: \"2\", budget: \"0.5\"}}}\nregister: {a: {address: \"h:1\", weight: \"2\"}}\n",
+		"off as YAML 1.1 has it": "etcd: {tls: false}\nservices: {a: {listen: 1, protocol: http, guard: false, eject: false, health: false, access_log: false, forwarded: false}}\nregister: {a: {address: \"h:1\", check: false}}\n",
+		"nothing":                "services:\nregister:\n",
 	} {
 		if why := s.accepts(document(t, text)); why != "" {
 			t.Errorf("the schema refuses %s: %s", name, why)
