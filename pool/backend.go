@@ -66,6 +66,7 @@ type record struct {
 	level     int       // trials failed in a row
 	until     time.Time // ejected: the next trial
 	suspected time.Time // doubted: since when
+	doubt     string    // doubted: why
 	staying   bool      // back because its trial went on
 	probeAt   time.Time // the next probe
 	checks    int       // health checks in a row: passed > 0, failed < 0

@@ -82,7 +82,7 @@ func (p *Pool) suspect(missing []*Backend, reason string, now time.Time) {
 			continue
 		}
 		suspects = append(suspects, b)
-		b.doubted = true
+		b.doubted, b.doubt = true, reason
 		b.probeAt = now
 		if b.state != Ejected {
 			p.moved(b, Suspect, reason, now)
@@ -98,6 +98,14 @@ func (p *Pool) restore(backends []*Backend) {
 	}
 	p.backends = append(p.backends, backends...)
 	slices.SortFunc(p.backends, func(a, b *Backend) int { return strings.Compare(a.address, b.address) })
+}
+
+// misgiving is why b is doubted, if it is.
+func (b *Backend) misgiving() string {
+	if b.doubted {
+		return b.doubt
+	}
+	return ""
 }
 
 // home is the state of b when nothing is wrong with it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -296,6 +297,11 @@ func TestUndrainedSuspectIsSuspect(t *testing.T) {
 		wantState(t, f.Pool, a, Draining, "an update that says nothing new moves nobody")
 		_ = f.Undrain(a)
 		wantState(t, f.Pool, a, Suspect, "the registry does not have it")
+		for _, b := range f.Status().Backends {
+			if !strings.HasPrefix(b.Reason, "gone from the registry") {
+				t.Errorf("%s is %s for the reason %q, want why it is suspect", b.Address, b.State, b.Reason)
+			}
+		}
 		_ = f.Drain(a)
 		time.Sleep(11 * time.Minute)
 		wantState(t, f.Pool, a, Gone, "suspect_max is over, drained or not")

@@ -39,8 +39,9 @@ func (p *Pool) Restore(k discovery.Known) {
 		}
 		b := p.join(l.Endpoint, now)
 		b.doubted, b.suspected, b.probeAt = true, l.At, now
+		b.doubt = fmt.Sprintf("gone from the registry with others at %s; in rotation while it answers", l.At.Format(time.RFC3339))
 		if b.state == Active {
-			p.moved(b, Suspect, fmt.Sprintf("gone from the registry with others at %s; in rotation while it answers", l.At.Format(time.RFC3339)), now)
+			p.moved(b, Suspect, b.doubt, now)
 		}
 		p.watch(b) // be it drained by hand
 		suspects = append(suspects, b)

@@ -367,7 +367,7 @@ func (p *Pool) Undrain(address string) error {
 	}
 	b.drained = false
 	if b.state == Draining && !b.endpoint.Draining {
-		p.moved(b, b.home(), "", time.Now())
+		p.moved(b, b.home(), b.misgiving(), time.Now())
 		p.publish()
 	}
 	return nil

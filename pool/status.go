@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"maps"
 	"time"
 )
@@ -68,6 +69,7 @@ func (b *Backend) status(suspectMax time.Duration) BackendStatus {
 	}
 	switch {
 	case b.state == Suspect:
+		s.Reason = cmp.Or(s.Reason, b.doubt)
 		s.Until = b.suspected.Add(suspectMax)
 	case b.state == Ejected && !b.unhealthy:
 		s.Until = b.until
