@@ -39,7 +39,8 @@ func (l *AccessLog) wants(status int) bool {
 	return l != nil && (!l.ErrorsOnly || status >= 500) && (l.Sample == 0 || l.Sample >= 1 || rand.Float64() < l.Sample)
 }
 
-func (l *AccessLog) flush() {
+// Flush writes the lines that were gathered. A nil AccessLog has none.
+func (l *AccessLog) Flush() {
 	if l == nil {
 		return
 	}

@@ -49,7 +49,7 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) (cut int64, err error
 	patrol.Wait()
 	h.h2c.close()
 	h.sweepAll(time.Now(), true)
-	h.cfgLog().flush()
+	h.cfgLog().Flush()
 	return cut, err
 }
 
@@ -59,7 +59,7 @@ func (h *HTTP) Reconfigure(cfg Config) {
 	h.server.Reconfigure(cfg)
 	h.warden.set(h.config().Timeouts)
 	if former != h.cfgLog() {
-		former.flush()
+		former.Flush()
 	}
 }
 

@@ -39,7 +39,7 @@ func (h *HTTP) patrol(ctx context.Context) {
 		if t.Sub(swept) >= time.Second {
 			swept = t
 			h.sweepAll(t, false)
-			h.cfgLog().flush()
+			h.cfgLog().Flush()
 		}
 		if d := h.warden.limits.Load().walk; d != walk {
 			walk = d

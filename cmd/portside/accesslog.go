@@ -35,6 +35,8 @@ func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 	}
 	if now := a.current.Load(); now != nil && now.cfg == *c {
 		if now.file != nil {
+			now.Flush() // what was before belongs to the file that was
+			now.out.flush()
 			if err := now.file.reopen(); err != nil {
 				a.log.Error("the access log cannot be opened anew, and goes on in the former file", "error", err)
 			}

@@ -1,13 +1,51 @@
 package main
 
 import (
+	"context"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"portside/cmd/portside/config"
+	"portside/pool"
+	"portside/proxy"
 )
+
+// Lines that were gathered when the file was renamed are the renamed file's.
+func TestLinesOfBeforeGoToTheRenamedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	logs := &accessLogs{log: slog.New(slog.DiscardHandler)}
+	h := proxy.NewHTTP(pool.New(pool.Config{}), proxy.Config{HTTP: proxy.HTTPConfig{AccessLog: logs.open(&config.AccessLog{File: path})}})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { _, _ = h.Serve(ctx, ln) })
+	defer serving.Wait()
+	defer stop()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "odd\r\n\r\n")
+	_ = conn.(*net.TCPConn).CloseWrite()
+	_, _ = io.Copy(io.Discard, conn) // it is answered, and logged
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	logs.open(&config.AccessLog{File: path})
+	if got, err := os.ReadFile(path + ".1"); !strings.Contains(string(got), `"status":400`) || err != nil {
+		t.Errorf("the renamed file has %q, %v; want the request of before", got, err)
+	}
+}
 
 // What rotates logs renames the file and has the configuration read again: from
 // then on lines go to a new one.
