@@ -62,7 +62,7 @@ func (s *httpSession) serveHTTP2() {
 	c := &h2cClient{address: string(s.clientAddress()), key: s.key}
 	c.Server = http2.NewServer(&s.client, early, &s.h.stats.Bytes.ToClient, http2.ServerConfig{
 		Streams: maxStreams, Window: streamWindow, All: connWindow, Head: cmp.Or(cfg.HTTP.Limits.Head, 64<<10),
-		InTime: cfg.Timeouts.Head, Idle: cfg.Timeouts.Idle,
+		InTime: cfg.Timeouts.Head, Idle: cfg.Timeouts.Idle, Trails: trails,
 	})
 	s.h2c.Store(c)
 	stop := context.AfterFunc(q.serving, c.Drain)

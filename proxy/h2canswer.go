@@ -24,29 +24,27 @@ func (s *stream) answer(status int, kind, text string) {
 		{Name: ":status", Value: strconv.Itoa(status)},
 		{Name: "date", Value: time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")},
 		{Name: "content-type", Value: "text/plain; charset=utf-8"},
-		{Name: "content-length", Value: strconv.Itoa(len(text))},
 		{Name: "cache-control", Value: "no-store"},
 		{Name: "x-portside-error", Value: kind},
 	}
 	if status == 503 {
 		fields = append(fields, http2.Field{Name: "retry-after", Value: "1"})
 	}
-	mute := s.Method == "HEAD"
-	if err := s.Head(http2.Block(nil, fields), mute); err != nil || mute {
-		return
+	if s.Method == "HEAD" {
+		text = ""
 	}
-	_, _, _ = s.Put([]byte(text), true) // a client that takes not even this is not waited for
+	s.Answer(http2.Block(nil, fields), text)
 }
 
 // answerCall ends a gRPC call with its head.
 func (s *stream) answerCall(code grpc.Code, text string) {
-	_ = s.Head(http2.Block(nil, []http2.Field{
+	s.Answer(http2.Block(nil, []http2.Field{
 		{Name: ":status", Value: "200"},
 		{Name: "content-type", Value: "application/grpc"},
 		{Name: "x-portside-error", Value: s.fault},
 		{Name: grpc.StatusField, Value: code.String()},
 		{Name: grpc.MessageField, Value: grpc.Escape(text)},
-	}), true)
+	}), "")
 }
 
 // failed answers a request that no backend served, if there is somebody to answer.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"portside/proxy/http1"
 	"portside/proxy/http2"
 )
 
@@ -88,6 +89,9 @@ func putBlock(b []byte) {
 		blocks.Put((*[1 << 10]byte)(b[:1<<10]))
 	}
 }
+
+// trails reports whether a field may come behind a body (RFC 9110 6.5.1).
+func trails(field string) bool { return !hopByHop(field) && http1.Trails(field) }
 
 // appendResponse appends the head of a response as it is passed on.
 func appendResponse(b []byte, r *http2.Response) []byte {

@@ -32,8 +32,8 @@ func (s *stream) head(resp *http2.Response) {
 
 // pass passes the response on, as far as it has come and the client takes it.
 func (s *stream) pass(by *http2.Batch) {
-	s.ServerStream.Flush(by)
 	over, err := s.passOn(by)
+	s.Flush(by)
 	switch {
 	case err != nil:
 		s.broken(s.resp, err)

@@ -153,6 +153,9 @@ func (s *stream) apart(wait func(ctx context.Context)) {
 func (s *stream) finish(by *http2.Batch) {
 	s.stage = over
 	if s.c != nil {
+		if n := len(s.rest); n > 0 {
+			s.c.GiveBack(n, by)
+		}
 		s.c.Close(by)
 		s.c = nil
 		s.claim.end()

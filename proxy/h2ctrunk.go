@@ -301,7 +301,7 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 		_ = conn.Close()
 		return nil, pool.Unknown, err
 	}
-	cc := http2.NewClient(&sock, &t.h2c.h.stats.Bytes.ToBackend, http2.ClientConfig{Window: unread, All: allUnread, Head: responseHead})
+	cc := http2.NewClient(&sock, &t.h2c.h.stats.Bytes.ToBackend, http2.ClientConfig{Window: unread, All: allUnread, Head: responseHead, Trails: trails})
 	t.h2c.own.Go(cc.Run)
 	select {
 	case <-cc.Greeted():
@@ -366,7 +366,8 @@ func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 	all = all || left && !now.Before(t.cut)
 	for _, c := range t.open {
 		quiet := c.Quiet()
-		if all || !quiet.IsZero() && (left || now.Sub(quiet) > trunkIdle) {
+		stuck, idle := c.Stuck(), t.h2c.h.config().Timeouts.Idle
+		if all || !quiet.IsZero() && (left || now.Sub(quiet) > trunkIdle) || idle > 0 && !stuck.IsZero() && now.Sub(stuck) > idle {
 			_ = c.Close()
 		}
 	}

@@ -89,3 +89,9 @@ func trimSpace(b []byte) []byte {
 	}
 	return b
 }
+
+// Trails reports whether a field of that name, in whatever case, may come behind a body
+// (RFC 9110 6.5.1).
+func Trails(name string) bool {
+	return name != "" && known[lookup([]byte(name))].traits&noTrailer == 0
+}

@@ -29,7 +29,7 @@ type Body struct {
 	broken   error
 	to       *ClientStream // the attempt; nil: there is none
 	whole    bool          // which has had all
-	at       time.Time     // when an attempt had all; zero: not yet
+	at       time.Time     // when the attempt had all; zero: not yet
 	since    time.Time     // an attempt began, or had all there was
 }
 
@@ -72,7 +72,9 @@ func (b *Body) push(p []byte, end bool, trailers []Field, by *Batch) {
 	to := b.to
 	back, err := b.pump()
 	b.mu.Unlock()
-	b.st.events.Moved()
+	if len(p) > 0 || end {
+		b.st.events.Moved()
+	}
 	b.went(to, back, err, by)
 }
 
@@ -143,16 +145,20 @@ func (b *Body) resume(to *ClientStream, by *Batch) {
 		b.mu.Unlock()
 		return
 	}
+	before := b.pos
 	back, err := b.pump()
+	moved := back > 0 || b.pos != before
 	b.mu.Unlock()
-	b.st.events.Moved()
+	if moved {
+		b.st.events.Moved()
+	}
 	b.went(to, back, err, by)
 }
 
 // attach begins an attempt, which is sent the whole body.
 func (b *Body) attach(to *ClientStream, by *Batch) {
 	b.mu.Lock()
-	b.to, b.pos, b.whole, b.since = to, 0, false, time.Now()
+	b.to, b.pos, b.whole, b.at, b.since = to, 0, false, time.Time{}, time.Now()
 	back, err := b.pump()
 	b.mu.Unlock()
 	b.went(to, back, err, by)

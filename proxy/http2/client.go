@@ -16,6 +16,8 @@ type ClientConfig struct {
 	Window int64 // of each stream's response, in bytes
 	All    int64 // of all responses, in bytes
 	Head   int   // the largest head, or trailers, in bytes
+
+	Trails func(name string) bool // reports whether a field may come behind a body
 }
 
 // Client is a connection to a backend.
@@ -51,12 +53,16 @@ func NewClient(sock *socket.Conn, sent *atomic.Int64, cfg ClientConfig) *Client 
 // Run reads the connection until it ends. Then all its streams are over.
 func (c *Client) Run() {
 	err := c.run()
-	if !c.closed.Swap(true) {
-		c.end(0, err)
-	} else {
-		c.end(0, net.ErrClosed)
+	c.mu.Lock()
+	broken := c.err // in sending: then we have closed it, which says less
+	c.mu.Unlock()
+	switch {
+	case c.closed.Swap(true):
 		err = net.ErrClosed
+	case broken != nil:
+		err = broken
 	}
+	c.end(0, err)
 	c.greet(err)
 	c.mu.Lock()
 	if c.going {
@@ -117,11 +123,14 @@ func (c *Client) Closed() bool {
 	return c.err != nil
 }
 
+// laden is how much may lie about for a backend that is to be sent more requests.
+const laden = 1 << 20
+
 // Reserve takes a place for a stream, if there is one.
 func (c *Client) Reserve() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.closed.Load() || c.going || c.next > lastID-2*uint32(c.reserved) || uint32(c.inFlight()) >= c.limit {
+	if c.err != nil || c.closed.Load() || c.going || c.next > lastID-2*uint32(c.reserved) || uint32(c.inFlight()) >= c.limit || len(c.out) > laden {
 		return ErrClosed
 	}
 	c.reserved++
@@ -274,10 +283,14 @@ func (c *Client) set(f *frame) error {
 			err = fault(FlowControlError, "a window that is too wide")
 		}
 	}
-	c.mu.Unlock()
+	var wider []*sender
 	if widen > 0 {
-		c.unblock(&c.batch)
+		for _, cs := range c.streams {
+			wider = append(wider, &cs.sender)
+		}
 	}
+	c.mu.Unlock()
+	c.wider(wider, &c.batch)
 	if err == nil {
 		c.greet(nil)
 	}
@@ -298,12 +311,16 @@ func (c *Client) widen(f *frame) error {
 	}
 	err := c.widened(f, s)
 	c.mu.Unlock()
-	if err != nil && cs != nil {
+	switch {
+	case cs == nil:
+		c.unblock(&c.batch)
+		return err
+	case err != nil:
 		cs.fail(&malformedError{err.Error()}, codeOf(err), &c.batch)
-		return nil
+	default:
+		c.wider([]*sender{s}, &c.batch)
 	}
-	c.unblock(&c.batch)
-	return err
+	return nil
 }
 
 // goAway takes in that the backend ends the connection (RFC 9113 6.8).

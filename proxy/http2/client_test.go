@@ -290,6 +290,46 @@ func TestGivenUpStreamsCostNoWindow(t *testing.T) {
 	<-reading
 }
 
+// However a response ends, all of the connection's window comes back.
+func TestNothingOfTheWindowIsLost(t *testing.T) {
+	c, f, _ := greeted(t)
+	lost := func() int64 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.credits - c.credit - c.due
+	}
+	go func() {
+		for {
+			if _, err := f.ReadFrame(); err != nil {
+				return
+			}
+		}
+	}()
+	id := uint32(1)
+	for i := range 300 {
+		cs, l := get(t, c)
+		switch i % 3 {
+		case 0: // longer than it was to be
+			headers(f, id, status("200", Field{Name: "content-length", Value: "1"}), false)
+			_ = f.WriteData(id, true, make([]byte, 1000))
+			_, _, _, _ = outcome(t, cs, l)
+		case 1: // without a head
+			_ = f.WriteData(id, true, make([]byte, 1000))
+			_, _, _, _ = outcome(t, cs, l)
+		default: // closed while it comes
+			headers(f, id, status("200"), false)
+			<-l.news
+			for range 10 {
+				_ = f.WriteData(id, false, make([]byte, 1000))
+			}
+		}
+		cs.Close(nil)
+		id += 2
+	}
+	_ = f.WritePing(false, [8]byte{})
+	eventually(t, "the window does not come back", func() bool { return lost() == 0 })
+}
+
 func TestBackendsThatDoNotGreet(t *testing.T) {
 	for says, want := range map[string]error{"HTTP/1.1 400 Bad Request\r\n\r\n": ErrOther, "": io.EOF, "\x00\x00\x06\x04": io.ErrUnexpectedEOF} {
 		c, _, conn := client(t)

@@ -25,6 +25,7 @@ type ClientStream struct {
 	got      int64
 	trailers []Field
 	ended    bool
+	closed   bool // nobody will take more
 	err      error
 }
 
@@ -107,11 +108,11 @@ func (cs *ClientStream) put(p []byte, end bool, trailers []Field) (n int, all bo
 // headed takes in a block of fields.
 func (cs *ClientStream) headed(d *decoder, end bool, by *Batch) {
 	cs.mu.Lock()
-	behind := cs.head != nil
+	behind, over := cs.head != nil, cs.ended
 	cs.mu.Unlock()
 	if behind {
-		fields, err := d.trailers()
-		if err == nil && !end {
+		fields, err := d.trailers(cs.c.cfg.Trails)
+		if err == nil && (!end || over) {
 			err = &malformedError{"there is something behind its trailers"}
 		}
 		if err != nil {
@@ -151,33 +152,32 @@ func (cs *ClientStream) headed(d *decoder, end bool, by *Batch) {
 func (cs *ClientStream) push(p []byte, end bool, by *Batch) {
 	cs.mu.Lock()
 	early := cs.head == nil || cs.ended
-	long := !early && cs.head.Length >= 0 && cs.got+int64(len(p)) > cs.head.Length
-	if !early && !cs.mute && !long {
+	long := !early && !cs.mute && cs.head.Length >= 0 && cs.got+int64(len(p)) > cs.head.Length
+	taken := !early && !long && !cs.mute && !cs.closed
+	if taken {
 		cs.got += int64(len(p))
 		cs.data = append(cs.data, p...)
 	}
 	cs.mu.Unlock()
+	if !taken && len(p) > 0 {
+		cs.GiveBack(len(p), by)
+	}
 	switch {
 	case early:
 		cs.fail(&malformedError{"a body where none may be"}, ProtocolError, by)
-		return
-	case cs.mute:
-		cs.GiveBack(len(p), by)
 	case long:
 		cs.fail(&malformedError{"its body is longer than it was to be"}, ProtocolError, by)
-		return
-	}
-	if end {
+	case end:
 		cs.finish(nil, by)
-		return
+	default:
+		cs.on.News(by)
 	}
-	cs.on.News(by)
 }
 
 // finish takes in that the response is whole.
 func (cs *ClientStream) finish(trailers []Field, by *Batch) {
 	cs.mu.Lock()
-	short := cs.head.Length >= 0 && !cs.mute && cs.got < cs.head.Length
+	short := cs.head.Length >= 0 && !cs.mute && !cs.closed && cs.got < cs.head.Length
 	if !short {
 		cs.ended, cs.trailers = true, trailers
 	}
@@ -281,6 +281,7 @@ func (cs *ClientStream) Close(by *Batch) {
 		cs.body.detach(cs)
 	}
 	cs.mu.Lock()
+	cs.closed = true
 	code, rest := Cancel, len(cs.data)
 	if cs.ended {
 		code = NoError // all has been said (RFC 9113 8.1)

@@ -38,6 +38,7 @@ type conn struct {
 	list    int64 // the largest head that it takes; 0: any
 	resized bool  // it has set the size of our table: the next block is to say that we have none
 	blocked []*sender
+	calling bool // somebody is about to have those go on
 	// Of what comes: how much the peer may still send, and what of it has gone on and is
 	// to be given back.
 	credit, due, credits int64
@@ -57,7 +58,7 @@ const (
 	// heaped is how much may lie about for a peer that takes nothing: heads, answers to
 	// pings and settings, resets. Whoever has more made is after our memory (CVE-2019-9512,
 	// 9514, 9515).
-	heaped = 8 << 20
+	heaped = 4 << 20
 )
 
 func (c *conn) init(sock *socket.Conn, sent *atomic.Int64, early []byte, headMost int, window int64) {
@@ -73,7 +74,8 @@ type sender struct {
 	id      uint32
 	window  int64
 	ended   bool // all is put down
-	waiting bool // in blocked
+	waiting bool // for its own window
+	queued  bool // in blocked: for the connection's window, or for room
 	more    resumer
 }
 
@@ -109,8 +111,12 @@ func (c *conn) put(s *sender, p []byte, end bool) (n int, all bool) {
 			return n, true
 		}
 	}
-	if !s.waiting && c.err == nil {
+	switch {
+	case c.err != nil:
+	case s.window <= 0:
 		s.waiting = true
+	case !s.queued:
+		s.queued = true
 		c.blocked = append(c.blocked, s)
 	}
 	return n, false
@@ -118,10 +124,11 @@ func (c *conn) put(s *sender, p []byte, end bool) (n int, all bool) {
 
 // leave forgets a stream that may be waiting. The caller holds mu.
 func (c *conn) leave(s *sender) {
-	if !s.waiting {
+	s.waiting = false
+	if !s.queued {
 		return
 	}
-	s.waiting = false
+	s.queued = false
 	for i, b := range c.blocked {
 		if b == s {
 			c.blocked = append(c.blocked[:i], c.blocked[i+1:]...)
@@ -130,17 +137,39 @@ func (c *conn) leave(s *sender) {
 	}
 }
 
-// unblock has those go on who waited for room or a window.
+// unblock has those go on, in turn, who wait for room or the connection's window, as long
+// as there is some.
 func (c *conn) unblock(by *Batch) {
 	c.mu.Lock()
-	waiting := c.blocked
-	c.blocked = nil
-	for _, s := range waiting {
-		s.waiting = false
-	}
-	c.mu.Unlock()
-	for _, s := range waiting {
+	defer c.mu.Unlock()
+	for n := len(c.blocked); n > 0 && len(c.blocked) > 0 && c.window > 0 && len(c.out) < room; n-- {
+		s := c.blocked[0]
+		c.blocked = c.blocked[1:]
+		s.queued = false
+		c.mu.Unlock()
 		s.more.resume(by)
+		c.mu.Lock()
+	}
+}
+
+// wider has those of streams go on who waited for their windows.
+func (c *conn) wider(streams []*sender, by *Batch) {
+	for _, s := range streams {
+		c.mu.Lock()
+		waits := s.waiting && s.window > 0
+		s.waiting = s.waiting && !waits
+		c.mu.Unlock()
+		if waits {
+			s.more.resume(by)
+		}
+	}
+}
+
+// heap ends the connection if too much lies about for its peer. The caller holds mu.
+func (c *conn) heap() {
+	if len(c.out) > heaped && c.err == nil {
+		c.err = errHeaped
+		_ = c.sock.Close()
 	}
 }
 
@@ -151,6 +180,7 @@ func (c *conn) blocks(block []byte, end bool, stream uint32) {
 		block = append([]byte{noTable}, block...)
 	}
 	c.out = appendBlock(c.out, block, end, stream, c.frames)
+	c.heap()
 }
 
 // flush has what was put down sent. It does not wait.
@@ -170,11 +200,8 @@ func (c *conn) pause() {
 	c.batch.flush()
 	c.flush()
 	c.mu.Lock()
-	heap := len(c.out)
+	c.heap()
 	c.mu.Unlock()
-	if heap > heaped {
-		_ = c.sock.Close()
-	}
 }
 
 // send sends until there is nothing more. The caller has set sending.
@@ -253,9 +280,15 @@ func (c *conn) took(p []byte, err error) {
 	if err != nil && c.err == nil {
 		c.err = err
 	}
-	if len(c.blocked) > 0 && c.err == nil {
+	if len(c.blocked) > 0 && c.window > 0 && c.err == nil && !c.calling {
+		c.calling = true
 		// Not here: it may be one of those who wait that sends.
-		c.draining.Go(func() { c.unblock(nil) })
+		c.draining.Go(func() {
+			c.mu.Lock()
+			c.calling = false
+			c.mu.Unlock()
+			c.unblock(nil)
+		})
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -286,7 +319,7 @@ type receiver struct {
 	credit, due, credits int64 // as the connection's
 }
 
-// took takes in that n bytes of a body have come. The caller holds mu.
+// received takes in that n bytes of a body have come. The caller holds mu.
 func (c *conn) received(r *receiver, n int64) error {
 	if c.credit -= n; c.credit < 0 {
 		return fault(FlowControlError, "more than the connection's window")
@@ -296,6 +329,7 @@ func (c *conn) received(r *receiver, n int64) error {
 		return nil
 	}
 	if r.credit -= n; r.credit < 0 {
+		c.giveBack(nil, 0, n)
 		return errOverflow
 	}
 	return nil
@@ -411,6 +445,7 @@ func (c *conn) order(f *frame) error {
 // end has the peer told why the connection ends, if there is a reason, and ends it.
 func (c *conn) end(last uint32, err error) {
 	c.in.release()
+	c.batch.flush()
 	c.mu.Lock()
 	if code := codeOf(err); code != NoError && c.err == nil {
 		c.out = appendGoAway(c.out, last, code)

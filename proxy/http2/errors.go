@@ -73,6 +73,7 @@ var (
 	// errWentAway is a stream that the backend has not looked at: it had said before that
 	// it would end the connection (RFC 9113 6.8).
 	errWentAway = errors.New("the backend is ending the connection, and has not looked at the stream")
+	errHeaped   = errors.New("the peer takes nothing of what it has asked for")
 	errCalm     = errors.New("too much is asked of the backend")
 	// ErrClosed is a connection that takes no more streams.
 	ErrClosed = errors.New("the connection takes no more streams")

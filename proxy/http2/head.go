@@ -3,6 +3,7 @@ package http2
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Request is a request's head.
@@ -158,8 +159,8 @@ func (d *decoder) response(r *Response, ended bool) error {
 	return nil
 }
 
-// trailers are a block's fields behind a body.
-func (d *decoder) trailers() ([]Field, error) {
+// trailers are a block's fields behind a body, those that may be there.
+func (d *decoder) trailers(trails func(string) bool) ([]Field, error) {
 	switch {
 	case d.bad != "":
 		return nil, &malformedError{d.bad}
@@ -168,7 +169,16 @@ func (d *decoder) trailers() ([]Field, error) {
 	case len(d.fields) > 0 && d.fields[0].Name[0] == ':':
 		return nil, &malformedError{"a pseudo-field in trailers"}
 	}
-	return slices.Clone(d.fields), nil
+	var fields []Field
+	for _, f := range d.fields {
+		if v := f.Value; v != strings.Trim(v, " \t") {
+			return nil, &malformedError{"space around a trailer's value"}
+		}
+		if trails == nil || trails(f.Name) {
+			fields = append(fields, f)
+		}
+	}
+	return fields, nil
 }
 
 // Block is fields as they are sent.

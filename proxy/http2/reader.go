@@ -56,12 +56,9 @@ func (r *reader) next() (frame, error) {
 	return f, f.check()
 }
 
-// begun is the kind of a frame of which only a part has come; ok is false if there is none.
-func (r *reader) begun() (kind byte, ok bool) {
-	if r.w-r.r < frameHead {
-		return 0, false
-	}
-	return r.buf[r.r+3], true
+// awaits reports whether a frame has begun to come, but for one of a body.
+func (r *reader) awaits() bool {
+	return r.w > r.r && (r.w-r.r < frameHead || r.buf[r.r+3] != kindData)
 }
 
 // need returns the next n bytes, and reads them where they have not come.

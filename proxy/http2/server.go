@@ -12,12 +12,13 @@ import (
 
 // ServerConfig says how a client's connection is served.
 type ServerConfig struct {
-	Streams int           // at a time
-	Window  int64         // of each stream's body, in bytes
-	All     int64         // of all bodies, in bytes
-	Head    int           // the largest head, in bytes
-	InTime  time.Duration // that a head may take to come
-	Idle    time.Duration // of a connection without streams, and of a client that takes nothing; zero: for ever
+	Streams int                    // at a time
+	Window  int64                  // of each stream's body, in bytes
+	All     int64                  // of all bodies, in bytes
+	Head    int                    // the largest head, in bytes
+	InTime  time.Duration          // that a head may take to come
+	Trails  func(name string) bool // reports whether a field may come behind a body
+	Idle    time.Duration          // of a connection without streams, and of a client that takes nothing; zero: for ever
 }
 
 // Server is a client's connection.
@@ -29,6 +30,7 @@ type Server struct {
 	// Under mu.
 	streams map[uint32]*ServerStream
 	most    uint32 // the last stream that the client began
+	coming  bool   // which is about to be accepted
 	shut    bool   // the client has been told to go, and for good: streams behind most are not looked at
 	told    bool   // it has been told to go
 	asked   time.Time
@@ -96,14 +98,12 @@ func (c *Server) serve() error {
 // pause is before it is waited for the client.
 func (c *Server) pause() {
 	c.conn.pause()
-	kind, begun := c.in.begun()
+	slow := !c.ready || c.block.stream != 0 || c.in.awaits()
 	c.mu.Lock()
-	if begun && kind == kindHeaders || c.block.stream != 0 {
-		if c.headAt.IsZero() {
-			c.headAt = time.Now()
-		}
-	} else {
+	if !slow {
 		c.headAt = time.Time{}
+	} else if c.headAt.IsZero() {
+		c.headAt = time.Now()
 	}
 	c.mu.Unlock()
 }
@@ -203,15 +203,19 @@ func (c *Server) headed(id uint32) error {
 	c.mu.Lock()
 	st, most, shut, n := c.streams[id], c.most, c.shut, len(c.streams)
 	if id > most && !shut {
-		c.most = id
+		c.most, c.coming = id, true
 	}
 	c.mu.Unlock()
 	switch {
 	case st != nil:
 		return c.trailed(st)
-	case id <= most, shut:
-		return nil // it is over, or none of ours any more
+	case id <= most:
+		c.say(id, StreamClosed)
+		return nil
+	case shut:
+		return nil // none of ours any more
 	}
+	defer c.come()
 	if n >= c.cfg.Streams {
 		c.say(id, RefusedStream)
 		return nil
@@ -229,9 +233,17 @@ func (c *Server) headed(id uint32) error {
 	return nil
 }
 
+// come says that the last stream has been accepted, or will not be.
+func (c *Server) come() {
+	c.mu.Lock()
+	c.coming = false
+	c.closing = c.closing || c.shut && len(c.streams) == 0
+	c.mu.Unlock()
+}
+
 // trailed takes in a request's trailers.
 func (c *Server) trailed(st *ServerStream) error {
-	fields, err := c.dec.trailers()
+	fields, err := c.dec.trailers(c.cfg.Trails)
 	if err != nil || !c.block.end {
 		st.refuse(ProtocolError, &c.batch)
 		return nil
@@ -270,10 +282,14 @@ func (c *Server) set(f *frame) error {
 			err = fault(FlowControlError, "a window that is too wide")
 		}
 	}
-	c.mu.Unlock()
+	var wider []*sender
 	if widen > 0 {
-		c.unblock(&c.batch)
+		for _, st := range c.streams {
+			wider = append(wider, &st.sender)
+		}
 	}
+	c.mu.Unlock()
+	c.wider(wider, &c.batch)
 	return err
 }
 
@@ -290,12 +306,16 @@ func (c *Server) widen(f *frame) error {
 	}
 	err := c.widened(f, s)
 	c.mu.Unlock()
-	if err != nil && s != nil {
+	switch {
+	case s == nil:
+		c.unblock(&c.batch)
+		return err
+	case err != nil:
 		s.more.(*ServerStream).refuse(codeOf(err), &c.batch)
-		return nil
+	default:
+		c.wider([]*sender{s}, &c.batch)
 	}
-	c.unblock(&c.batch)
-	return err
+	return nil
 }
 
 // say resets a stream that is none.
@@ -303,6 +323,7 @@ func (c *Server) say(id uint32, code Code) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out = appendWord(c.out, kindReset, id, uint32(code))
+	c.heap()
 }
 
 // Drain tells the client to go (RFC 9113 6.8): its streams may finish, and those that are
@@ -324,7 +345,7 @@ func (c *Server) part() {
 	if !c.shut {
 		c.shut = true
 		c.out = appendGoAway(c.out, c.most, NoError)
-		c.closing = c.closing || len(c.streams) == 0
+		c.closing = c.closing || len(c.streams) == 0 && !c.coming
 	}
 }
 
@@ -334,11 +355,11 @@ const partIn = time.Second
 // Check looks, every now and then, whether something has taken too long.
 func (c *Server) Check(now time.Time) {
 	c.mu.Lock()
-	if c.closing && c.closeBy.IsZero() {
+	if c.closing && !c.sending && len(c.out) == 0 && c.closeBy.IsZero() && c.sock.Unsent() == 0 {
 		c.closeBy = now.Add(partIn)
 	}
 	late := !c.headAt.IsZero() && now.Sub(c.headAt) > c.cfg.InTime
-	idle := c.cfg.Idle > 0 && !c.quiet.IsZero() && now.Sub(c.quiet) > c.cfg.Idle
+	idle := c.cfg.Idle > 0 && !c.quiet.IsZero() && !c.coming && now.Sub(c.quiet) > c.cfg.Idle
 	if c.cfg.Idle > 0 && c.stuck && now.Sub(c.moved) > c.cfg.Idle {
 		late = true
 	}

@@ -91,7 +91,7 @@ func (st *ServerStream) forget(why error) bool {
 	delete(c.streams, st.id)
 	if len(c.streams) == 0 {
 		c.quiet = time.Now()
-		c.closing = c.closing || c.shut
+		c.closing = c.closing || c.shut && !c.coming
 	}
 	return true
 }
@@ -102,6 +102,7 @@ func (st *ServerStream) Reset(code Code) {
 	c.mu.Lock()
 	if st.forget(ErrClosed) && c.err == nil {
 		c.out = appendWord(c.out, kindReset, st.id, uint32(code))
+		c.heap()
 	}
 	c.mu.Unlock()
 }
@@ -142,6 +143,28 @@ func (st *ServerStream) Put(p []byte, end bool) (n int, all bool, err error) {
 	}
 	n, all = c.put(&st.sender, p, end)
 	return n, all, nil
+}
+
+// Answer is a short response that is all there, whatever else is to be sent. It goes without
+// its text where the client has no window for it.
+func (st *ServerStream) Answer(block []byte, text string) {
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if st.gone != nil {
+		return
+	}
+	n := int64(len(text))
+	if n > min(c.window, st.window) {
+		n = 0
+	}
+	st.headed, st.sender.ended = true, true
+	c.blocks(block, n == 0, st.id)
+	if n > 0 {
+		c.out = append(appendHead(c.out, len(text), kindData, flagEndStream, st.id), text...)
+		c.window -= n
+		st.window -= n
+	}
 }
 
 // Trail ends the response with trailers.
