@@ -131,12 +131,23 @@ func (s *httpSession) broken(c *backendConn, nothing bool, err error) (proof, er
 	if s.ended() {
 		return unknown, s.watch.why()
 	}
-	s.blame(c, pool.Reset, err)
 	how := unknown
 	if nothing {
 		how = notSent
 	}
-	return how, &attemptError{"reset", err}
+	return how, s.unanswered(c, pool.Reset, err)
+}
+
+// unanswered is what to say of a connection that ended before the first of a response;
+// blame has its backend blamed. One that has spoken HTTP/2 and never HTTP/1 may know
+// nothing of the latter, as net/http with UnencryptedHTTP2 alone: it says so by ending.
+func (s *httpSession) unanswered(c *backendConn, o pool.Outcome, err error) error {
+	if s.h.h2c.spoke(c.backend) && !c.stock.answers.Load() && !errors.Is(err, net.ErrClosed) {
+		s.h.hints.say(s.h.config().Log, hintHTTP1)
+		return &attemptError{"reset", errSpeaksHTTP2}
+	}
+	s.blame(c, o, err)
+	return &attemptError{"reset", err}
 }
 
 // blame reports o, unless c had been idle and may have gone stale, or was cut by
@@ -215,9 +226,10 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	if err == io.EOF {
 		o = pool.Closed
 	}
-	if x.bw > x.br {
-		c.uses = 0 // it was alive: what it ended, it ended in the middle
+	if x.bw == x.br {
+		return unknown, s.unanswered(c, o, err)
 	}
+	c.uses = 0 // it was alive: what it ended, it ended in the middle
 	s.blame(c, o, err)
 	return unknown, &attemptError{"reset", err}
 }
@@ -241,7 +253,8 @@ func (s *httpSession) malformed(b *pool.Backend, err *http1.SyntaxError) (proof,
 	return unknown, &attemptError{"bad_response", err} // of which nothing has reached the client
 }
 
-// errSpeaksHTTP2 is a backend that was asked over HTTP/1 and greets as HTTP/2 has it.
+// errSpeaksHTTP2 is a backend that was asked over HTTP/1 and greets as HTTP/2 has it, or
+// ends without a word where it has spoken nothing but HTTP/2.
 var errSpeaksHTTP2 = errors.New("it speaks HTTP/2 with prior knowledge (h2c), not HTTP/1")
 
 // patience is for how long a client sends nothing of its upload before the end of a
@@ -266,6 +279,7 @@ func (s *httpSession) judge(c *backendConn) {
 	x := s.x
 	now := time.Now()
 	s.latency(now)
+	c.stock.answered()
 	if o := outcomeOfStatus(x.resp.Status); o != pool.Success {
 		s.lease.Report(o)
 	}

@@ -92,6 +92,9 @@ func explain(e *attemptError) string {
 		}
 		return "The backend's response is not valid HTTP: " + e.err.Error()
 	}
+	if errors.Is(e.err, errSpeaksHTTP2) {
+		return "The backend ended the connection at a request over HTTP/1; so far it has spoken nothing but HTTP/2 with prior knowledge (h2c)."
+	}
 	if errors.Is(e.err, net.ErrClosed) { // by ourselves
 		return "The backend left this service before it had answered."
 	}

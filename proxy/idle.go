@@ -24,6 +24,8 @@ type backendConn struct {
 type stock struct {
 	classes [6]atomic.Uint64 // answers by class; [1] of 1xx to [5] of 5xx
 
+	answers atomic.Bool // it has answered over HTTP/1
+
 	// It has sent bytes that nobody had asked for: each of its connections is
 	// looked at before it is used again.
 	untidy atomic.Bool
@@ -132,6 +134,13 @@ func (s *stock) learn(age time.Duration, first bool) {
 		s.mu.Lock()
 		s.wary = time.Now().Add(waryFor)
 		s.mu.Unlock()
+	}
+}
+
+// answered takes in that the backend has answered over HTTP/1.
+func (s *stock) answered() {
+	if !s.answers.Load() {
+		s.answers.Store(true)
 	}
 }
 
