@@ -84,7 +84,7 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 func (p *process) startKeeper(r *registration) {
 	ctx, stop := context.WithCancel(p.ctx)
 	r.etcd, r.keeper, r.stop, r.kept = p.etcd, p.etcd.Keeper(r.entry), stop, ctx
-	r.keeper.Present(false)
+	r.keeper.Withhold(r.sick)
 	keeper := r.keeper
 	p.group.Go(func() error { return ended(keeper.Run(ctx)) })
 }
@@ -104,7 +104,7 @@ func (r *registration) offer(err error) (before bool) {
 	}
 	r.offered = before || err == nil
 	if err != nil {
-		r.keeper.Present(false)
+		r.keeper.Withhold(r.sick)
 	}
 	r.keeper.Change(r.entry) // a former registration's may stand
 	if err == nil {

@@ -52,7 +52,7 @@ func TestRegisterKeepsItsServerThroughAReload(t *testing.T) {
 	if code := p.wait(10 * time.Second); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	if out := p.out.String(); strings.Count(out, "registration is left") != 1 || strings.Index(out, "registration is left") < strings.Index(out, "draining") {
+	if out := p.out.String(); strings.Count(out, "etcd: deregistered") != 1 || strings.Index(out, "etcd: deregistered") < strings.Index(out, "draining") {
 		t.Errorf("it left etcd before it was told to end:\n%s", out)
 	}
 }

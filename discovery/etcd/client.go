@@ -182,7 +182,7 @@ func (c *Client) tell(err error) {
 	c.toldRefused = c.toldRefused || refused(err)
 	c.mu.Unlock()
 	if due {
-		c.log.Warn("etcd: no connection, trying on", "reason", plain(err, "the connection", c.cfg.Username, l.since), "endpoints", c.cfg.Endpoints)
+		c.log.Warn("etcd: no connection, retrying", "reason", plain(err, "the connection", c.cfg.Username, l.since), "endpoints", c.cfg.Endpoints)
 	}
 }
 

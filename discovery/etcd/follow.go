@@ -51,6 +51,8 @@ type follower struct {
 	refused string          // why a list was, as it was last logged
 	told    discovery.State // the state last logged
 	toldAt  time.Time
+	lapsed  time.Time  // when what is stale now was last proven; zero: never
+	bareAt  time.Time  // when to say that there are no keys; zero: not
 	moaned  bool       // that there is no first list
 	changes difference // since then
 }
@@ -441,6 +443,9 @@ func (f *follower) deadline(l link) time.Time {
 	}
 	if f.told == discovery.Synced {
 		sooner(f.staleAt())
+	}
+	if !f.bareAt.IsZero() {
+		sooner(f.bareAt)
 	}
 	return next
 }

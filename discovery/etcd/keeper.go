@@ -63,7 +63,8 @@ type Keeper struct {
 // wanted is what shall be in etcd.
 type wanted struct {
 	reg      Registration
-	absent   bool // for now
+	absent   bool   // for now
+	why      string // it is absent
 	draining bool
 	handedOn bool // to another keeper of the same key: that it takes it is no loss
 	removed  bool // for good
@@ -116,7 +117,16 @@ func (k *Keeper) Change(reg Registration) {
 // Present says whether the key shall be in etcd now. It is, until told
 // otherwise. It returns at once.
 func (k *Keeper) Present(yes bool) {
-	k.ask(func(w *wanted) { w.absent = !yes })
+	if !yes {
+		k.Withhold("not to be in etcd now")
+		return
+	}
+	k.ask(func(w *wanted) { w.absent = false })
+}
+
+// Withhold is Present(false) that says why. It returns at once.
+func (k *Keeper) Withhold(why string) {
+	k.ask(func(w *wanted) { w.absent, w.why = true, why })
 }
 
 // Leave announces the departure: it puts Registration.Draining in the place of
@@ -235,5 +245,9 @@ func (k *Keeper) become(state KeeperState, reason string) {
 	if state == Retrying || state == Taken && !want.handedOn {
 		level = slog.LevelWarn
 	}
-	k.log.Log(context.Background(), level, "etcd: registration is "+string(state), "was", was.State, "reason", reason, "losses", k.Status().Losses)
+	message := "etcd: registration is " + string(state)
+	if state == Left {
+		message = "etcd: deregistered"
+	}
+	k.log.Log(context.Background(), level, message, "was", was.State, "reason", reason, "losses", k.Status().Losses)
 }

@@ -353,11 +353,11 @@ func TestAKeyIsInEtcdOnlyWhilePresent(t *testing.T) {
 	for range 3 {
 		k.Present(true)
 		op.inEtcd(4*time.Second, ours, "10.0.0.5:8080")
-		k.Present(false)
+		k.Withhold("its check fails")
 		op.inEtcd(4*time.Second, ours, "")
 	}
-	if s := stands(t, k, Waiting); s.Losses != 0 {
-		t.Errorf("%d losses, want 0: what was taken out on purpose is no loss", s.Losses)
+	if s := stands(t, k, Waiting); s.Losses != 0 || s.Reason != "its check fails" {
+		t.Errorf("%d losses, %q; want 0, since what was taken out on purpose is no loss, and why it was", s.Losses, s.Reason)
 	}
 	if err := k.Remove(op.ctx()); err != nil {
 		t.Fatal(err)

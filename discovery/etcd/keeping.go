@@ -260,7 +260,7 @@ func (r *keeping) settledAs(want wanted) {
 		r.become(Left, "removed")
 		return
 	}
-	r.become(Waiting, "not present")
+	r.become(Waiting, want.why)
 }
 
 // countLoss counts once that what stood is not there any more.

@@ -65,7 +65,7 @@ func plain(err error, what, user string, since time.Time) string {
 		return "not connected yet"
 	case refused(err):
 		if containsAny(cause, "certificate", "tls: ") {
-			return "etcd cannot be trusted, or refuses: " + cause
+			return "TLS handshake with etcd failed: " + cause
 		}
 		if strings.Contains(cause, "permission denied") {
 			cause = "permission denied for " + what
@@ -82,6 +82,9 @@ func plain(err error, what, user string, since time.Time) string {
 	}
 	if answered(err) {
 		return "etcd cannot do it: " + cause
+	}
+	if strings.Contains(err.Error(), "server preface") { // of a connection that never was one of gRPC's
+		cause += " (is it http:// where etcd serves TLS?)"
 	}
 	return "etcd unreachable since " + clock(since) + ": " + cause
 }

@@ -122,8 +122,8 @@ func (t *table) unreadable(key string, r *record, err error) {
 	if t.skipped[key] == reason {
 		level = slog.LevelDebug // it was said already
 	}
-	t.log.Log(context.Background(), level, "etcd: a record cannot be read; it alone is passed over",
-		"key", key, "revision", r.mod, "last_reading_stands", len(r.endpoints) > 0, "err", err)
+	t.log.Log(context.Background(), level, "etcd: unreadable record skipped",
+		"key", key, "revision", r.mod, "previous_value_kept", len(r.endpoints) > 0, "err", err)
 	t.skip(key, reason)
 }
 

@@ -115,6 +115,15 @@ func TestAnAuthorityThatIsCorrectedOnDiskIsTrusted(t *testing.T) {
 	v.state(discovery.Synced)
 }
 
+// What etcd's server says to a client without TLS is nothing that gRPC understands.
+func TestAnEtcdWithTLSThatIsAskedWithoutIsSaid(t *testing.T) {
+	t.Parallel()
+	papers := newPapers(t)
+	p := startSecure(t, papers.in("server.pem"), papers.in("server-key.pem"), papers.in("ca.pem"))
+	v := follow(t, run(t, quickly(strings.Replace(p.url, "https://", "http://", 1))), "s")
+	v.reason("is it http:// where etcd serves TLS?")
+}
+
 // The name that is configured, and not the address that is dialled, is what etcd's
 // certificate has to be for.
 func TestTheConfiguredServerNameIsExpected(t *testing.T) {

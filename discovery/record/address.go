@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 )
 
 const maxPort = 65535
+
+var errNoPort = errors.New("no port")
 
 // Address cleans what registrars write for an address into host:port: scheme,
 // user, path and query are cut off, host names lowered, IPv6 put in single
@@ -111,7 +114,7 @@ func clean(authority string, defaultPort int) (string, error) {
 	case port != "" && !isPort(port):
 		return "", fmt.Errorf("port %q is not a number from 1 to %d", short(port), maxPort)
 	case port == "" && defaultPort == 0:
-		return "", fmt.Errorf("no port")
+		return "", errNoPort
 	case port == "":
 		port = strconv.Itoa(defaultPort)
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -47,6 +48,9 @@ func (in entry) unclaimed() (Reading, error) {
 	_, err := in.decode(Plain)
 	if err == nil {
 		err = fmt.Errorf("nothing known")
+	}
+	if errors.Is(err, errNoPort) {
+		return Reading{}, fmt.Errorf("auto: read as %w; set default_port, or format if this is not plain", err)
 	}
 	return Reading{}, fmt.Errorf("auto: read as %w; set format if it is another", err)
 }

@@ -90,7 +90,7 @@ func TestAutoDoesNotChooseBetweenReadingsThatDiffer(t *testing.T) {
 		{"a pool and one of it", "a/b", `{"Addr":"10.0.0.5:1","nodes":{"10.0.0.5:1":1,"10.0.0.6:1":1}}`, Options{}, []string{"and 1 more"}},
 		{"zones that differ", "a/b", `{"Addr":"10.0.0.5:1","Metadata":{"zone":"a"},"network":"tcp","address":"10.0.0.5:1"}`, Options{}, []string{"etcd", "kitex"}},
 		{"unknown fields", "a/b", `{"weight":3}`, Options{}, []string{"no known format"}},
-		{"no address at all", "a/b", "hello", Options{}, []string{"no port"}},
+		{"no address at all", "a/b", "hello", Options{}, []string{"no port", "set default_port"}},
 		{"broken JSON", "a/b", `{"Addr":`, Options{}, []string{"auto", "unexpected end"}},
 		{"JSON array", "a/b", `["10.0.0.5:80"]`, Options{}, []string{"auto"}},
 		{"plain, with a broken suffix", "a/b", "10.0.0.5:80;x", Options{}, []string{"plain", "name=value"}},
