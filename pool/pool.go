@@ -367,7 +367,8 @@ func (p *Pool) Undrain(address string) error {
 	}
 	b.drained = false
 	if b.state == Draining && !b.endpoint.Draining {
-		p.moved(b, b.home(), b.misgiving(), time.Now())
+		p.moved(b, b.home(), "undrained by hand", time.Now())
+		b.reason = b.misgiving() // it is as it was: that is for the event alone
 		p.publish()
 	}
 	return nil

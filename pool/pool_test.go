@@ -634,6 +634,21 @@ func TestDrainByHandAndByRecord(t *testing.T) {
 	}
 }
 
+// Who was drained is told why it is back; it has nothing more to explain from then on.
+func TestUndrainingSaysSo(t *testing.T) {
+	var last Event
+	p := New(Config{OnEvent: func(e Event) { last = e }})
+	p.Update(addresses("a:1"))
+	_ = p.Drain("a:1")
+	_ = p.Undrain("a:1")
+	if last.To != Active || last.Reason != "undrained by hand" {
+		t.Errorf("the last event is %+v, want a return that says why", last)
+	}
+	if b := p.Status().Backends[0]; b.Reason != "" {
+		t.Errorf("its reason is %q, want none: it is as it was", b.Reason)
+	}
+}
+
 func TestReconfigureKeepsCounts(t *testing.T) {
 	p := New(Config{Balance: LeastConn})
 	p.Update(addresses("a:1", "b:1", "c:1"))
