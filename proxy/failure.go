@@ -56,7 +56,9 @@ func tell(err error) (told, bool) {
 		return told{503, "draining", "This proxy is stopping, and the backend had not answered in time."}, true
 	case errors.Is(err, errTooLarge):
 		return told{431, "bad_request", "The request's head is larger than the backend takes."}, true
-	case errors.Is(err, pool.ErrEmpty), errors.Is(err, pool.ErrSyncing):
+	case errors.Is(err, pool.ErrSyncing):
+		return told{503, "no_backends", "The first list of this service's backends is not in yet."}, true
+	case errors.Is(err, pool.ErrEmpty):
 		return told{503, "no_backends", "There is no backend for this service now."}, true
 	case errors.Is(err, pool.ErrTried):
 		return told{502, "connect_failed", "No backend of this service could be reached."}, true

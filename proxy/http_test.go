@@ -676,6 +676,14 @@ func TestHTTPErrorsSayWhatTheyAre(t *testing.T) {
 	}
 }
 
+// Before the first list nobody knows that there is no backend.
+func TestHTTPSaysThatThereIsNoListYet(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Connect: 20 * time.Millisecond}})
+	if status, body, err := fetch(newClient(t), s.url); err != nil || status != 503 || !strings.Contains(body, "not in yet") {
+		t.Errorf("%d %q %v, want a 503 that says that the list is not in", status, body, err)
+	}
+}
+
 func TestHTTPMismatchIsSaid(t *testing.T) {
 	s := startHTTP(t, pool.Config{}, Config{}, refusing(t))
 	conn := s.raw(t)
