@@ -2,6 +2,7 @@ package pool
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 )
@@ -173,6 +174,33 @@ func TestATrialThatOutlivesEjectionEjectsNobody(t *testing.T) {
 		wantState(t, f.Pool, a, Active, "nobody is ejected any more")
 		if got := state(t, f.Pool, a).Failures; got != before+1 {
 			t.Errorf("%d failures, want %d: it has failed all the same", got, before+1)
+		}
+	})
+}
+
+// A request that succeeds does not make a health check pass: both are said.
+func TestAKeptBackendWhoseCheckFailsSaysSo(t *testing.T) {
+	inBubble(t, Config{Health: Health{Interval: time.Second}}, func(t *testing.T, f *fleet) {
+		a := endpoints(1)[0].Address
+		f.Update(endpoints(1))
+		f.kill(a)
+		time.Sleep(5 * time.Second)
+		use(t, f.Pool, Success)
+		reason := state(t, f.Pool, a).Reason
+		if !strings.Contains(reason, "health checks, but requests succeed") {
+			t.Errorf("its reason is %q, want what its health check says", reason)
+		}
+		f.revive(a)
+		time.Sleep(3 * time.Second)
+		if got := state(t, f.Pool, a).Reason; got != "" {
+			t.Errorf("its reason is %q once the check passes, want none", got)
+		}
+		f.kill(a)
+		time.Sleep(5 * time.Second)
+		use(t, f.Pool, Success)
+		f.Reconfigure(Config{})
+		if got := state(t, f.Pool, a).Reason; got != "" {
+			t.Errorf("its reason is %q once nobody checks, want none", got)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"time"
 )
@@ -46,12 +47,12 @@ func (p *Pool) Status() Status {
 	default:
 	}
 	for i, b := range p.backends {
-		s.Backends[i] = b.status(p.cfg.Guard.SuspectMax)
+		s.Backends[i] = b.status(p.cfg)
 	}
 	return s
 }
 
-func (b *Backend) status(suspectMax time.Duration) BackendStatus {
+func (b *Backend) status(cfg *Config) BackendStatus {
 	leases, inFlight := b.work()
 	s := BackendStatus{
 		Address:  b.address,
@@ -70,12 +71,23 @@ func (b *Backend) status(suspectMax time.Duration) BackendStatus {
 	switch {
 	case b.state == Suspect:
 		s.Reason = cmp.Or(s.Reason, b.doubt)
-		s.Until = b.suspected.Add(suspectMax)
+		s.Until = b.suspected.Add(cfg.Guard.SuspectMax)
 	case b.state == Ejected && !b.unhealthy:
 		s.Until = b.until
 	}
-	if n := b.streak.Load(); n > 0 && b.state == Active && s.Reason == "" {
-		s.Reason = inARow(n)
+	if s.Reason == "" && b.state == Active {
+		s.Reason = b.caveat(cfg.Health)
 	}
 	return s
+}
+
+// caveat is what speaks against b, which takes its share all the same.
+func (b *Backend) caveat(h Health) string {
+	if n := b.streak.Load(); n > 0 {
+		return inARow(n)
+	}
+	if h.Interval > 0 && -b.checks >= h.Fall { // a request has succeeded since keep said so
+		return fmt.Sprintf("failed %d health checks, but requests succeed; kept, too many are out", -b.checks)
+	}
+	return ""
 }
