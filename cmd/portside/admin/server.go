@@ -184,26 +184,27 @@ func (v View) verb(w http.ResponseWriter, r *http.Request) {
 	}
 	err := do(service, address)
 	if errors.Is(err, pool.ErrNotFound) {
-		fail(w, http.StatusNotFound, v.notFound(service, address))
+		code, why := v.notFound(service, address)
+		fail(w, code, why)
 		return
 	}
 	done(w, err)
 }
 
-// notFound says what of a verb's object is not there.
-func (v View) notFound(service, address string) string {
+// notFound says what of a verb's object is not there, or not as the verb would have it.
+func (v View) notFound(service, address string) (code int, why string) {
 	for _, s := range v.Services() {
 		if s.Name != service {
 			continue
 		}
 		for _, b := range s.Backends {
 			if b.Address == address { // so the verb was forget
-				return fmt.Sprintf("%s of service %s is not a suspect: it is %s", address, service, b.State)
+				return http.StatusConflict, fmt.Sprintf("%s of service %s is not a suspect: it is %s", address, service, b.State)
 			}
 		}
-		return fmt.Sprintf("service %s has no backend %s", service, address)
+		return http.StatusNotFound, fmt.Sprintf("service %s has no backend %s", service, address)
 	}
-	return fmt.Sprintf("no service is named %s, so it has no backend %s", service, address)
+	return http.StatusNotFound, fmt.Sprintf("no service is named %s, so it has no backend %s", service, address)
 }
 
 func cutLast(path string) (before, last string) {

@@ -34,8 +34,12 @@ func TestVerbSaysWhatIsNotThere(t *testing.T) {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusNotFound || !strings.Contains(string(body), want) {
-			t.Errorf("%s: %s, %s; want 404 and %q", path, resp.Status, body, want)
+		code := http.StatusNotFound
+		if strings.Contains(want, "is not a suspect") {
+			code = http.StatusConflict
+		}
+		if resp.StatusCode != code || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %s; want %d and %q", path, resp.Status, body, code, want)
 		}
 	}
 }
