@@ -64,6 +64,11 @@ func TestSidecarManifest(t *testing.T) {
 			t.Errorf("%s runs %q, want %q", probe, got, want)
 		}
 	}
+	// A pod that waits for an etcd that is down is not to be killed for that.
+	startup := side["startupProbe"].(map[string]any)
+	if most := fmt.Sprint(startup["periodSeconds"], startup["failureThreshold"]); most != "1 1000000" {
+		t.Errorf("the startup probe has periodSeconds and failureThreshold %s, want it to wait for days", most)
+	}
 	// Where nobody listens: not healthy, rather than misunderstood.
 	ask := exec.Command(binary, "healthcheck", "--ready", "--admin", "127.0.0.1:1")
 	if out, _ := ask.CombinedOutput(); ask.ProcessState.ExitCode() != 1 {
@@ -102,6 +107,9 @@ func TestUnit(t *testing.T) {
 	}
 	if seen["Service.Type"] != "notify" || !strings.Contains(seen["Service.ExecReload"], "HUP") {
 		t.Errorf("Type=%s ExecReload=%s, want notify and a HUP", seen["Service.Type"], seen["Service.ExecReload"])
+	}
+	if seen["Service.LogsDirectory"] != "portside" || seen["Service.StateDirectory"] != "portside" {
+		t.Errorf("LogsDirectory=%s StateDirectory=%s, want a place for an access log and one for endpoints", seen["Service.LogsDirectory"], seen["Service.StateDirectory"])
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
