@@ -159,7 +159,7 @@ func agreeCheck(r *reader, path string, c *Check) {
 		return
 	}
 	if c.Kind == "" {
-		r.wrongAt(path, "says not how to ask", "write one of http: /healthz, tcp: {}, grpc: SERVICE")
+		r.wrongAt(path, "gives no check method", "write one of http: /healthz, tcp: {}, grpc: SERVICE")
 	}
 	if c.Timeout > c.Interval {
 		r.wrongAt(join(path, "timeout"), fmt.Sprintf("%s is longer than the interval, %s", writeDuration(c.Timeout), writeDuration(c.Interval)), "")

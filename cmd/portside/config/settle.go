@@ -75,6 +75,9 @@ func completeEndpoints(r *reader, path string, s *Service) {
 		}
 		address, problem, hint := parseDial(e.Address, s.DefaultPort)
 		if problem != "" {
+			if _, port, wrong := hostPort(e.Address); wrong == "" && port < 0 && hint != "" {
+				hint += ", or set default_port"
+			}
 			r.wrongAt(item(path, i), problem, hint)
 			continue
 		}
