@@ -19,6 +19,9 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"portside/discovery/etcd"
+	"portside/pool"
 )
 
 // The rules of the house, as tests. Imports run one way,
@@ -264,6 +267,28 @@ func TestDocumentsAreComplete(t *testing.T) {
 			if want := fmt.Sprintf(c.form, m[1]); !bytes.Contains(text, []byte(want)) {
 				t.Errorf("%s does not have %s, which %s has", c.doc, want, c.source)
 			}
+		}
+	}
+}
+
+// Nobody can alert on a reason without knowing which there are.
+func TestEveryReasonOfAMetricIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("docs/observing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for metric, reasons := range map[string]map[string]uint64{
+		"ejections_total":         pool.New(pool.Config{}).Status().Ejections,
+		"discovery_resyncs_total": etcd.New(etcd.Config{}, nil).Source("service/x", nil).Status().Resyncs,
+	} {
+		row := regexp.MustCompile("(?m)^\\| `portside_" + metric + "`.*$").Find(text)
+		for reason := range reasons {
+			if !bytes.Contains(row, []byte("`"+reason+"`")) {
+				t.Errorf("docs/observing.md has no reason %s of %s", reason, metric)
+			}
+		}
+		if len(reasons) == 0 {
+			t.Errorf("%s has no reasons: this test looks in the wrong place", metric)
 		}
 	}
 }
