@@ -14,6 +14,9 @@ func newCheck(std stdio) *cobra.Command {
 		Use:   "check [NAME=LISTEN[,key=value…] …]",
 		Short: "Validate a configuration: every fault at once, with its place",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := newLog(cmd, std); err != nil { // what the environment asks for
+				return err
+			}
 			cfg, err := loadConfig(cmd, std, args)
 			if err != nil {
 				return err
@@ -26,8 +29,11 @@ func newCheck(std stdio) *cobra.Command {
 			if source == "" && len(args) == 0 && cmd.Flags().NFlag() == 0 {
 				return usage("nothing to check: no portside.yaml here, and no /etc/portside/portside.yaml; write -c FILE, or say NAME=LISTEN, such as orders=7001")
 			}
-			if source == "" {
+			switch source {
+			case "":
 				source = "no file"
+			case "-":
+				source = "standard input" // as faults say
 			}
 			for _, doubt := range cfg.Doubts() {
 				fmt.Fprintf(std.err, "%s: warning: %s\n", source, doubt)

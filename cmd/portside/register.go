@@ -58,7 +58,7 @@ its code.`,
 	f.StringArray("meta", nil, "KEY=VALUE of the record's metadata; may be given again")
 	f.String("check", "", "URL that answers while the server can serve (default: a connect to ADDR)")
 	f.String("leave-delay", "", "between leaving etcd and stopping (default 2s)")
-	f.String("stop-timeout", "", "the most COMMAND may take to end")
+	f.String("stop-timeout", "", "the most COMMAND may take to end (default 30s)")
 	return cmd
 }
 
