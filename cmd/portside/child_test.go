@@ -36,6 +36,10 @@ func TestACommandThatNeverStartedIsNotDone(t *testing.T) {
 	eventually(t, "it does not say what it waits for", func() bool {
 		return strings.Contains(p.out.String(), "the command starts when the first list of endpoints is in services=[orders]")
 	})
+	eventually(t, "it does not say what that means", func() bool {
+		out := p.out.String()
+		return strings.Contains(out, "WRN no endpoints yet: HTTP clients get 503, TCP clients are closed, and the command is not started services=[orders] reason=\"etcd unreachable")
+	})
 	p.signal(syscall.SIGTERM)
 	if code := p.wait(10 * time.Second); code != 128+15 {
 		t.Errorf("exit code %d, want 143: the command never ran", code)

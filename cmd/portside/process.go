@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -184,6 +185,7 @@ func ended(err error) error {
 func (p *process) watchDiscovery() error {
 	last := map[*service]string{}
 	registered := map[*etcd.Keeper]etcd.KeeperStatus{}
+	began, said := time.Now(), false
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -191,6 +193,10 @@ func (p *process) watchDiscovery() error {
 		case <-p.ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if !said && time.Since(began) > patient {
+			said = true
+			p.sayUnlisted()
 		}
 		registered = p.watchRegistrations(registered)
 		was := last
@@ -204,6 +210,31 @@ func (p *process) watchDiscovery() error {
 			}
 		}
 	}
+}
+
+// patient is how long after the start first lists may be missing before that is said.
+const patient = 2 * time.Second
+
+// sayUnlisted says which services have no endpoints yet, if any, and what follows.
+func (p *process) sayUnlisted() {
+	var services []string
+	reason := ""
+	for _, s := range p.running() {
+		if !s.following.synced() {
+			services = append(services, s.name)
+			reason = cmp.Or(reason, s.discovery(time.Now()).Reason)
+		}
+	}
+	if len(services) == 0 {
+		return
+	}
+	text := "no endpoints yet: HTTP clients get 503, TCP clients are closed"
+	select {
+	case <-p.begun:
+	default:
+		text += ", and the command is not started"
+	}
+	p.log.Warn(text, "services", services, "reason", reason)
 }
 
 // watchRegistrations turns what has become of registrations since was into events, and

@@ -24,7 +24,9 @@ func newRun(std stdio) *cobra.Command {
 		Use:   "run [NAME=LISTEN[,key=value…] …] [-- COMMAND …]",
 		Short: "Proxy the configured services and keep the configured registrations",
 		Long: `Proxies every service of the configuration and of the arguments, and registers
-what register: names. With -- COMMAND it lives exactly as long as that command.
+what register: names. With -- COMMAND it lives exactly as long as that command,
+which starts once every service has its first list of endpoints, from etcd or saved
+in the state directory, and not before.
 
 SIGTERM or SIGINT drains, a second one exits at once; SIGHUP reads the
 configuration again.`,
