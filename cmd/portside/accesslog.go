@@ -48,7 +48,7 @@ func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 	if c.File != "stdout" {
 		f, err := openLog(c.File)
 		if err != nil {
-			a.log.Error("no access log", "error", err)
+			a.log.Error("cannot open the access log; requests are not logged", "error", err)
 			a.current.Store(nil)
 			return nil
 		}

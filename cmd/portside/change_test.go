@@ -342,12 +342,17 @@ func TestAPortThatOneOfOursHasIsSaid(t *testing.T) {
 	a, _ := echo(t)
 	local := freeAddress(t)
 	_, port, _ := net.SplitHostPort(local)
-	const format = "services:\n  orders: {listen: %q, endpoints: [%q]}\n"
-	c := newConfigured(t, format, local, a)
+	const format = "services:\n  %s: {listen: %q, endpoints: [%q]}\n"
+	c := newConfigured(t, format, "orders", local, a)
 	p := runPortside(t, "", "-c", c.name)
-	c.write(format, "0.0.0.0:"+port, a)
-	if code, body := askReload(t, p.admin); code != http.StatusUnprocessableEntity || !strings.Contains(body, "by service orders until it listens elsewhere") {
-		t.Errorf("a reload answers %d %s, want it to say who has the port", code, body)
+	for name, want := range map[string]string{
+		"orders": "listen: " + local + " cannot become 0.0.0.0:" + port + " without a restart",
+		"ledger": "by service orders until it listens elsewhere",
+	} {
+		c.write(format, name, "0.0.0.0:"+port, a)
+		if code, body := askReload(t, p.admin); code != http.StatusUnprocessableEntity || !strings.Contains(body, want) {
+			t.Errorf("a reload answers %d %s, want it to say who has the port: %s", code, body, want)
+		}
 	}
 	if got, err := who(local); got != a || err != nil {
 		t.Errorf("the service answers %q, %v after a reload that was refused", got, err)

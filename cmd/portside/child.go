@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,6 +79,18 @@ func (c *child) end(s os.Signal, timeout time.Duration) {
 		c.signal(syscall.SIGKILL)
 		<-c.done
 	}
+}
+
+// report says that the command, once it ran, has ended by itself.
+func (c *child) report() {
+	if !c.started() {
+		return // which the verdict says
+	}
+	level, code := slog.LevelInfo, 0
+	if e, failed := errors.AsType[exit](c.verdict()); failed {
+		level, code = slog.LevelWarn, e.code
+	}
+	c.log.Log(context.Background(), level, "command exited; stopping", "code", code)
 }
 
 // kill ends the command's group on the spot, without waiting for it.

@@ -22,7 +22,7 @@ func TestNoCommandAfterDashesIsAMistake(t *testing.T) {
 		if code := p.wait(10 * time.Second); code != 2 {
 			t.Errorf("%v: exit code %d, want 2", args, code)
 		}
-		if out := p.out.String(); !strings.Contains(out, "no command after --") || strings.Contains(out, "portside runs") {
+		if out := p.out.String(); !strings.Contains(out, "no command after --") || strings.Contains(out, "portside started") {
 			t.Errorf("%v: it said %q, want what is missing, before anything starts", args, out)
 		}
 	}
@@ -120,6 +120,9 @@ func TestRegisterChecksOnceItsCommandRuns(t *testing.T) {
 	started, passed := strings.Index(out, "command started"), strings.Index(out, "passes its check")
 	if started < 0 || passed < started {
 		t.Errorf("want the command's start, then the check:\n%s", out)
+	}
+	if !strings.Contains(out, "WRN command exited; stopping code=9") {
+		t.Errorf("want to be told why it stops:\n%s", out)
 	}
 }
 

@@ -40,9 +40,9 @@ func (p *process) leave(r *registration, patience time.Duration) {
 	switch {
 	case err == nil:
 	case r.heir.Load() != nil:
-		r.log.Info("could not leave the former etcd; a key that is left there goes with its lease", "ttl", r.cfg.TTL, "error", err)
+		r.log.Info("could not leave the former etcd in time; the key there expires within its TTL", "ttl", r.cfg.TTL, "reason", r.keeper.Status().Reason)
 	default:
-		r.log.Warn("could not leave etcd; the key goes with its lease", "ttl", r.cfg.TTL, "error", err)
+		r.log.Warn("could not leave etcd in time; the key expires within its TTL", "ttl", r.cfg.TTL, "reason", r.keeper.Status().Reason)
 	}
 }
 
@@ -72,8 +72,8 @@ func (p *process) leaveToHeir(r *registration, patience time.Duration) (leave fu
 // wait waits until r's heir stands, or ctx ends, and reports whether r was not recalled
 // meanwhile.
 func (r *registration) wait(ctx context.Context) (goes bool) {
-	if r.keeper.Wrote() {
-		r.log.Info("stays where it is in etcd until it stands where it is to be")
+	if heir := r.heir.Load(); heir != nil && r.keeper.Wrote() {
+		r.log.Info("keeping the former registration until the new one is in etcd", "key", r.cfg.Key, "new_key", heir.cfg.Key)
 	}
 	for heir := r.heir.Load(); heir != nil && r.keeper.Wrote(); heir = heir.heir.Load() {
 		if stands(ctx, heir) {

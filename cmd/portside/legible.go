@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -55,14 +56,17 @@ func legibleAttr(groups []string, a slog.Attr) slog.Attr {
 	return slog.Any(a.Key, []byte(s))
 }
 
-// readableAttr has a JSON log say durations and signals as a text log does:
-// 30s rather than 30000000000, terminated rather than 15.
+// readableAttr has a JSON log say durations, signals and addresses as a text log does:
+// 30s rather than 30000000000, terminated rather than 15, 10.0.0.5:80 rather than an object.
 func readableAttr(_ []string, a slog.Attr) slog.Attr {
 	if d := a.Value; d.Kind() == slog.KindDuration {
 		return slog.String(a.Key, d.Duration().String())
 	}
-	if s, ok := a.Value.Any().(os.Signal); ok {
-		return slog.String(a.Key, s.String())
+	switch v := a.Value.Any().(type) {
+	case os.Signal:
+		return slog.String(a.Key, v.String())
+	case net.Addr:
+		return slog.String(a.Key, v.String())
 	}
 	return a
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,6 +60,9 @@ func TestMassLeaseExpiry(t *testing.T) {
 		if b.Reason == "" || b.Until == nil {
 			t.Fatalf("a suspect without a reason or an end: %+v", b)
 		}
+	}
+	if out := p.out.String(); strings.Count(out, "the registry has dropped most of the backends at once") != 1 || !strings.Contains(out, "listed=0 of=20") {
+		t.Errorf("want one line before the others that says what has happened:\n%s", out)
 	}
 	time.Sleep(2500 * time.Millisecond)
 	if n := states(p, "orders")[pool.Suspect]; n != 20 {

@@ -20,6 +20,7 @@ type news struct {
 	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
 	chatter *rate.Limiter // of lines about backends
 	unsaid  atomic.Int64  // lines that were held back
+	doubted time.Time     // when the last backend became a suspect; one is told at a time
 	opened  atomic.Int64  // when failing open last ended, in Unix nanoseconds; failing while it lasts; zero once its end was said
 }
 
@@ -27,11 +28,15 @@ func newNews(name string, log *slog.Logger, events *admin.Events) *news {
 	return &news{name: name, log: log, events: events, chatter: rate.NewLimiter(20, 50)}
 }
 
-// tell passes on a change of a backend's state, or of the pool's.
-func (n *news) tell(e pool.Event) {
+// tell passes on a change of a backend's state, or of the pool's. Kept counts its
+// backends, and the suspects among them.
+func (n *news) tell(e pool.Event, kept func() (all, suspects int)) {
 	if e.Backend == nil {
 		n.failsOpen(e)
 		return
+	}
+	if e.From == pool.Active && e.To == pool.Suspect {
+		n.doubt(e, kept)
 	}
 	n.say(e)
 	n.events.Tell(admin.Event{
@@ -39,6 +44,20 @@ func (n *news) tell(e pool.Event) {
 		From: string(e.From), To: string(e.To), Reason: e.Reason,
 	})
 }
+
+// doubt says, before the first of many lines, that the registry has dropped backends in
+// a mass. Kept says of how many, and how many of them are suspects.
+func (n *news) doubt(e pool.Event, kept func() (all, suspects int)) {
+	was := n.doubted
+	if n.doubted = e.Time; e.Time.Sub(was) < lull {
+		return
+	}
+	all, suspects := kept()
+	n.log.Warn("the registry has dropped most of the backends at once; those that still answer stay in rotation", "listed", all-suspects, "of", all)
+}
+
+// lull is how long after the last suspect another is of another mass.
+const lull = 5 * time.Second
 
 // failsOpen takes in that every backend fails, or no longer. With most answers failing
 // that comes and goes with each that does not: it is said when it begins, and that it
@@ -94,7 +113,11 @@ func (n *news) say(e pool.Event) {
 	case e.To == pool.Ejected || e.To == pool.Suspect:
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", string(e.From))}
+	was := string(e.From)
+	if e.From == pool.Gone {
+		was = "new" // even where it had been there before: it has a clean record
+	}
+	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", was)}
 	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", e.Reason))
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -237,9 +239,10 @@ func TestTextLogsLoseNothingAtOddBytes(t *testing.T) {
 	}
 }
 
-func TestJSONLogsSayDurationsAndSignalsInWords(t *testing.T) {
-	got := logged(t, "json", "draining", "signal", os.Signal(syscall.SIGTERM), "timeout", 30*time.Second, "cut", 3)
-	if !strings.HasSuffix(got, `"msg":"draining","signal":"terminated","timeout":"30s","cut":3}`+"\n") {
+func TestJSONLogsSayWhatTextLogsSay(t *testing.T) {
+	client := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("10.0.0.5:80"))
+	got := logged(t, "json", "draining", "signal", os.Signal(syscall.SIGTERM), "timeout", 30*time.Second, "client", client, "cut", 3)
+	if !strings.HasSuffix(got, `"msg":"draining","signal":"terminated","timeout":"30s","client":"10.0.0.5:80","cut":3}`+"\n") {
 		t.Errorf("it is logged as %s", got)
 	}
 }

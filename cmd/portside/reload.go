@@ -157,10 +157,14 @@ func (p *process) bind(sc config.Service, drain config.Drain) (*service, error) 
 		return newServiceOn(ln, sc, drain, p), nil
 	}
 	s, err := newService(sc, drain, p)
-	if old := p.on(sc.Listen); old != nil && errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%w, by service %s until it listens elsewhere: give it another port first, or restart", err, old.name)
+	old := p.on(sc.Listen)
+	switch {
+	case old == nil || !errors.Is(err, syscall.EADDRINUSE):
+		return s, err
+	case old.name == sc.Name:
+		return nil, fmt.Errorf("service %s: listen: %s cannot become %s without a restart: it is the same port", sc.Name, old.config().Listen, sc.Listen)
 	}
-	return s, err
+	return nil, fmt.Errorf("%w, by service %s until it listens elsewhere: give it another port first, or restart", err, old.name)
 }
 
 // on is a running service that listens on the port of address, or nil.

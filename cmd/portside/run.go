@@ -146,7 +146,7 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 		close(p.begun)
 	}
 	p.start()
-	p.log.Info("portside runs", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
+	p.log.Info("portside started", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
 	if window != nil { // not before: a reload needs something to change, and changes what the line says
 		p.group.Go(func() error { return admin.Serve(p.ctx, window, p.view()) })
 	}
@@ -197,6 +197,7 @@ func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 				close(p.begun)
 			}
 		case <-exited:
+			why.command.report()
 			return why
 		case s := <-signals:
 			switch {
@@ -333,7 +334,7 @@ func (p *process) verdict(why reason) error {
 		return exit{128 + int(n), nil} // what never ran is not done
 	}
 	if n := p.cuts.Load(); n > 0 {
-		return exit{1, fmt.Errorf("%d connections had not finished after drain.timeout (%s) and were cut", n, p.config().Drain.Timeout)}
+		return exit{1, fmt.Errorf("cut %s that had not finished after drain.timeout (%s)", count(int(n), "connection"), p.config().Drain.Timeout)}
 	}
 	return nil
 }

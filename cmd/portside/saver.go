@@ -59,7 +59,7 @@ func (v *saver) run(ctx context.Context) {
 			v.touch()
 		}
 		if err != nil && !said {
-			v.log.Warn("cannot save the endpoints, trying on", "error", err)
+			v.log.Warn("cannot save the endpoints, retrying", "error", err)
 		}
 		if err == nil && said {
 			v.log.Info("the endpoints are saved again")

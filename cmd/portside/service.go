@@ -95,7 +95,18 @@ func (s *service) happened(e pool.Event) {
 		s.front.BackendLeft(e.Backend)
 		s.following.saver.touch() // the registry may have said so long ago
 	}
-	s.news.tell(e)
+	s.news.tell(e, s.suspects)
+}
+
+// suspects is how many backends there are, and how many of them the registry has dropped.
+func (s *service) suspects() (all, suspects int) {
+	backends := s.pool.Status().Backends
+	for _, b := range backends {
+		if b.State == pool.Suspect {
+			suspects++
+		}
+	}
+	return len(backends), suspects
 }
 
 // discovery says how sure the endpoints are.
