@@ -49,7 +49,7 @@ type record struct {
 
 	endpoint  discovery.Endpoint
 	weight    float64
-	joined    uint64 // with which update; see Pool.updates
+	joined    uint64 // with which update, or back; see Pool.updates
 	state     State
 	drained   bool     // by hand
 	kept      bool     // fails, but too many others are out

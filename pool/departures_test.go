@@ -61,6 +61,11 @@ func TestWhoIsDoubted(t *testing.T) {
 		{"half, and one key beside, which is rewritten", "abcd cd cde cdf cdg cd", ""},
 		{"one that had come since leaves as announced", "abcd bcd bcde bcdE bcd cd", ""},
 		{"all, with a pause that is longer than the window", "abc bc bc bc bc bc bc b b b b b b -", ""},
+		{"half, most of which come back, and then all but one", "abcdefghij fghij bcdefghij j", "bcdefghi"},
+		{"two, one of which comes back, and then that and another", "abcd cd acd c", "ad"},
+		{"all, in the middle of a rollout", "abcd cd cde ce cef ef -", "abcdef"},
+		{"all, when fewer have come for half", "abcdef def defgh -", "abcdefgh"},
+		{"suspects are back, one by one, and all but one go again", "abcdef ef abef abcef b", "acdef"},
 		{"some announced, most of the others not", "abcde ABCde de -", "de"},
 		{"some announced, one of the others not", "abcde ABCde de e", ""},
 	} {

@@ -45,13 +45,12 @@ func (p *Pool) depart(gone []*Backend, was int, since, now time.Time) (changed b
 	if len(left) > 0 {
 		ds.add(left, was, p.updates, now)
 	}
-	missing, size := ds.missing()
-	if present := len(p.backends); changed && mass(len(missing), size, present, p.cfg.Guard.MaxLeave) {
+	if missing, n, size := ds.missing(len(p.backends), p.cfg.Guard.MaxLeave); changed && n > 0 {
 		within := "within " + p.cfg.Guard.Window.String()
 		if since != now {
 			within = "since " + since.Format(time.RFC3339)
 		}
-		reason := fmt.Sprintf("gone from the registry with %d of %d %s; in rotation while it answers", len(missing), size, within)
+		reason := fmt.Sprintf("gone from the registry with %d of %d %s; in rotation while it answers", n, size, within)
 		p.suspect(missing, reason, now)
 	}
 	for _, b := range left {

@@ -283,6 +283,9 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	}
 	returned := e.Returns > b.endpoint.Returns
 	anew := b.doubted || returned
+	if b.doubted {
+		b.joined = p.updates // meanwhile it was not listed
+	}
 	b.endpoint, b.doubted = e, false
 	if anew { // whatever state it is in
 		b.forgive()
