@@ -34,6 +34,9 @@ func (p *Pool) Restore(k discovery.Known) {
 	p.restored = k.At
 	var suspects []*Backend
 	for _, l := range k.Lost {
+		if l.At.After(now) { // the clock was set back
+			l.At = now
+		}
 		if p.cfg.Guard.Off || now.Sub(l.At) >= p.cfg.Guard.SuspectMax || p.find(l.Address) != nil {
 			continue
 		}

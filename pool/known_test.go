@@ -39,6 +39,18 @@ func TestAFirstListIsDoubtedByTheAgeOfWhatWasKnown(t *testing.T) {
 	}
 }
 
+// Who was suspect already is so for no longer than any, whatever the clock said.
+func TestASuspicionFromTheFutureBeginsNow(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		e := endpoints(1)[0]
+		f.Restore(discovery.Known{At: time.Now(), Lost: []discovery.Lost{{Endpoint: e, At: time.Now().Add(24 * time.Hour)}}})
+		time.Sleep(9 * time.Minute)
+		wantState(t, f.Pool, e.Address, Suspect, "suspect_max is not over")
+		time.Sleep(2 * time.Minute)
+		wantState(t, f.Pool, e.Address, Gone, "suspect_max is over")
+	})
+}
+
 // Nor does one pool after another renew what the first suspected.
 func TestSuspicionIsHandedOnWithItsBeginning(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
