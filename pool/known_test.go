@@ -39,6 +39,33 @@ func TestAFirstListIsDoubtedByTheAgeOfWhatWasKnown(t *testing.T) {
 	}
 }
 
+// Etcd was away for long, portside was started again meanwhile, and etcd comes back with
+// nothing: that is doubted as it is by a portside that went on.
+func TestAnEmptyFirstListIsDoubtedAtAnyAge(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(3)
+		f.Restore(discovery.Known{At: time.Now().Add(-time.Hour), Endpoints: es})
+		f.Update(nil)
+		if n := count(f.Pool, Suspect); n != 3 {
+			t.Fatalf("%d suspects after an empty list, want 3: an hour's outage is no proof against them", n)
+		}
+		f.kill(es[0].Address)
+		time.Sleep(9 * time.Minute)
+		k := f.Known()
+		if n := len(k.Lost); n != 2 {
+			t.Fatalf("%d are known as lost, want the 2 that answer", n)
+		}
+		next := New(Config{Probe: f.probe})
+		next.Restore(k)
+		next.Update(nil)
+		for _, s := range next.Status().Backends {
+			if time.Until(s.Until) > 2*time.Minute {
+				t.Errorf("another start has %s suspect for %s more, want one minute", s.Address, time.Until(s.Until))
+			}
+		}
+	})
+}
+
 // Who was suspect already is so for no longer than any, whatever the clock said.
 func TestASuspicionFromTheFutureBeginsNow(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, f *fleet) {

@@ -170,10 +170,7 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	now := time.Now()
 	maps.DeleteFunc(p.away, func(_ string, b *Backend) bool { return now.Sub(b.since) > straggling && b.InFlight() == 0 })
 	p.updates++
-	was, since := len(p.listed), now
-	if !p.restored.IsZero() && p.restored.Before(now) {
-		since = p.restored
-	}
+	was, since := len(p.listed), p.lostSince(endpoints, now)
 	p.restored = time.Time{}
 	gone, changed := p.match(endpoints, now)
 	switch {
@@ -185,6 +182,20 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 		changed = p.depart(gone, was, since, now) || changed
 	}
 	p.arrived(changed)
+}
+
+// lostSince is when who is missing in endpoints, which come at now, may have been lost. An
+// empty list after an outage of any length is no news of how old what was known is, but
+// most likely of an etcd that has lost everything: that is doubted as if it had been
+// followed.
+func (p *Pool) lostSince(endpoints []discovery.Endpoint, now time.Time) time.Time {
+	switch {
+	case p.restored.IsZero(), !p.restored.Before(now):
+		return now
+	case len(endpoints) == 0 && now.Sub(p.restored) >= p.cfg.Guard.SuspectMax:
+		return now
+	}
+	return p.restored
 }
 
 // arrived ends the arrival of a list.
