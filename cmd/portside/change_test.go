@@ -172,7 +172,9 @@ func TestAnotherPrefixIsTheSameEtcd(t *testing.T) {
 	local, web := freeAddress(t), freeAddress(t)
 	c := newConfigured(t, format, endpoint, "one/", local, web, a)
 	p := runPortside(t, "", "-c", c.name)
-	eventually(t, "never registered", func() bool { return value(t, etcd, "reg/b") != "" && len(p.service("orders").Backends) == 1 })
+	eventually(t, "never registered", func() bool {
+		return p.registrations()[0].State == "registered" && len(p.service("orders").Backends) == 1
+	})
 	since := p.registrations()[0].Since
 	was, err := etcd.Get(t.Context(), "reg/b")
 	if err != nil {
