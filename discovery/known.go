@@ -7,6 +7,8 @@ type Known struct {
 	// At is when the registry had Endpoints for sure. Zero: it has them now.
 	At        time.Time
 	Endpoints []Endpoint
+	// Protocol is what they were read for. Empty: nobody knows.
+	Protocol string
 	// Lost are gone from the registry and serve all the same.
 	Lost []Lost
 }

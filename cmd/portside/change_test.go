@@ -86,6 +86,32 @@ func TestEndpointsOfAnotherProtocolAreReplaced(t *testing.T) {
 	})
 }
 
+// Nor is it when portside is started again, and begins with what is saved.
+func TestSavedEndpointsOfAnotherProtocolAreReplaced(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	b, _ := echo(t)
+	for i := range 3 {
+		a, _ := echo(t)
+		put(t, etcd, fmt.Sprintf("service/orders/%d", i), fmt.Sprintf(`{"id":"x","name":"orders","version":"1","endpoints":["tcp://%s","http://%s"]}`, a, b))
+	}
+	local := freeAddress(t)
+	const format = "state_dir: %q\nservices:\n  orders: {listen: %q, protocol: %s, format: kratos}\n"
+	folder := t.TempDir()
+	c := newConfigured(t, format, folder, local, "tcp")
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "not all are there", func() bool { return len(p.service("orders").Backends) == 3 })
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(10 * time.Second); code != 0 {
+		t.Fatalf("exit code %d, want 0", code)
+	}
+	c.write(format, folder, local, "http")
+	p = runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "what speaks tcp stays, and gets http requests", func() bool {
+		all := p.service("orders").Backends
+		return len(all) == 1 && all[0].Address == b
+	})
+}
+
 // A changed registration is changed: those who follow it see no moment without it.
 // So is one whose etcd is known under other names now.
 func TestAChangedRegistrationIsNeverGone(t *testing.T) {

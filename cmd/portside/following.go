@@ -63,7 +63,7 @@ func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	}
 	file := snapshot.File{}
 	if stateDir != "" {
-		file = snapshot.In(stateDir, f.name, cfg.Prefix, readingOf(cfg))
+		file = snapshot.In(stateDir, f.name, cfg.Prefix, readingOf(cfg)).For(string(cfg.Protocol))
 	}
 	source := r.Source(cfg.Prefix, decode(decoder, f.log))
 	source.Reuse = true // the pool keeps no slice
@@ -209,7 +209,11 @@ func (f *following) loadSnapshot(first followed) {
 	f.known, f.saved = saved.At, true
 	f.mu.Unlock()
 	f.log.Info("starting with saved endpoints", "endpoints", len(saved.Endpoints)+len(saved.Lost), "age", time.Since(saved.At).Round(time.Second))
-	f.restore(saved, first.origin)
+	from := first.origin
+	if saved.Protocol != "" {
+		from.protocol = config.Protocol(saved.Protocol)
+	}
+	f.restore(saved, from)
 }
 
 // restore has the pool, which has nothing, begin with what is known.

@@ -27,12 +27,19 @@ import (
 )
 
 // File is where one service's endpoints are kept. The zero File is none.
-type File struct{ path, prefix, reading string }
+type File struct{ path, prefix, reading, protocol string }
 
 // In is the file in dir of the named service, whose endpoints are those of prefix. Reading
 // says how its records are read: with another format they might yield other addresses.
 func In(dir, name, prefix, reading string) File {
-	return File{filepath.Join(dir, base(name)+".json"), prefix, reading}
+	return File{path: filepath.Join(dir, base(name)+".json"), prefix: prefix, reading: reading}
+}
+
+// For is f for who reads the records for that protocol. What was saved for another one is
+// loaded all the same, and says so: with most records it is no other.
+func (f File) For(protocol string) File {
+	f.protocol = protocol
+	return f
 }
 
 // base is a file's name for name, without what follows the dot. Each slash takes three
@@ -62,8 +69,9 @@ var (
 type content struct {
 	Taken     time.Time       `json:"taken"` // when the registry had Endpoints
 	Prefix    string          `json:"prefix"`
-	Reading   string          `json:"reading,omitempty"` // empty: nobody knows
-	SHA256    string          `json:"sha256"`            // of Endpoints and Lost, as they stand
+	Reading   string          `json:"reading,omitempty"`  // empty: nobody knows
+	Protocol  string          `json:"protocol,omitempty"` // likewise
+	SHA256    string          `json:"sha256"`             // of Endpoints and Lost, as they stand
 	Endpoints json.RawMessage `json:"endpoints"`
 	Lost      json.RawMessage `json:"lost,omitempty"`
 }
@@ -86,7 +94,7 @@ func (f File) Load() (discovery.Known, error) {
 	if c.Prefix != f.prefix || c.Reading != f.reading && c.Reading != "" {
 		return none, fmt.Errorf("read %s: %w: %q, read as %q", f.path, ErrOther, c.Prefix, c.Reading)
 	}
-	known := discovery.Known{At: c.Taken}
+	known := discovery.Known{At: c.Taken, Protocol: c.Protocol}
 	if err := json.Unmarshal(c.Endpoints, &known.Endpoints); err != nil {
 		return none, fmt.Errorf("read %s: %w: %w", f.path, ErrDamaged, err)
 	}
@@ -122,7 +130,7 @@ func (f File) Save(known discovery.Known) error {
 	if known.Endpoints == nil {
 		known.Endpoints = []discovery.Endpoint{}
 	}
-	c := content{Taken: known.At.UTC(), Prefix: f.prefix, Reading: f.reading}
+	c := content{Taken: known.At.UTC(), Prefix: f.prefix, Reading: f.reading, Protocol: f.protocol}
 	var err error
 	if c.Endpoints, err = json.Marshal(known.Endpoints); err != nil {
 		return err
