@@ -12,6 +12,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"portside/pool"
 )
 
 // configured is a configuration that a test changes.
@@ -84,6 +86,31 @@ func TestEndpointsOfAnotherProtocolAreReplaced(t *testing.T) {
 		all := p.service("orders").Backends
 		return len(all) == 1 && all[0].Address == b
 	})
+}
+
+// Where the addresses are the same for either, who is suspect stays so.
+func TestAnotherProtocolKeepsTheGuard(t *testing.T) {
+	endpoint, etcd := startEtcd(t)
+	var all []string
+	for i := range 4 {
+		a, _ := echo(t)
+		all = append(all, a)
+		put(t, etcd, fmt.Sprintf("service/orders/%d", i), a)
+	}
+	const format = "services:\n  orders: {listen: %q, protocol: %s}\n"
+	local := freeAddress(t)
+	c := newConfigured(t, format, local, "tcp")
+	p := runPortside(t, endpoint, "-c", c.name)
+	eventually(t, "not all are there", func() bool { return len(p.service("orders").Backends) == 4 })
+	remove(t, etcd, "service/orders/", clientv3.WithPrefix())
+	eventually(t, "not all are suspects", func() bool { return states(p, "orders")[pool.Suspect] == 4 })
+	c.write(format, local, "http")
+	reloaded(t, p.admin)
+	put(t, etcd, "service/orders/0", all[0])
+	eventually(t, "the one that is back is not active", func() bool { return states(p, "orders")[pool.Active] == 1 })
+	if n := states(p, "orders"); n[pool.Suspect] != 3 {
+		t.Errorf("when one of four suspects has registered again they are %v, want the others to be suspects still: they answer", n)
+	}
 }
 
 // Nor is it when portside is started again, and begins with what is saved.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,6 +181,7 @@ func (f *following) fill(endpoints []discovery.Endpoint, from origin) bool {
 	// An empty list, which may be a prefix mistyped, is doubted all the same.
 	anew = anew && len(endpoints) > 0
 	if anew || f.filled == (origin{}) {
+		anew = anew && (f.filled.of != from.of || !f.has(endpoints))
 		f.filled = from
 	}
 	whole := f.filled == from
@@ -190,6 +192,20 @@ func (f *following) fill(endpoints []discovery.Endpoint, from origin) bool {
 	}
 	f.pool.Update(endpoints)
 	return whole
+}
+
+// has reports whether the pool has one of endpoints. If so, it does not depend on the
+// protocol which those are: who is missing has been lost, or is suspect already.
+func (f *following) has(endpoints []discovery.Endpoint) bool {
+	known := f.pool.Known()
+	had := make(map[string]bool, len(known.Endpoints)+len(known.Lost))
+	for _, e := range known.Endpoints {
+		had[e.Address] = true
+	}
+	for _, l := range known.Lost {
+		had[l.Address] = true
+	}
+	return slices.ContainsFunc(endpoints, func(e discovery.Endpoint) bool { return had[e.Address] })
 }
 
 // loadSnapshot puts the saved endpoints in the pool, if there are any and it has none.
