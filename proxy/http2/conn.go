@@ -55,11 +55,18 @@ const (
 	room = 64 << 10
 	// spareMost is the largest buffer that is kept for the next time.
 	spareMost = 128 << 10
+	// restMost is the largest that a connection keeps while it has nothing to send.
+	restMost = 4 << 10
 	// heaped is how much may lie about for a peer that takes nothing: heads, answers to
 	// pings and settings, resets. Whoever has more made is after our memory (CVE-2019-9512,
 	// 9514, 9515).
 	heaped = 4 << 20
 )
+
+// outBuffers are what bodies are put down in: room for them and for some heads.
+var outBuffers = sync.Pool{New: func() any { return new([outSize]byte) }}
+
+const outSize = room + 8<<10
 
 func (c *conn) init(sock *socket.Conn, sent *atomic.Int64, early []byte, headMost int, window int64) {
 	c.sock, c.sent = sock, sent
@@ -102,6 +109,7 @@ func (c *conn) put(s *sender, p []byte, end bool) (n int, all bool) {
 		if end && m == left {
 			flags = flagEndStream
 		}
+		c.widenOut(frameHead + m)
 		c.out = append(appendHead(c.out, m, kindData, flags, s.id), p[n:n+m]...)
 		n += m
 		c.window -= int64(m)
@@ -120,6 +128,26 @@ func (c *conn) put(s *sender, p []byte, end bool) (n int, all bool) {
 		c.blocked = append(c.blocked, s)
 	}
 	return n, false
+}
+
+// widenOut has out take n bytes more, in a buffer that is lent. The caller holds mu.
+func (c *conn) widenOut(n int) {
+	if n += len(c.out); n > cap(c.out) && n > restMost && n <= outSize {
+		c.out = append(outBuffers.Get().(*[outSize]byte)[:0], c.out...)
+	}
+}
+
+// shed gives the buffers back, as there is nothing to send: a connection may rest for
+// hours. The caller holds mu.
+func (c *conn) shed() {
+	for _, b := range [...]*[]byte{&c.out, &c.spare} {
+		if cap(*b) == outSize {
+			outBuffers.Put((*[outSize]byte)((*b)[:outSize]))
+		}
+		if cap(*b) > restMost {
+			*b = nil
+		}
+	}
 }
 
 // leave forgets a stream that may be waiting. The caller holds mu.
@@ -179,6 +207,7 @@ func (c *conn) blocks(block []byte, end bool, stream uint32) {
 		c.resized = false
 		block = append([]byte{noTable}, block...)
 	}
+	c.widenOut(frameHead + len(block)) // a long one may take more
 	c.out = appendBlock(c.out, block, end, stream, c.frames)
 	c.heap()
 }
@@ -255,6 +284,7 @@ func (c *conn) next() []byte {
 	defer c.mu.Unlock()
 	if len(c.out) == 0 || c.err != nil {
 		c.sending, c.out = false, c.out[:0]
+		c.shed()
 		c.close()
 		return nil
 	}

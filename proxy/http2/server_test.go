@@ -325,3 +325,38 @@ func TestInterimResponsesWaitForNobody(t *testing.T) {
 		t.Errorf("%d bytes are kept for a client that reads nothing, want %d at most", len(c.out), room)
 	}
 }
+
+// A client that rests holds no memory for what it was sent.
+func TestServerAtRestKeepsNoBuffers(t *testing.T) {
+	c, f, _, owners := server(t, usual, nil)
+	_ = f.WriteWindowUpdate(0, 1<<30)
+	_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+	headers(f, 1, ask(), true)
+	o := <-owners
+	_ = o.st.Head(Block(nil, []Field{{Name: ":status", Value: "200"}}), false)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for p := make([]byte, 4<<20); ; <-o.news {
+			n, all, _ := o.st.Put(p, true)
+			o.st.Flush(nil)
+			if p = p[n:]; all {
+				o.st.Finish(nil)
+				return
+			}
+		}
+	}()
+	until(t, f, func(got http2.Frame) bool { d, ok := got.(*http2.DataFrame); return ok && d.StreamEnded() })
+	<-served
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		held := cap(c.out) + cap(c.spare)
+		c.mu.Unlock()
+		if held <= 2*restMost {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are held for a client that has had its response", held)
+		}
+	}
+}
