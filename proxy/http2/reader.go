@@ -30,8 +30,10 @@ type reader struct {
 
 func (r *reader) init(sock *socket.Conn, early []byte, pause func()) {
 	r.sock, r.pause, r.call = sock, pause, r.receive
-	if len(early) > 0 {
-		r.buf = make([]byte, max(readSize, len(early)))
+	if n := len(early); n > readSize {
+		r.buf, r.w = early, n
+	} else if n > 0 {
+		r.buf = readBuffers.Get().(*[readSize]byte)[:]
 		r.w = copy(r.buf, early)
 	}
 }
