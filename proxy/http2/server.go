@@ -243,20 +243,19 @@ func (c *Server) come() {
 
 // trailed takes in a request's trailers.
 func (c *Server) trailed(st *ServerStream) error {
-	fields, err := c.dec.trailers(c.cfg.Trails)
-	if err != nil || !c.block.end {
-		st.refuse(ProtocolError, &c.batch)
-		return nil
-	}
 	c.mu.Lock()
 	ended := st.ended
 	st.ended = true
 	c.mu.Unlock()
-	if ended {
+	fields, err := c.dec.trailers(c.cfg.Trails)
+	switch {
+	case ended:
 		st.refuse(StreamClosed, &c.batch)
-		return nil
+	case err != nil, !c.block.end:
+		st.refuse(ProtocolError, &c.batch)
+	default:
+		st.Body.push(nil, true, fields, &c.batch)
 	}
-	st.Body.push(nil, true, fields, &c.batch)
 	return nil
 }
 

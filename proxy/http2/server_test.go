@@ -31,6 +31,7 @@ func TestServerHoldsItsClientToTheProtocol(t *testing.T) {
 		"window too wide":      {func(f *http2.Framer, _ net.Conn) { _ = f.WriteWindowUpdate(0, lastID) }, connection, http2.ErrCodeFlowControl},
 		"stream's too wide":    {func(f *http2.Framer, _ net.Conn) { open(f); _ = f.WriteWindowUpdate(1, lastID) }, stream, http2.ErrCodeFlowControl},
 		"behind the end":       {func(f *http2.Framer, _ net.Conn) { headers(f, 1, ask(), true); _ = f.WriteData(1, false, []byte("x")) }, stream, http2.ErrCodeStreamClosed},
+		"head behind the end":  {func(f *http2.Framer, _ net.Conn) { headers(f, 1, ask(), true); headers(f, 1, ask(), true) }, stream, http2.ErrCodeStreamClosed},
 		"trailers without end": {func(f *http2.Framer, _ net.Conn) {
 			open(f)
 			headers(f, 1, Block(nil, []Field{{Name: "a", Value: "b"}}), false)
