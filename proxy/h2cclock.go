@@ -47,6 +47,10 @@ func (s *stream) slow() bool {
 // check looks, now and then, whether the stream takes too long.
 func (s *stream) check(now time.Time, tick uint64) {
 	if d := s.cfg.Timeouts.Idle; d > 0 && tick > s.moved.Load()+ticks(d, 0) {
+		if s.Carried(now, d) {
+			s.Moved()
+			return
+		}
 		s.idles()
 		return
 	}

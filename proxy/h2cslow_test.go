@@ -186,6 +186,26 @@ func TestH2CDrainWaitsForASlowReader(t *testing.T) {
 	}
 }
 
+// A client that reads slowly is not idle, though the kernel says only after megabytes that
+// there is room.
+func TestH2CSlowReaderIsNotIdle(t *testing.T) {
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 500 * time.Millisecond}}, serveH2C(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<20)) }))
+	c := dialFrames(t, s.address, wide)
+	_ = c.WriteWindowUpdate(0, 1<<30)
+	c.ask(1, "GET", "/")
+	got := 0
+	if err := c.until(func(f xhttp2.Frame) bool {
+		d, ok := f.(*xhttp2.DataFrame)
+		if ok {
+			got += len(d.Data())
+			time.Sleep(12 * time.Millisecond)
+		}
+		return ok && d.StreamEnded()
+	}); err != nil {
+		t.Errorf("%d bytes of 8 MiB came, then %v", got, err)
+	}
+}
+
 // An answer of portside's own is whole, beside a download that has filled the connection.
 func TestH2COwnAnswerIsWholeBesideADownload(t *testing.T) {
 	s := startHTTP(t, pool.Config{}, Config{}, serveH2C(t, endless))

@@ -184,6 +184,14 @@ func (b *Body) End() {
 	}
 }
 
+// carried reports whether what there is goes on to the backend, be it slowly.
+func (b *Body) carried(now time.Time, d time.Duration) bool {
+	b.mu.Lock()
+	to := b.to
+	b.mu.Unlock()
+	return to != nil && to.c.carries(&to.sender, now, d)
+}
+
 // None reports whether there is no body.
 func (b *Body) None() bool { return b.none }
 

@@ -179,7 +179,7 @@ func (c *Client) rest() {
 func (c *Client) Unsent() int { return c.unsent() }
 
 // Stuck is since when the backend takes nothing of what there is; zero: it takes it.
-func (c *Client) Stuck() time.Time { return c.stuckSince() }
+func (c *Client) Stuck(now time.Time) time.Time { return c.stuckSince(now) }
 
 func (c *Client) handle(f *frame) error {
 	if err := c.order(f); err != nil {

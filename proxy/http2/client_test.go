@@ -362,7 +362,7 @@ func TestUnsentIsWhatTheBackendHasNotTaken(t *testing.T) {
 	if _, err := c.Open(Out{Block: ask(), Body: &o.st.Body}, newListener(), nil); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); c.Stuck().IsZero(); {
+	for deadline := time.Now().Add(10 * time.Second); c.Stuck(time.Now()).IsZero(); {
 		o.st.Body.push(make([]byte, 16<<10), false, nil, &Batch{})
 		c.flush()
 		if time.Now().After(deadline) {

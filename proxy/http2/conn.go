@@ -25,11 +25,12 @@ type conn struct {
 	mu       sync.Mutex
 	out      []byte
 	spare    []byte
-	sending  bool  // somebody sends, or is about to
-	stuck    bool  // and waits for the kernel
-	closing  bool  // when all is sent, our side is over
-	err      error // why nothing can be sent any more
-	moved    time.Time
+	sending  bool           // somebody sends, or is about to
+	stuck    bool           // and waits for the kernel
+	closing  bool           // when all is sent, our side is over
+	err      error          // why nothing can be sent any more
+	moved    time.Time      // when the peer last took some of it
+	left     int            // what the kernel had of it then, as creep saw it
 	draining sync.WaitGroup // goroutines that wait
 
 	window  int64 // what may be sent of bodies
@@ -326,14 +327,35 @@ func (c *conn) took(p []byte, err error) {
 	}
 }
 
+// creep takes in whether a peer that is waited for takes what the kernel has, which says
+// that there is room only when a good part of megabytes has gone. The caller holds mu.
+func (c *conn) creep(now time.Time) {
+	if !c.stuck {
+		return
+	}
+	if n := c.sock.Unsent(); n != c.left {
+		c.left, c.moved = n, now
+	}
+}
+
 // stuckSince is since when the peer has taken nothing of what there is; zero: it takes it.
-func (c *conn) stuckSince() (since time.Time) {
+func (c *conn) stuckSince(now time.Time) (since time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.creep(now)
 	if c.stuck {
 		since = c.moved
 	}
 	return since
+}
+
+// carries reports whether s waits for room on a connection whose peer takes what there is,
+// be it slowly: it has within d.
+func (c *conn) carries(s *sender, now time.Time, d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.creep(now)
+	return s.queued && c.stuck && now.Sub(c.moved) < d
 }
 
 // unsent is how much the peer has not acknowledged yet, in bytes.

@@ -357,6 +357,7 @@ func (c *Server) Check(now time.Time) {
 	if c.closing && !c.sending && len(c.out) == 0 && c.closeBy.IsZero() && c.sock.Unsent() == 0 {
 		c.closeBy = now.Add(partIn)
 	}
+	c.creep(now)
 	late := !c.headAt.IsZero() && now.Sub(c.headAt) > c.cfg.InTime
 	idle := c.cfg.Idle > 0 && !c.quiet.IsZero() && !c.coming && now.Sub(c.quiet) > c.cfg.Idle
 	if c.cfg.Idle > 0 && c.stuck && now.Sub(c.moved) > c.cfg.Idle {

@@ -96,6 +96,12 @@ func (st *ServerStream) forget(why error) bool {
 	return true
 }
 
+// Carried reports whether something of the stream is on its way, to a client or a backend
+// that takes what there is, be it slowly: it has within d.
+func (st *ServerStream) Carried(now time.Time, d time.Duration) bool {
+	return st.c.carries(&st.sender, now, d) || st.Body.carried(now, d)
+}
+
 // Reset has the client know that nothing more will come.
 func (st *ServerStream) Reset(code Code) {
 	c := st.c
