@@ -269,6 +269,9 @@ func TestAChangedRegistrationIsWrittenAnew(t *testing.T) {
 	changed.Value, changed.TTL = "10.0.0.5:8080;weight=3", 2*time.Second
 	k.Change(changed)
 	op.inEtcd(4*time.Second, ours, changed.Value)
+	if err := k.Stands(op.ctx()); err != nil { // and knows of it
+		t.Fatal(err)
+	}
 	s := stands(t, k, Registered)
 	if s.LeaseID == former || s.TTL != 2*time.Second || s.Losses != 0 {
 		t.Errorf("%+v, want another lease than %x, of 2 s, and no losses", s, former)
