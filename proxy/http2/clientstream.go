@@ -38,7 +38,7 @@ type Listener interface {
 	News(*Batch)
 }
 
-// Request is what is sent to a backend.
+// Out is what is sent to a backend.
 type Out struct {
 	Block []byte // the head's fields
 	Size  int    // as SizeOf has it
