@@ -54,8 +54,8 @@ func (b *bed) asJSON(results []result) any {
 			j.Figures[f.name] = f.unit
 		}
 		for _, c := range r.comparisons() {
-			if v := ratios(r.rounds, r.workload.figures[0], "portside", c.names...); len(v) > 0 {
-				j.Ratios[c.others] = median(v)
+			if v := ratios(r.rounds, r.workload.figures[0], c.who, c.names...); len(v) > 0 {
+				j.Ratios[strings.TrimPrefix(c.label(), "÷ ")] = median(v)
 			}
 		}
 		all = append(all, j)
@@ -79,7 +79,7 @@ func (b *bed) markdown(results []result) string {
 	for _, v := range b.missing {
 		fmt.Fprintf(&w, "- left out: %s\n", v)
 	}
-	fmt.Fprintf(&w, "\n```\n%s```\n\nMedians of the rounds; ± is half their range. ÷ rows are portside's value over the other's in the same round.\n", summary(results))
+	fmt.Fprintf(&w, "\n```\n%s```\n\nMedians of the rounds; ± is half their range. ÷ rows are portside's value, or the named one's, over the other's in the same round; best is the better of the other two among portside, HAProxy and nginx.\n", summary(results))
 	for _, r := range results {
 		fmt.Fprintf(&w, "\n## %s\n\n![](%s)\n\n```\n", r.workload.name, r.file())
 		printResult(&w, r)

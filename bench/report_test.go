@@ -31,7 +31,7 @@ func TestPlotIsXML(t *testing.T) {
 func TestTableTellsLossesToo(t *testing.T) {
 	var b strings.Builder
 	printResult(&b, someResult)
-	for _, want := range []string{"÷ best", "×0.80", "×0.75", "without caddy"} {
+	for _, want := range []string{"  ÷ best", "nginx ÷ best  ×1.62", "×0.80", "×0.75", "without caddy"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, b.String())
 		}

@@ -27,9 +27,9 @@ func printResult(w io.Writer, r result) {
 		fmt.Fprintln(t)
 	}
 	for _, line := range r.comparisons() {
-		fmt.Fprintf(t, "÷ %s\t", line.others)
+		fmt.Fprintf(t, "%s\t", line.label())
 		for _, f := range figures {
-			fmt.Fprintf(t, "%s\t", ratioCell(ratios(r.rounds, f, "portside", line.names...)))
+			fmt.Fprintf(t, "%s\t", ratioCell(ratios(r.rounds, f, line.who, line.names...)))
 		}
 		fmt.Fprintln(t)
 	}
@@ -49,26 +49,33 @@ func (r result) figures() []figure {
 	})
 }
 
-// comparison is what portside is held against.
+// comparison is whom a subject is held against.
 type comparison struct {
+	who    string
 	others string
 	names  []string
 }
 
-// comparisons begin with the headline: the better of HAProxy and nginx.
-func (r result) comparisons() (all []comparison) {
-	var both []string
-	for _, n := range []string{"haproxy", "nginx"} {
-		if slices.Contains(r.names, n) {
-			both = append(both, n)
-		}
+func (c comparison) label() string {
+	if c.who == "portside" {
+		return "÷ " + c.others
 	}
-	if len(both) > 1 {
-		all = append(all, comparison{"best", both})
+	return c.who + " ÷ " + c.others
+}
+
+// comparisons begin with the headline: the better of HAProxy and nginx. Each of these
+// is held against the better of the other two in the same way, because luck alone puts
+// three equal ones above 1: the more so, the more a figure varies.
+func (r result) comparisons() (all []comparison) {
+	three := []string{"portside", "haproxy", "nginx"}
+	if !slices.ContainsFunc(three, func(n string) bool { return !slices.Contains(r.names, n) }) {
+		for i, n := range three {
+			all = append(all, comparison{n, "best", slices.Delete(slices.Clone(three), i, i+1)})
+		}
 	}
 	for _, n := range r.names {
 		if n != "portside" {
-			all = append(all, comparison{n, []string{n}})
+			all = append(all, comparison{"portside", n, []string{n}})
 		}
 	}
 	return all
