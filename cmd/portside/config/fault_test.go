@@ -38,6 +38,9 @@ var faultCases = []struct {
 		"4:14: : not YAML: a variable without quotes",
 	}},
 	{"variables in quotes are not at fault", "etcd: {password: \"${PW}\"\n", []string{"1:7: : not YAML"}},
+	{"after a text over two lines that end in CR LF", "state_dir: \"a\r\n  b\"\r\nfoo: 1\r\n", []string{"3:1: foo: unknown key"}},
+	{"after a block of lines that end in CR LF", "state_dir: >-\r\n  a\r\n  b\r\n\r\nfoo: 1\r\n", []string{"5:1: foo: unknown key"}},
+	{"not UTF-8 in lines that end in CR", "admin: 1\rstate_dir: \xff\r", []string{"2:12: : not UTF-8"}},
 	{"a key with a question mark", "? admin : 7070\n", []string{"1:1: : a key that begins with ?; write KEY: VALUE"}},
 	{"a key with a question mark in braces", "drain: {? delay : 1s, ? timeout : 2s}\n", []string{
 		"1:9: drain: a key that begins with ?",

@@ -26,6 +26,7 @@ func (r *reader) parse(from *origin, data []byte) *node {
 		r.fault(whole, "", "is larger than 1 MiB", "")
 		return nil
 	}
+	data = oneBreak(data)
 	if at, what := unreadable(data); what != "" {
 		r.fault(locate(from, data, at), "", what, "save it as UTF-8 text")
 		return nil
@@ -56,6 +57,13 @@ func unreadable(data []byte) (at int, what string) {
 		i += size
 	}
 	return 0, ""
+}
+
+// oneBreak makes every line break a line feed, as YAML 1.2.2 section 5.4 has it: the
+// parser counts the two bytes of the other one as two lines inside a text.
+func oneBreak(data []byte) []byte {
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	return bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
 }
 
 func locate(from *origin, data []byte, at int) position {
