@@ -179,23 +179,35 @@ func (a answer) String() string {
 func (c adminClient) ask(ctx context.Context, method, path string) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.base+(&url.URL{Path: path}).EscapedPath(), nil)
+	resp, err := c.send(ctx, method, path)
 	if err != nil {
 		return a, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return a, fmt.Errorf("no portside answers at %s: %w", c.base, err)
 	}
 	defer resp.Body.Close()
 	a.code, a.status = resp.StatusCode, resp.Status
 	a.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	return a, err
+}
+
+// send asks without waiting for the end of the answer, whose body is to be closed.
+func (c adminClient) send(ctx context.Context, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+(&url.URL{Path: path}).EscapedPath(), nil)
+	if err != nil {
+		return nil, err
+	}
+	// Without the environment's proxy, as health checks: that leads to the web, not to a
+	// neighbour, and a healthcheck through it is of the proxy.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return nil, fmt.Errorf("no portside answers at %s: %w", c.base, err)
+	}
+	return resp, nil
 }
 
 // canonical is address in the form that records are brought into, however it is

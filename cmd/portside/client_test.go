@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Where a portside is looked for, anything may listen: its answer is neither a state
@@ -97,5 +99,23 @@ func TestVerbsFindABackendHoweverItsAddressIsWritten(t *testing.T) {
 	}
 	if code, _, complaint := says(t, "drain", "orders", "Nope:80", "--admin", p.admin); code != 1 || !strings.Contains(complaint, "service orders has no backend nope:80") {
 		t.Errorf("exit code %d, %q; want that it is not there", code, complaint)
+	}
+}
+
+// The environment's proxy is for the web: who asks through it hears of the proxy, and
+// takes a healthy portside for dead, or the other way round.
+func TestNoProxyStandsBetweenUsAndAPortside(t *testing.T) {
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_, _ = w.Write([]byte("ok\n"))
+	}))
+	defer proxy.Close()
+	env := []string{"HTTP_PROXY=" + proxy.URL, "http_proxy=" + proxy.URL, "NO_PROXY=", "no_proxy="}
+	for _, line := range []string{"healthcheck", "explain orders"} {
+		p := start(t, "portside", env, append(strings.Fields(line), "--admin", "portside.invalid:7070")...)
+		if code := p.wait(10 * time.Second); code != 1 || asked.Load() > 0 {
+			t.Errorf("%s of a host that does not exist: exit code %d, and the proxy was asked %d times; want 1 and never", line, code, asked.Load())
+		}
 	}
 }
