@@ -176,8 +176,11 @@ func (a answer) String() string {
 	return a.status + " with " + a.media
 }
 
+// answerWithin is how long an answer may take, to its end.
+const answerWithin = 5 * time.Second
+
 func (c adminClient) ask(ctx context.Context, method, path string) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	resp, err := c.send(ctx, method, path)
 	if err != nil {
@@ -186,7 +189,9 @@ func (c adminClient) ask(ctx context.Context, method, path string) (a answer, er
 	defer resp.Body.Close()
 	a.code, a.status = resp.StatusCode, resp.Status
 	a.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if a.body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<20)); err != nil {
+		err = c.brokenOff(err)
+	}
 	return a, err
 }
 
@@ -208,6 +213,11 @@ func (c adminClient) send(ctx context.Context, method, path string) (*http.Respo
 		return nil, fmt.Errorf("no portside answers at %s: %w", c.base, err)
 	}
 	return resp, nil
+}
+
+// brokenOff is the error about an answer that began and did not end.
+func (c adminClient) brokenOff(why error) error {
+	return fmt.Errorf("the answer of %s broke off: %w", c.base, why)
 }
 
 // canonical is address in the form that records are brought into, however it is

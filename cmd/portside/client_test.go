@@ -119,3 +119,42 @@ func TestNoProxyStandsBetweenUsAndAPortside(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerThatBreaksOffSaysWhose(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/services/orders" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"name": "orders"}`))
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "100")
+		_, _ = w.Write([]byte("[\n"))
+	}))
+	defer srv.Close()
+	address := strings.TrimPrefix(srv.URL, "http://")
+	for _, line := range []string{"status", "top", "explain orders"} {
+		code, out, complaint := says(t, append(strings.Fields(line), "--admin", address)...)
+		if want := "portside: the answer of " + srv.URL + " broke off: unexpected EOF\n"; code != 1 || out != "" || complaint != want {
+			t.Errorf("%s: exit code %d, %q, %q; want 1 and %q", line, code, out, complaint, want)
+		}
+	}
+}
+
+// When a machine is overloaded its operators ask why: explain waits as long as status.
+func TestExplainBearsASlowPortside(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/events" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"name": "orders"}`))
+			return
+		}
+		time.Sleep(1500 * time.Millisecond)
+		_, _ = w.Write([]byte("event: discovery\ndata: {\"service\": \"orders\", \"kind\": \"discovery\", \"to\": \"stale\"}\n\n: the past ends here\n\n"))
+	}))
+	defer srv.Close()
+	code, out, complaint := says(t, "explain", "orders", "--admin", strings.TrimPrefix(srv.URL, "http://"))
+	if code != 0 || !strings.Contains(out, "stale") {
+		t.Errorf("exit code %d, %q, %q; want 0 and what happened", code, out, complaint)
+	}
+}

@@ -82,7 +82,7 @@ func explain(ctx context.Context, c adminClient, s admin.Service, address string
 
 // past reads the remembered events: those a new listener is told first.
 func (c adminClient) past(ctx context.Context) (events []admin.Event, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	resp, err := c.send(ctx, http.MethodGet, "/api/v1/events")
 	if err != nil {
@@ -105,7 +105,10 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 			return events, nil // the stream goes on with what will happen
 		}
 	}
-	return events, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, c.brokenOff(err)
+	}
+	return events, nil
 }
 
 // longestEvent bounds one event's line, in bytes. A configuration may be refused for
