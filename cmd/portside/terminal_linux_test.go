@@ -155,3 +155,17 @@ func TestTermReachesACommandOnATerminal(t *testing.T) {
 		t.Errorf("exit code %d, want 7", code)
 	}
 }
+
+// Who looks at a large portside in a small window sees its first services again and
+// again, not the last lines rushing by.
+func TestTopKeepsToItsTerminal(t *testing.T) {
+	p := runPortside(t, "", "a="+freeAddress(t)+",endpoints=h1:1+h2:2+h3:3+h4:4+h5:5", "b="+freeAddress(t)+",endpoints=last:1")
+	onScreen := onTerminal(t, `stty rows 6 cols 200; ${P%% *} top --admin `+p.admin)
+	onScreen.sees("h1:1")
+	onScreen.sees("… 8 lines more")
+	onScreen.types("\x03")
+	onScreen.wait(10 * time.Second)
+	if seen := onScreen.out.String(); strings.Contains(seen, "last:1") {
+		t.Errorf("in 6 rows there is no room for the last backend:\n%s", seen)
+	}
+}

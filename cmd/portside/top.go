@@ -5,9 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"regexp"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"portside/cmd/portside/admin"
 )
@@ -16,7 +21,8 @@ func newTop(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "status, again every second",
-		Long: `Shows what status shows, again every second; once where the output is no terminal.
+		Long: `Shows what status shows, again every second: as much of it as the terminal has room
+for. Where the output is no terminal, all of it and once.
 With -o json it is each time one line: the time, the services and the registrations.`,
 		Args: argsBetween(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,7 +47,11 @@ With -o json it is each time one line: the time, the services and the registrati
 				if err != nil {
 					return err
 				}
-				if _, err := std.out.Write(page.Bytes()); err != nil || !screen {
+				shown := page.String()
+				if screen && !asJSON {
+					shown = fit(shown, std.out)
+				}
+				if _, err := io.WriteString(std.out, shown); err != nil || !screen {
 					return err
 				}
 				pause(ctx, time.Second)
@@ -79,4 +89,39 @@ func (s glance) draw(w io.Writer, base string, screen bool, paint painter) error
 	}
 	fmt.Fprintf(w, "portside at %s, %s\n\n", base, s.Time.Local().Format(time.TimeOnly))
 	return printStatus(w, s.Services, s.Registrations, paint)
+}
+
+// fit is as much of page as the terminal w shows at once: given more it would scroll,
+// and show the end.
+func fit(page string, w io.Writer) string {
+	f, ok := w.(*os.File)
+	if !ok {
+		return page
+	}
+	columns, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns < 1 || rows < 1 { // some terminals do not know
+		return page
+	}
+	return clip(page, columns, rows)
+}
+
+// clip is the beginning of page, and how much is missing, in so many rows. In the last
+// is the cursor.
+func clip(page string, columns, rows int) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(page, "\n"), "\n")
+	room := rows - 1
+	for i, line := range lines {
+		if room -= rowsOf(line, columns); room < 0 {
+			return strings.Join(lines[:i], "") + fmt.Sprintf("… %s more", count(len(lines)-i, "line"))
+		}
+	}
+	return page
+}
+
+var colours = regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
+
+// rowsOf is how many rows of a terminal line takes.
+func rowsOf(line string, columns int) int {
+	width := utf8.RuneCountInString(colours.ReplaceAllString(strings.TrimSuffix(line, "\n"), ""))
+	return max((width+columns-1)/columns, 1)
 }
