@@ -132,6 +132,46 @@ func TestWhatPortsideAnswersIsCounted(t *testing.T) {
 	}
 }
 
+// A reader that knows OpenMetrics asks for it, and refuses a whole page for one name that
+// two families have.
+func TestNoMetricIsDescribedTwice(t *testing.T) {
+	p := runPortside(t, "", "orders=127.0.0.1:0,protocol=http,endpoints=127.0.0.1:1")
+	for _, accept := range []string{"", "application/openmetrics-text; version=1.0.0", "application/openmetrics-text"} {
+		described := map[string]bool{}
+		for line := range strings.SplitSeq(p.metrics(accept), "\n") {
+			if words := strings.Fields(line); len(words) > 2 && words[1] == "TYPE" {
+				if described[words[2]] {
+					t.Errorf("to %q %s has two types", accept, words[2])
+				}
+				described[words[2]] = true
+			}
+		}
+		if !described["portside_build_info"] {
+			t.Errorf("to %q portside_build_info has no type", accept)
+		}
+	}
+}
+
+// metrics is what p answers at /metrics to whoever accepts that.
+func (p *portside) metrics(accept string) string {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.admin+"/metrics", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text)
+}
+
 func TestPutToRouted(t *testing.T) {
 	endpoint, c := startEtcd(t)
 	local := freeAddress(t)
