@@ -152,6 +152,22 @@ func TestNoMetricIsDescribedTwice(t *testing.T) {
 	}
 }
 
+// What is not counted yet is zero, not missing: else its first increase is none.
+func TestABackendsAnswersAreCountedFromZero(t *testing.T) {
+	p := runPortside(t, "", "orders=127.0.0.1:0,protocol=http,endpoints=127.0.0.1:1", "ledger=127.0.0.1:0,endpoints=127.0.0.1:1")
+	eventually(t, "a backend never appeared", func() bool {
+		return len(p.service("orders").Backends) == 1 && len(p.service("ledger").Backends) == 1
+	})
+	text := p.metrics("")
+	for _, series := range []string{
+		`code="2xx",service="orders"`, `code="4xx",service="orders"`, `code="5xx",service="orders"`, `code="tcp",service="ledger"`,
+	} {
+		if want := `portside_requests_total{backend="127.0.0.1:1",` + series + "} 0"; !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
 // metrics is what p answers at /metrics to whoever accepts that.
 func (p *portside) metrics(accept string) string {
 	p.t.Helper()

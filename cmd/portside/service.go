@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -138,9 +139,10 @@ func addHTTP(as *admin.Service, h *proxy.HTTP) {
 	classes := h.Classes()
 	for i := range as.Backends {
 		b := &as.Backends[i]
-		if b.Classes = classes[b.Address]; b.Classes == nil {
-			b.Classes = map[string]uint64{}
-		}
+		// From the start: a counter that appears with its first failures hides them from
+		// whoever watches how much it rises.
+		b.Classes = map[string]uint64{"2xx": 0, "4xx": 0, "5xx": 0}
+		maps.Copy(b.Classes, classes[b.Address])
 	}
 	as.Answered = h.Stats().Answered()
 	d := h.Duration()
