@@ -79,6 +79,9 @@ func (es *Events) leave(l chan Event) {
 func (es *Events) serve(w http.ResponseWriter, r *http.Request, stop <-chan struct{}) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	if r.Method == http.MethodHead {
+		return // its answer ends here, RFC 9110 section 9.3.2; the connection is for the next one
+	}
 	out := http.NewResponseController(w)
 	past, l := es.listen()
 	defer es.leave(l)

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"portside/pool"
 )
@@ -71,4 +72,25 @@ func TestAnotherMethodIsNotMissing(t *testing.T) {
 			t.Errorf("%s %s: %s, Allow %q; want 405 and %q", c.method, c.path, resp.Status, resp.Header.Get("Allow"), c.allowed)
 		}
 	}
+}
+
+// Who asks by HEAD whether there are events uses the connection again.
+func TestEventsByHeadEnd(t *testing.T) {
+	srv := httptest.NewServer(handler(View{Events: &Events{}, Metrics: http.NotFoundHandler()}, t.Context().Done()))
+	defer srv.Close()
+	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Head(srv.URL + "/api/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
+		t.Errorf("HEAD is answered with %s, %q; want what GET is", resp.Status, got)
+	}
+	resp, err = client.Get(srv.URL + "/healthz")
+	if err != nil {
+		t.Fatalf("the next request on the connection: %v; want an answer", err)
+	}
+	_ = resp.Body.Close()
 }
