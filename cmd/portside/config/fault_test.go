@@ -56,6 +56,7 @@ var faultCases = []struct {
 	{"alias of a table whose value is another's", "services:\n  a: &a {listen: 7001}\n  b: *a\n", []string{"3:6: services.b.listen: 127.0.0.1:7001 is taken by services.a.listen"}},
 	{"merged value that is another's", "services:\n  a: &a {listen: 7001}\n  b: {<<: *a}\n", []string{"3:11: services.b.listen: 127.0.0.1:7001 is taken by services.a.listen"}},
 	{"merged value that will not do", "services:\n  a: &a {listen: 1, balance: rr}\n  b: {<<: *a, listen: 2}\n", []string{"2:30: services.a.balance: unknown balance \"rr\""}},
+	{"two merge keys", "drain: {<<: {delay: 1s}, <<: {timeout: 1s}}\n", []string{"1:26: drain: duplicate key `<<`; it is already on line 1; to merge two tables"}},
 	{"merge of text", "etcd:\n  <<: x\n", []string{"2:7: etcd: merge key (<<) that names no table"}},
 
 	// Keys.

@@ -258,9 +258,15 @@ func (t *translator) table(path string, at position, values []*ast.MappingValueN
 	m := &node{kind: table, at: at}
 	first := map[string]position{}
 	var merged []*node
+	var merge position // where the first merge key is; zero: there is none
 	for _, v := range values {
 		tok := v.Key.GetToken()
 		if v.Key.IsMergeKey() {
+			if merge.line > 0 {
+				t.fault(t.at(tok), path, "duplicate key `<<`", fmt.Sprintf("it is already on line %d; to merge two tables, write <<: [*a, *b]", merge.line))
+				continue
+			}
+			merge = t.at(tok)
 			merged = append(merged, t.merged(path, v.Value)...)
 			continue
 		}
