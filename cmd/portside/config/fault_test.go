@@ -30,6 +30,10 @@ var faultCases = []struct {
 	{"unclosed quote", "admin: \"7070\n", []string{"1:8: : not YAML"}},
 	{"a colon too many", "admin: a: b\n", []string{"1:8: : not YAML; either the indentation"}},
 	{"larger than 1 MiB", "#" + strings.Repeat(" ", maxFile), []string{"0:0: : larger than 1 MiB"}},
+	{"brackets in brackets", "admin: " + strings.Repeat("[", 2000), []string{"1:108: : more than 100 lists and tables in one another"}},
+	{"braces in braces", "admin: " + strings.Repeat("{a: ", 2000), []string{"1:408: : more than 100 lists and tables in one another"}},
+	{"dashes behind dashes", "admin:\n  " + strings.Repeat("- ", 2000), []string{"2:203: : more than 100 lists and tables in one another"}},
+	{"brackets that are closed", "admin: [" + strings.Repeat("[],", 200) + "]\n", []string{"1:8: admin: wants a plain value, has a list"}},
 	{"a variable in braces without quotes", "etcd: {username: app, password: ${PW}}\n", []string{
 		"1:33: : not YAML: a variable without quotes; in {…} and […] write \"${NAME}\", in quotes",
 	}},

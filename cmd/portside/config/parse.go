@@ -32,9 +32,8 @@ func (r *reader) parse(from *origin, data []byte) *node {
 		return nil
 	}
 	from.lines = hideSecrets(string(data))
-	file, err := parseYAML(data)
-	if err != nil {
-		r.syntaxFault(from, data, err)
+	file := r.parseYAML(from, data)
+	if file == nil {
 		return nil
 	}
 	t := translator{reader: r, from: from, anchors: map[string]*node{}}
@@ -72,23 +71,61 @@ func locate(from *origin, data []byte, at int) position {
 	return position{from, 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(line)}
 }
 
-// parseYAML keeps a panic of the parser, which is young, from ending a reload.
-func parseYAML(data []byte) (file *ast.File, err error) {
+// parseYAML is data as the parser has it; nil, with a fault, when it has not. A panic of
+// the parser, which is young, must not end a reload.
+func (r *reader) parseYAML(from *origin, data []byte) (file *ast.File) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the parser gave up: %v", p)
+			file = nil
+			r.fault(position{from: from}, "", fmt.Sprintf("not YAML: the parser gave up: %v", p), "")
 		}
 	}()
+	tokens := lexer.Tokenize(string(data))
+	if deep := tooDeep(tokens); deep != nil {
+		at := position{from, deep.Position.Line, deep.Position.Column}
+		r.fault(at, "", fmt.Sprintf("more than %d lists and tables in one another", deepest), "")
+		return nil
+	}
 	// Duplicates are allowed here so that translate can report each with both its lines.
-	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		r.syntaxFault(from, tokens, err)
+		return nil
+	}
+	return file
 }
 
-func (r *reader) syntaxFault(from *origin, data []byte, err error) {
+// deepest is how many brackets may be open at once, and dashes stand in a row: the parser
+// calls itself for each, and no recover helps who has run out of stack or of memory.
+const deepest = 100
+
+// tooDeep is the first token deeper than that, or nil. Tables in lines cannot be so deep
+// in a file of that size.
+func tooDeep(tokens token.Tokens) *token.Token {
+	open, dashes := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			open++
+		case token.MappingEndType, token.SequenceEndType:
+			open = max(open-1, 0)
+		}
+		if dashes++; t.Type != token.SequenceEntryType {
+			dashes = 0
+		}
+		if open+dashes > deepest {
+			return t
+		}
+	}
+	return nil
+}
+
+func (r *reader) syntaxFault(from *origin, tokens token.Tokens, err error) {
 	at, message, hint := position{from: from}, err.Error(), ""
 	if bad, ok := errors.AsType[yaml.Error](err); ok {
 		message = bad.GetMessage()
 		at = position{from, bad.GetToken().Position.Line, bad.GetToken().Position.Column}
-		if p := bareVariable(data); p != nil {
+		if p := bareVariable(tokens); p != nil {
 			r.fault(position{from, p.Line, p.Column - 1}, "", "not YAML: a variable without quotes", `in {…} and […] write "${NAME}", in quotes: a brace begins a table there`)
 			return
 		}
@@ -105,8 +142,8 @@ func (r *reader) syntaxFault(from *origin, data []byte, err error) {
 // bareVariable is the place of the brace of the first ${ without quotes in brackets,
 // where no plain text has a brace (YAML 1.2.2 section 7.3.3); nil when there is none.
 // The parser's own words about it are of commas, behind which nobody would look for it.
-func bareVariable(data []byte) *token.Position {
-	for _, t := range lexer.Tokenize(string(data)) {
+func bareVariable(tokens token.Tokens) *token.Position {
+	for _, t := range tokens {
 		before := t.Prev
 		if t.Type == token.MappingStartType && before != nil && before.Type == token.StringType && strings.HasSuffix(before.Value, "$") &&
 			before.Position.Line == t.Position.Line {
