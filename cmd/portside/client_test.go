@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -156,5 +158,36 @@ func TestExplainBearsASlowPortside(t *testing.T) {
 	code, out, complaint := says(t, "explain", "orders", "--admin", strings.TrimPrefix(srv.URL, "http://"))
 	if code != 0 || !strings.Contains(out, "stale") {
 		t.Errorf("exit code %d, %q, %q; want 0 and what happened", code, out, complaint)
+	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Whoever keeps what they are told in a file hears that it is not there.
+func TestWhatCannotBeWrittenIsAFailure(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		body := `{"name": "orders"}`
+		switch r.URL.Path {
+		case "/api/v1/services":
+			body = "[" + body + "]"
+		case "/api/v1/registrations":
+			body = "[]"
+		case "/api/v1/events":
+			body = ": the past ends here\n\n"
+		}
+		_, _ = w.Write([]byte(body))
+	}))
+	defer srv.Close()
+	for _, line := range []string{"status", "status orders", "explain orders", "drill", "top"} {
+		var complaint bytes.Buffer
+		args := append(strings.Fields(line), "--admin", strings.TrimPrefix(srv.URL, "http://"))
+		code := run(t.Context(), args, stdio{in: strings.NewReader(""), out: fullDisk{}, err: &complaint})
+		if want := "portside: no space left on device\n"; code != 1 || complaint.String() != want {
+			t.Errorf("%s: exit code %d, %q; want 1 and %q", line, code, complaint.String(), want)
+		}
 	}
 }

@@ -35,10 +35,12 @@ func newDrill(std stdio) *cobra.Command {
 			case asJSON:
 				return writeJSON(std.out, drills)
 			}
-			for _, d := range drills {
-				d.print(std.out, painter(colourful(std.out)))
-			}
-			return nil
+			return writeWhole(std.out, func(w io.Writer) error {
+				for _, d := range drills {
+					d.print(w, painter(colourful(std.out)))
+				}
+				return nil
+			})
 		},
 	}
 	addAdminFlag(cmd)

@@ -41,8 +41,10 @@ func newExplain(std stdio) *cobra.Command {
 			if asJSON {
 				return writeJSON(std.out, e)
 			}
-			e.print(std.out, painter(colourful(std.out)))
-			return nil
+			return writeWhole(std.out, func(w io.Writer) error {
+				e.print(w, painter(colourful(std.out)))
+				return nil
+			})
 		},
 	}
 	addAdminFlag(cmd)

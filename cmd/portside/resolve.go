@@ -111,7 +111,7 @@ func (r *resolver) run(cmd *cobra.Command, std stdio, asJSON bool) error {
 	if asJSON {
 		return writeJSON(std.out, found)
 	}
-	return found.print(std.out)
+	return writeWhole(std.out, found.print)
 }
 
 // resolveFixed prints the list that the configuration gives s, of which etcd knows nothing.

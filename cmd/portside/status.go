@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -40,7 +41,9 @@ func newStatus(std stdio) *cobra.Command {
 					return err
 				}
 			}
-			return printStatus(std.out, services, registrations, painter(colourful(std.out)))
+			return writeWhole(std.out, func(w io.Writer) error {
+				return printStatus(w, services, registrations, painter(colourful(std.out)))
+			})
 		},
 	}
 	addAdminFlag(cmd)
@@ -68,6 +71,17 @@ func writeJSON(w io.Writer, v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// writeWhole writes what print prints, in one piece, and says so if that fails: half a
+// page on a full disk is no answer.
+func writeWhole(w io.Writer, print func(io.Writer) error) error {
+	var page bytes.Buffer
+	if err := print(&page); err != nil {
+		return err
+	}
+	_, err := page.WriteTo(w)
+	return err
 }
 
 // writeLine writes v as one line of JSON.
