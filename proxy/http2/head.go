@@ -148,6 +148,7 @@ func (d *decoder) response(r *Response, ended bool) error {
 	}
 	*r = Response{Status: int(status), Fields: slices.Clone(d.fields[1:]), Length: -1, Ended: ended}
 	for i := range r.Fields {
+		r.Fields[i].Value = trim(r.Fields[i].Value)
 		if r.Fields[i].Name == "content-length" {
 			n, ok := length(r.Fields[i].Value)
 			if !ok || r.Length >= 0 && r.Length != n {
@@ -171,15 +172,18 @@ func (d *decoder) trailers(trails func(string) bool) ([]Field, error) {
 	}
 	var fields []Field
 	for _, f := range d.fields {
-		if v := f.Value; v != strings.Trim(v, " \t") {
-			return nil, &malformedError{"space around a trailer's value"}
-		}
+		f.Value = trim(f.Value)
 		if trails == nil || trails(f.Name) {
 			fields = append(fields, f)
 		}
 	}
 	return fields, nil
 }
+
+// trim takes off what is no part of a value (RFC 9110 5.5) and must not be passed on
+// (RFC 9113 8.2.1). A gRPC server escapes no space at the end of an error's message,
+// and clients and servers take it: it is no reason to break a call.
+func trim(value string) string { return strings.Trim(value, " \t") }
 
 // Block is fields as they are sent.
 func Block(b []byte, fields []Field) []byte {

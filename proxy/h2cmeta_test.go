@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"context"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"portside/pool"
+)
+
+// failing is a gRPC server whose streams say hello and then fail so: what they say is in
+// trailers.
+func failing(t *testing.T, trailers metadata.MD, err error) string {
+	return startRPC(t, "b", grpc.StreamInterceptor(func(_ any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, _ grpc.StreamHandler) error {
+		ss.SetTrailer(trailers)
+		_ = ss.SendHeader(metadata.Pairs("hello", "you"))
+		return err
+	})).address
+}
+
+// ends is how a stream of cc's ends.
+func ends(t *testing.T, cc *grpc.ClientConn) (metadata.MD, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := cc.NewStream(ctx, &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = stream.RecvMsg(new([]byte))
+	return stream.Trailer(), err
+}
+
+// A message that ends in a space ("no such row: ") goes over the wire as it is: it is no
+// reason to break the call, nor to blame its backend for one.
+func TestGRPCMessageWithSpaceAroundItIsPassedOn(t *testing.T) {
+	b := failing(t, nil, status.Error(codes.NotFound, " no such row: "))
+	s := startHTTP(t, pool.Config{}, Config{}, b)
+	_, err := ends(t, dialRPC(t, s.address))
+	if got := status.Convert(err); got.Code() != codes.NotFound || got.Message() != "no such row:" {
+		t.Errorf("%v, want NOT_FOUND, as the backend put it", err)
+	}
+	if st := stateOf(s.pool, b); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times for an answer of its application", st.Failures)
+	}
+}
