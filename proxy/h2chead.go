@@ -12,7 +12,10 @@ import (
 // request is what is sent to backends: the client's, with what belongs to its connection
 // alone left out and what a gateway has to say put in.
 func (s *stream) request() http2.Out {
-	out := http2.Out{Mute: s.Method == "HEAD", Body: &s.Body, Block: getBlock()}
+	out := http2.Out{Mute: s.Method == "HEAD", Body: &s.Body, Block: getBlock(), Trails: trails}
+	if s.grpc {
+		out.Trails = trailsCall
+	}
 	add := func(f http2.Field) {
 		out.Block = http2.AppendField(out.Block, f)
 		out.Size += http2.SizeOf(f)
@@ -92,6 +95,10 @@ func putBlock(b []byte) {
 
 // trails reports whether a field may come behind a body (RFC 9110 6.5.1).
 func trails(field string) bool { return !hopByHop(field) && http1.Trails(field) }
+
+// trailsCall is trails for a call: there the application says what it likes, as metadata
+// (PROTOCOL-HTTP2.md, "Responses"), x-request-id and retry-after among it.
+func trailsCall(field string) bool { return !hopByHop(field) && field != "content-length" }
 
 // appendResponse appends the head of a response as it is passed on.
 func appendResponse(b []byte, r *http2.Response) []byte {

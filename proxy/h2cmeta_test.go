@@ -48,3 +48,15 @@ func TestGRPCMessageWithSpaceAroundItIsPassedOn(t *testing.T) {
 		t.Errorf("the backend is blamed %d times for an answer of its application", st.Failures)
 	}
 }
+
+// What an application says in trailers is its own, whatever HTTP has to say of such names.
+func TestGRPCTrailersArePassedOn(t *testing.T) {
+	said := metadata.Pairs("x-request-id", "7", "retry-after", "30", "location", "here", "date", "today")
+	s := startHTTP(t, pool.Config{}, Config{}, failing(t, said, nil))
+	got, _ := ends(t, dialRPC(t, s.address))
+	for name, values := range said {
+		if len(got.Get(name)) != 1 || got.Get(name)[0] != values[0] {
+			t.Errorf("%s is %q behind a call, want %q, as without a proxy", name, got.Get(name), values)
+		}
+	}
+}

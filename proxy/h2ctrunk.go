@@ -301,7 +301,7 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 		_ = conn.Close()
 		return nil, pool.Unknown, err
 	}
-	cc := http2.NewClient(&sock, &t.h2c.h.stats.Bytes.ToBackend, http2.ClientConfig{Window: unread, All: allUnread, Head: responseHead, Trails: trails})
+	cc := http2.NewClient(&sock, &t.h2c.h.stats.Bytes.ToBackend, http2.ClientConfig{Window: unread, All: allUnread, Head: responseHead})
 	t.h2c.own.Go(cc.Run)
 	select {
 	case <-cc.Greeted():

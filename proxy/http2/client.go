@@ -16,8 +16,6 @@ type ClientConfig struct {
 	Window int64 // of each stream's response, in bytes
 	All    int64 // of all responses, in bytes
 	Head   int   // the largest head, or trailers, in bytes
-
-	Trails func(name string) bool // reports whether a field may come behind a body
 }
 
 // Client is a connection to a backend.

@@ -12,9 +12,10 @@ const bufferMost = 32 << 10
 // at any time.
 type ClientStream struct {
 	c    *Client
-	body *Body    // nil: there is none
-	on   Listener // told of what comes
-	mute bool     // the response has no body, whatever its head says: HEAD
+	body *Body                  // nil: there is none
+	on   Listener               // told of what comes
+	may  func(name string) bool // as Out's Trails
+	mute bool                   // the response has no body, whatever its head says: HEAD
 	sender
 	receiver
 
@@ -44,11 +45,13 @@ type Out struct {
 	Size  int    // as SizeOf has it
 	Mute  bool   // it is a HEAD
 	Body  *Body
+
+	Trails func(name string) bool // reports whether a field may come behind the response's body
 }
 
 // Open sends a request, for which there is a place reserved.
 func (c *Client) Open(out Out, on Listener, by *Batch) (*ClientStream, error) {
-	cs := &ClientStream{c: c, on: on, mute: out.Mute}
+	cs := &ClientStream{c: c, on: on, mute: out.Mute, may: out.Trails}
 	cs.sender.more = cs
 	cs.receiver = receiver{credit: c.cfg.Window, credits: c.cfg.Window}
 	if !out.Body.None() {
@@ -111,7 +114,7 @@ func (cs *ClientStream) headed(d *decoder, end bool, by *Batch) {
 	behind, over := cs.head != nil, cs.ended
 	cs.mu.Unlock()
 	if behind {
-		fields, err := d.trailers(cs.c.cfg.Trails)
+		fields, err := d.trailers(cs.may)
 		if err == nil && (!end || over) {
 			err = &malformedError{"there is something behind its trailers"}
 		}
