@@ -21,8 +21,8 @@ type decoder struct {
 	plain  bool   // a field came that is no pseudo-field
 }
 
-// rawMost is how many times its limit a block may take on the wire: who sends more is
-// after something else.
+// rawMost is how many times its limit a block may take on the wire, frames' heads
+// included: who sends more is after something else (CVE-2024-27316).
 const rawMost = 4
 
 func newDecoder(limit int) *decoder {
@@ -40,7 +40,7 @@ func (d *decoder) begin() {
 
 // take takes in a part of the block.
 func (d *decoder) take(p []byte, last bool) error {
-	d.raw += len(p)
+	d.raw += frameHead + len(p) // a frame without any costs us something, too
 	if d.raw > rawMost*d.limit {
 		return fault(EnhanceYourCalm, "a head without an end")
 	}

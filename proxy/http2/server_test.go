@@ -84,6 +84,12 @@ func TestServerHoldsItsClientToTheProtocol(t *testing.T) {
 				_ = f.WriteContinuation(1, false, bytes.Repeat([]byte{0x88}, 10_000))
 			}
 		}, connection, http2.ErrCodeEnhanceYourCalm},
+		"head of nothing without an end": {func(f *http2.Framer, _ net.Conn) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: ask()})
+			for range 2000 {
+				_ = f.WriteContinuation(1, false, nil)
+			}
+		}, connection, http2.ErrCodeEnhanceYourCalm},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, f, conn, _ := server(t, usual, nil)
