@@ -60,3 +60,37 @@ func TestGRPCTrailersArePassedOn(t *testing.T) {
 		}
 	}
 }
+
+// However many calls a client gives up at once, those that it means go on, and new ones
+// are served: it is told to go in a way that it does not notice.
+func TestGRPCMassCancelIsNotNoticed(t *testing.T) {
+	b := startRPC(t, "b")
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	cc := dialRPC(t, s.address)
+	steady, err := cc.NewStream(t.Context(), &bidi, "/test.Echo/Bidi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 500 {
+			if _, err := cc.NewStream(ctx, &bidi, "/test.Echo/Bidi"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel()
+	}
+	for range 3 {
+		if _, err := exchangeOn(steady, "x"); err != nil {
+			t.Fatalf("a stream that was meant is ended by others that were given up: %v", err)
+		}
+		if _, err := call(t.Context(), cc, "Name", ""); err != nil {
+			t.Fatalf("a new call: %v", err)
+		}
+	}
+	_ = steady.CloseSend()
+	s.atRest(t)
+	if n := s.Stats().Connections.Load(); n < 2 {
+		t.Skip("this machine is too slow for the client to be told to go")
+	}
+}

@@ -64,6 +64,7 @@ func (b *Body) push(p []byte, end bool, trailers []Field, by *Batch) {
 	if b.broken != nil {
 		b.mu.Unlock()
 		b.st.back(len(p))
+		b.st.spoil()
 		b.st.events.News(by)
 		return
 	}

@@ -37,6 +37,8 @@ type Server struct {
 	quiet   time.Time // since when there is no stream; zero: there are some
 	closeBy time.Time // when a client that has nothing more is cut
 	headAt  time.Time // since when a head is coming; zero: none is
+	wasted  int       // requests, within a second
+	wasteAt time.Time // when that began
 
 	ready bool // the client's settings are there; of whoever reads
 }
@@ -138,7 +140,7 @@ func (c *Server) handle(f *frame) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if f.has(flagAck) && !c.asked.IsZero() {
-			c.part()
+			c.part(NoError)
 		}
 		return c.ping(f)
 	case kindWindowUpdate:
@@ -262,11 +264,35 @@ func (c *Server) trailed(st *ServerStream) error {
 func (c *Server) reset(f *frame) error {
 	c.mu.Lock()
 	st, err := c.find(f.stream)
+	if st != nil {
+		c.waste(st)
+	}
 	c.mu.Unlock()
 	if st != nil {
 		st.over(ErrGone, &c.batch)
 	}
 	return err
+}
+
+// wasteMost is how many times as many requests as there may be at a time a client may
+// waste within a second.
+const wasteMost = 4
+
+// waste counts a request that its client has undone, by resetting it or by having it reset
+// (CVE-2023-44487, CVE-2025-8671), before it was answered: it has cost its client nothing,
+// and its backend all but the answer. Of too many the client is told to go. That costs one
+// who means well, such as a gRPC client all of whose deadlines pass, no more than another
+// connection: what it has under way is served. The caller holds mu.
+func (c *Server) waste(st *ServerStream) {
+	if st.headed || c.shut {
+		return
+	}
+	if now := time.Now(); now.Sub(c.wasteAt) > time.Second {
+		c.wasteAt, c.wasted = now, 0
+	}
+	if c.wasted++; c.wasted > wasteMost*c.cfg.Streams {
+		c.part(EnhanceYourCalm)
+	}
 }
 
 func (c *Server) set(f *frame) error {
@@ -329,7 +355,7 @@ func (c *Server) say(id uint32, code Code) {
 // on their way.
 func (c *Server) Drain() {
 	c.mu.Lock()
-	if !c.told && c.err == nil {
+	if !c.told && !c.shut && c.err == nil { // the last stream must not become a later one (RFC 9113 6.8)
 		c.told, c.asked = true, time.Now()
 		c.out = appendGoAway(c.out, lastID, NoError)
 		// What it has sent before it answers, it has sent before it knew.
@@ -339,11 +365,11 @@ func (c *Server) Drain() {
 	c.flush()
 }
 
-// part says which stream is the last. The caller holds mu.
-func (c *Server) part() {
+// part says which stream is the last, and why. The caller holds mu.
+func (c *Server) part(why Code) {
 	if !c.shut {
 		c.shut = true
-		c.out = appendGoAway(c.out, c.most, NoError)
+		c.out = appendGoAway(c.out, c.most, why)
 		c.closing = c.closing || len(c.streams) == 0 && !c.coming
 	}
 }
@@ -364,7 +390,7 @@ func (c *Server) Check(now time.Time) {
 		late = true
 	}
 	if idle || !c.asked.IsZero() && now.Sub(c.asked) > partIn {
-		c.part()
+		c.part(NoError)
 	}
 	over := !c.closeBy.IsZero() && now.After(c.closeBy)
 	c.mu.Unlock()

@@ -367,3 +367,80 @@ func TestServerAtRestKeepsNoBuffers(t *testing.T) {
 		}
 	}
 }
+
+// A client that makes requests only to undo them is told to go, however it does so; what it
+// means is still answered.
+func TestServerTellsWastefulClientsToGo(t *testing.T) {
+	for name, undo := range map[string]func(f *http2.Framer, id uint32){
+		"resets": func(f *http2.Framer, id uint32) {
+			headers(f, id, ask(), true)
+			_ = f.WriteRSTStream(id, http2.ErrCodeCancel)
+		},
+		"windows that are too wide": func(f *http2.Framer, id uint32) {
+			headers(f, id, ask(), true)
+			_ = f.WriteWindowUpdate(id, lastID)
+		},
+		"data behind the end": func(f *http2.Framer, id uint32) {
+			headers(f, id, ask(), true)
+			_ = f.WriteData(id, true, nil)
+		},
+		"bodies that are too short": func(f *http2.Framer, id uint32) {
+			headers(f, id, ask(Field{Name: "content-length", Value: "5"}), false)
+			_ = f.WriteData(id, true, nil)
+			_ = f.WriteRSTStream(id, http2.ErrCodeCancel)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f, _, owners := server(t, usual, nil)
+			headers(f, 1, ask(), true)
+			meant := <-owners
+			id := uint32(1)
+			for range wasteMost*usual.Streams + 1 {
+				id += 2
+				undo(f, id)
+			}
+			until(t, f, func(got http2.Frame) bool {
+				g, ok := got.(*http2.GoAwayFrame)
+				if ok && g.ErrCode != http2.ErrCodeEnhanceYourCalm {
+					t.Errorf("it is told to go with %v, want ENHANCE_YOUR_CALM", g.ErrCode)
+				}
+				return ok
+			})
+			headers(f, id+2, ask(), true)
+			c.Drain()
+			well(meant.st, nil)
+			until(t, f, func(got http2.Frame) bool {
+				if g, ok := got.(*http2.GoAwayFrame); ok {
+					t.Errorf("a second farewell has %d as the last stream, want no later one: gRPC's clients leave at that", g.LastStreamID)
+				}
+				d, ok := got.(*http2.DataFrame)
+				return ok && d.StreamID == 1 && d.StreamEnded()
+			})
+			for len(owners) > 0 {
+				if o := <-owners; o.st.id == id+2 {
+					t.Error("a request behind the farewell is served")
+				}
+			}
+		})
+	}
+}
+
+// Requests that are given up once they are answered, or in their own time, are no waste.
+func TestServerBearsClientsThatGiveUp(t *testing.T) {
+	c, f, _, owners := server(t, usual, func(st *ServerStream, by *Batch) {
+		_ = st.Head(Block(nil, []Field{{Name: ":status", Value: "200"}}), false)
+		st.Flush(by)
+	})
+	id := uint32(1)
+	for range 3 * wasteMost * usual.Streams {
+		headers(f, id, ask(), true)
+		<-owners
+		_ = f.WriteRSTStream(id, http2.ErrCodeCancel)
+		id += 2
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shut || c.wasted > 0 {
+		t.Errorf("%d requests that were being answered count as waste", c.wasted)
+	}
+}

@@ -65,8 +65,16 @@ func (st *ServerStream) over(why error, by *Batch) {
 
 // refuse resets the stream for what the client has done.
 func (st *ServerStream) refuse(code Code, by *Batch) {
+	st.spoil()
 	st.Reset(code)
 	st.events.Gone(by)
+}
+
+// spoil takes in that the client has undone the request by what it sent.
+func (st *ServerStream) spoil() {
+	st.c.mu.Lock()
+	st.c.waste(st)
+	st.c.mu.Unlock()
 }
 
 // leave takes the stream out of its connection. It reports false if it was already.
