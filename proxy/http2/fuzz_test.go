@@ -41,6 +41,9 @@ func FuzzServer(f *testing.F) {
 		if c.Streams() != 0 {
 			t.Errorf("%d streams are left", c.Streams())
 		}
+		if lost := c.credits - c.credit - c.due; lost != 0 && c.credit >= 0 {
+			t.Errorf("%d bytes of the connection's window are lost: %v", lost, err)
+		}
 	})
 }
 
@@ -94,6 +97,9 @@ func FuzzClient(f *testing.F) {
 		running.Wait()
 		if n := c.InFlight(); n != 0 {
 			t.Errorf("%d streams are left", n)
+		}
+		if lost := c.credits - c.credit - c.due; lost != 0 && c.credit >= 0 {
+			t.Errorf("%d bytes of the connection's window are lost", lost)
 		}
 	})
 }
