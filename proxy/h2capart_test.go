@@ -713,6 +713,37 @@ func TestH2CBackendThatTakesNoStreams(t *testing.T) {
 	eventually(t, fmt.Sprintf("of %d connections some are kept that take no streams", conns.Load()), func() bool { return open.Load() == 0 })
 }
 
+// A connection that its backend ends before it is used is replaced: the backend has refused
+// nothing.
+func TestH2CConnectionThatEndsBeforeItsUseIsReplaced(t *testing.T) {
+	var conns atomic.Int64
+	b := startBackend(t, func(c *net.TCPConn) {
+		if conns.Add(1)%3 != 0 {
+			_, _ = c.Write(append(frame(frameSettings, 0, 0), frame(frameGoAway, 0, 0, append(word(0), word(0)...)...)...))
+			_, _ = io.Copy(io.Discard, c)
+			return
+		}
+		serveFrames(c, func(kind, _ byte, stream uint32) bool {
+			if kind == frameHeaders { // the next request has another connection
+				_, _ = c.Write(append(frame(frameHeaders, flagEndHeaders|flagEndStream, stream, 0x88), frame(frameGoAway, 0, 0, append(word(stream), word(0)...)...)...))
+			}
+			return true
+		})
+	})
+	s := startHTTP(t, pool.Config{}, Config{}, b.address)
+	c := newH2CClient(t)
+	for i := range 20 {
+		resp, err := c.Get(s.url)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("request %d: %v %v, want another connection", i, resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	if st := stateOf(s.pool, b.address); st.Failures != 0 {
+		t.Errorf("the backend is blamed %d times for connections that it ends in order", st.Failures)
+	}
+}
+
 // Trailers that are too large for a backend are nothing that it did.
 func TestH2CTrailersTooLargeForTheBackend(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

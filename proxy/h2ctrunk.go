@@ -259,7 +259,7 @@ func (c *trunk) isOver() bool { return c.Closed() }
 // grow makes a connection for a client. It belongs to none of its streams: one that
 // ends must not take it from the others.
 func (t *trunks) grow(client *h2cClient, wait *coming) {
-	c, outcome, err := t.connect()
+	c, outcome, err := t.fresh()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -267,9 +267,6 @@ func (t *trunks) grow(client *h2cClient, wait *coming) {
 	case t.h2c.ctx.Err() != nil: // nobody would close it
 		_ = c.Close()
 		outcome, err = pool.Unknown, context.Cause(t.h2c.ctx)
-	case c.Reserve() != nil:
-		_ = c.Close()
-		outcome, err = t.blame(pool.Gateway), errNoStreams
 	default:
 		c.owner = client
 		t.open, t.owed = append(t.open, c), owed{} // what it failed at before is over
@@ -283,6 +280,23 @@ func (t *trunks) grow(client *h2cClient, wait *coming) {
 	t.owe(wait)
 	close(wait.done)
 	delete(t.coming, client)
+}
+
+// fresh makes a connection, with a stream reserved. One that ends before it is used, as
+// those of limited age do now and then, is replaced: that is no refusal.
+func (t *trunks) fresh() (*trunk, pool.Outcome, error) {
+	for range transparent {
+		c, outcome, err := t.connect()
+		if err != nil || c.Reserve() == nil {
+			return c, outcome, err
+		}
+		going := c.Going()
+		_ = c.Close()
+		if !going {
+			break
+		}
+	}
+	return nil, t.blame(pool.Gateway), errNoStreams
 }
 
 // connect connects, and waits until the backend has shown that it speaks HTTP/2:

@@ -152,6 +152,13 @@ func (c *Client) InFlight() int {
 
 func (c *Client) inFlight() int { return len(c.streams) + c.reserved }
 
+// Going reports whether the backend has said that it ends the connection.
+func (c *Client) Going() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.going
+}
+
 // Quiet is since when there is no stream; zero: there are some.
 func (c *Client) Quiet() (since time.Time) {
 	c.mu.Lock()
