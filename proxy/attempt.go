@@ -157,17 +157,21 @@ func (s *httpSession) blame(c *backendConn, o pool.Outcome, err error) {
 	case errors.Is(err, net.ErrClosed):
 	case c.uses > 0:
 		c.stock.learn(time.Since(c.since), c.uses == 1)
-		s.x.stale = c.stock
+		s.x.stale, s.x.fresh = c.stock, true
 	default:
 		s.lease.Report(o)
 	}
 }
 
-// forgivable reports whether the backend just tried may be tried again: its idle
-// connection had gone stale, which says nothing about it, and there is no other.
-func (s *httpSession) forgivable() bool {
+// forgivable reports whether the attempt just made does not count, nor its backend as
+// tried: its idle connection had gone stale, which says nothing about it, and there is
+// no other backend, or no other attempt.
+func (s *httpSession) forgivable(cfg *Config) bool {
 	x := s.x
-	return x.stale != nil && !x.forgiven && !s.h.pool.Others(x.tried[:x.nTry])
+	if x.stale == nil || x.forgiven || cfg.Retry.Budget < 0 {
+		return false
+	}
+	return !mayTry(x.tried[:], x.nTry, cfg) || !s.h.pool.Others(x.tried[:x.nTry])
 }
 
 // readResponse reads and parses a response head.

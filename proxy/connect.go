@@ -35,7 +35,10 @@ func (s *httpSession) connect(cfg *Config, last error) (*backendConn, error) {
 		x.tried[x.nTry] = b
 		x.nTry++
 		stock := s.h.stockOf(b)
-		c := stock.take(s.once(), x.since)
+		var c *backendConn
+		if !x.fresh {
+			c = stock.take(s.once(), x.since)
+		}
 		if c == nil {
 			c, err = s.dial(b, stock, cfg.Timeouts.Connect)
 		}

@@ -32,7 +32,8 @@ type exchange struct {
 	tried    [MaxAttempts]*pool.Backend
 	nTry     int
 	stale    *stock // of the backend whose idle connection turned out to have ended
-	forgiven bool   // a backend was given a second chance after that
+	forgiven bool   // an attempt did not count because of that
+	fresh    bool   // one has: the request is sent on new connections alone from now on
 	paid     bool   // the budget paid for the attempt under way
 
 	began  time.Time
@@ -212,7 +213,7 @@ func (s *httpSession) serve() bool {
 
 // reset forgets the request before.
 func (x *exchange) reset() {
-	x.status, x.fault, x.closes, x.nTry, x.forgiven = 0, "", false, 0, false
+	x.status, x.fault, x.closes, x.nTry, x.forgiven, x.fresh = 0, "", false, 0, false, false
 }
 
 // readHead reads and parses a request head. If it cannot, it has answered as far

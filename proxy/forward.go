@@ -95,7 +95,7 @@ func (s *httpSession) repeatable() bool {
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *httpSession) mayRetry(how proof, cfg *Config) bool {
 	x := s.x
-	forgive := s.forgivable()
+	forgive := s.forgivable(cfg)
 	tries := x.nTry
 	if forgive {
 		tries--

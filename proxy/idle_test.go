@@ -193,6 +193,60 @@ func TestStaleConnectionsAreForgiven(t *testing.T) {
 	}
 }
 
+// Connections to several backends go stale at once where something between ends them
+// without a word, or the backends' host starts anew. Each is well: a request must not
+// spend its attempts on one dead connection after the other.
+func TestConnectionsThatAllWentStaleFailNothing(t *testing.T) {
+	var addresses []string
+	for range 4 {
+		addresses = append(addresses, startBackend(t, func(c *net.TCPConn) {
+			in := bufio.NewReader(c)
+			for i := 0; ; i++ {
+				if _, err := http.ReadRequest(in); err != nil || i == 1 {
+					resets(c) // the second request of each connection is never answered
+					return
+				}
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		}).address)
+	}
+	for _, attempts := range []int{1, 2, 3} {
+		s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Attempts: attempts}}, addresses...)
+		c := newClient(t)
+		for i := range 24 {
+			if status, body, err := fetch(c, s.url); status != 200 || err != nil {
+				t.Errorf("%d attempts, request %d: %d %q %v, want 200: every backend serves on a new connection", attempts, i, status, body, err)
+			}
+		}
+		for _, b := range s.pool.Status().Backends {
+			if b.Failures != 0 {
+				t.Errorf("%d failures counted for connections that had gone stale", b.Failures)
+			}
+		}
+	}
+}
+
+// One whom second tries are denied gets none, and nothing is said to have been refused.
+func TestStaleConnectionsAreNotForgivenWithoutABudget(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			_, _ = http.ReadRequest(in)
+		}
+	})
+	s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Budget: -1}}, b.address)
+	c := newClient(t)
+	for i, want := range []int{200, 502, 200} {
+		if status, _, err := fetch(c, s.url); status != want || err != nil {
+			t.Errorf("request %d: %d, %v, want %d", i, status, err, want)
+		}
+	}
+	if n := s.Stats().RetriesDenied.Load(); n != 0 {
+		t.Errorf("%d second tries denied by the budget, want none: they are turned off", n)
+	}
+}
+
 func TestLearnedPatienceIsForgotten(t *testing.T) {
 	now := time.Now()
 	s := &stock{}
