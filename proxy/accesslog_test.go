@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -182,6 +183,42 @@ func TestAccessLogLineAllocatesNothing(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(1000, func() { l.add(&e) }); n != 0 {
 			t.Errorf("%v allocations a line (common %v), want none", n, common)
+		}
+	}
+}
+
+// A backend hangs, and its clients lose their patience: where nothing else is to be seen,
+// the counts have to say that there are requests, each once, as the access log does.
+func TestRequestsWhoseClientLeavesAreCounted(t *testing.T) {
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hangs" {
+			<-r.Context().Done()
+		}
+	}
+	for name, on := range map[string]struct {
+		address string
+		client  *http.Client
+	}{"HTTP/1.1": {serveHTTP(t, handler), newClient(t)}, "h2c": {serveH2C(t, handler), newH2CClient(t)}} {
+		var lines safeBuffer
+		c, s := on.client, startHTTP(t, pool.Config{}, Config{HTTP: HTTPConfig{AccessLog: &AccessLog{Out: &lines}}}, on.address)
+		for range 3 {
+			if status, _, err := fetch(c, s.url); status != 200 || err != nil {
+				t.Fatal(status, err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			req, _ := http.NewRequestWithContext(ctx, "GET", s.url+"/hangs", nil)
+			if resp, err := c.Do(req); err == nil {
+				t.Fatal(resp.Status)
+			}
+			cancel()
+		}
+		c.CloseIdleConnections()
+		s.stop()
+		if left, served := s.Stats().Answered()["4xx"], s.Classes()[on.address]["2xx"]; left != 3 || served != 3 {
+			t.Errorf("%s: %d requests counted as left and %d as served, want 3 of each", name, left, served)
+		}
+		if n := strings.Count(lines.String(), `"status":499`); n != 3 {
+			t.Errorf("%s: %d lines for the 3 requests that were left:\n%s", name, n, lines.String())
 		}
 	}
 }

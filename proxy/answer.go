@@ -15,7 +15,7 @@ func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	x := s.x
 	closes := x.closes || !x.up.complete() || s.ended()
 	x.status, x.fault = status, kind
-	s.h.stats.answered[status/100].Add(1)
+	s.h.stats.answer(status)
 	b := append(x.head[:0], "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')

@@ -199,6 +199,7 @@ func (s *httpSession) serve() bool {
 	}
 	if x.status == 0 {
 		x.status = clientLeft
+		s.h.stats.answer(clientLeft)
 	}
 	s.observe()
 	if !again {

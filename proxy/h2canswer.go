@@ -13,7 +13,7 @@ import (
 // message, which is all that it would look at.
 func (s *stream) answer(status int, kind, text string) {
 	s.status, s.fault = status, kind
-	s.h.stats.answered[status/100].Add(1)
+	s.h.stats.answer(status)
 	text = "portside: " + text
 	if s.grpc {
 		s.answerCall(grpc.OfHTTP(status), text)
@@ -51,7 +51,6 @@ func (s *stream) answerCall(code grpc.Code, text string) {
 func (s *stream) failed(err error) {
 	over := s.ended()
 	if errors.Is(over, errClientGone) {
-		s.status = clientLeft
 		return
 	}
 	if s.grpc && http2.Cancelled(err) {
@@ -94,7 +93,7 @@ func (s *stream) cancelled() {
 func (s *stream) wasReset(err error) {
 	code := s.grpcOf(err)
 	s.status, s.fault = code.HTTP(), "reset"
-	s.h.stats.answered[s.status/100].Add(1)
+	s.h.stats.answer(s.status)
 	s.answerCall(code, "portside: the backend reset the call before it had answered")
 }
 
@@ -117,6 +116,7 @@ func (s *stream) observe() {
 	took := time.Since(s.began)
 	if s.status == 0 {
 		s.status = clientLeft
+		s.h.stats.answer(clientLeft)
 	}
 	if s.status != clientLeft {
 		s.h.duration.Observe(took)

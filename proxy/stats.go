@@ -18,11 +18,14 @@ type Stats struct {
 	Failed        atomic.Int64 // connections or requests that no backend could serve
 	AcceptErrors  atomic.Int64 // accepts that failed, file descriptors run out among them
 
-	answered [6]atomic.Int64 // requests, by ourselves, by class of status
+	answered [6]atomic.Int64 // requests, by ourselves or by nobody, by class of status
 }
 
+// answer counts a request that no backend's answer was passed on for.
+func (s *Stats) answer(status int) { s.answered[status/100].Add(1) }
+
 // Answered are the requests that no backend's answer was passed on for, but one of our
-// own: by class, "4xx" and "5xx".
+// own, or none because the client had left, which is a "4xx": by class.
 func (s *Stats) Answered() map[string]uint64 {
 	classes := map[string]uint64{}
 	for i := range s.answered {

@@ -58,7 +58,7 @@ func describe() descs {
 		reloads:           desc("config_reloads_total", "Configurations applied since the start."),
 		reloadFailures:    desc("config_reload_failures_total", "Configurations refused since the start."),
 		lastReload:        desc("config_last_reload_successful", "1 if the last configuration offered was applied."),
-		requests:          desc("requests_total", "HTTP requests, or TCP connections, by backend and class of answer; backend is empty where portside answered itself.", "service", "backend", "code"),
+		requests:          desc("requests_total", "HTTP requests, or TCP connections, by backend and class of answer; backend is empty where portside answered itself, or the client left first (4xx).", "service", "backend", "code"),
 		connections:       desc("connections_total", "Clients' connections accepted.", "service"),
 		connectionsActive: desc("connections_active", "Clients' connections open.", "service"),
 		bytes:             desc("bytes_total", "Bytes moved.", "service", "direction"),
