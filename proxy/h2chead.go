@@ -64,8 +64,10 @@ func (s *stream) request() http2.Out {
 	return out
 }
 
-// names reports whether a field names the client, or what it asked for.
+// names reports whether a field names the client, or what it asked for; as
+// [http1.Fields.OmitPrefixed] reads it.
 func names(field string) bool {
+	field = strings.ReplaceAll(field, "_", "-")
 	return strings.HasPrefix(field, "x-forwarded-") || field == "forwarded" || field == "x-real-ip"
 }
 

@@ -257,6 +257,11 @@ func TestHTTPCarries50MBBothWays(t *testing.T) {
 
 func TestHTTPForwardedFields(t *testing.T) {
 	fields := func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			if strings.Contains(name, "_") { // as CGI has it, it is one of the others
+				fmt.Fprintf(w, "%s: %s|", name, values)
+			}
+		}
 		fmt.Fprintf(w, "%s%s%s|%s|%s|%s|%s", r.Header.Get("X-Forwarded-Port"), r.Header.Get("X-Real-IP"), r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("Via"), r.Host)
 	}
 	for how, want := range map[Forwarded]string{
@@ -278,6 +283,10 @@ func TestHTTPForwardedFields(t *testing.T) {
 			req.Header.Set("X-Forwarded-Host", "given.example")
 			req.Header["x-forwarded-PORT"] = []string{"99"}
 			req.Header.Set("X-Real-IP", "8")
+			if how == ForwardedReplace {
+				req.Header["X-Forwarded_for"] = []string{"6.6.6.6"}
+				req.Header["X_Real_Ip"] = []string{"6.6.6.6"}
+			}
 			resp, err := c.client.Do(req)
 			if err != nil {
 				t.Fatal(err)

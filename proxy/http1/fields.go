@@ -67,13 +67,30 @@ func (f *Fields) OmitAll(name Name) {
 }
 
 // OmitPrefixed keeps every line whose name begins with prefix, which is in lower case,
-// from the next recipient.
+// from the next recipient. An underscore counts as a dash: CGI, and what has its
+// variables (WSGI, Rack, PHP), cannot tell them apart, and X-Forwarded_For has stood
+// there for the proxy's own word (CVE-2024-45614, Puma).
 func (f *Fields) OmitPrefixed(prefix string) {
 	for i := range f.n {
-		if name := f.Name(i); len(name) >= len(prefix) && Is(name[:len(prefix)], prefix) {
+		if begins(f.Name(i), prefix) {
 			f.Omit(i)
 		}
 	}
+}
+
+func begins(name []byte, prefix string) bool {
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i, c := range name[:len(prefix)] {
+		if c == '_' {
+			c = '-'
+		}
+		if c|0x20 != prefix[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // reset forgets what was parsed, for a head that begins anew.
