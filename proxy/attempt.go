@@ -69,6 +69,11 @@ func (s *httpSession) converse(c *backendConn, cfg *Config) (keep bool, how proo
 			began = s.h.warden.tick.Load()
 		}
 	}
+	// Before it counts as what the client is told: the limit may have passed just now.
+	if !s.enter(phaseBody) {
+		how, err = s.givenUp()
+		return false, how, err
+	}
 	s.judge(c)
 	if x.resp.Status == 101 {
 		return false, served, s.tunnel(c, cfg)
@@ -212,9 +217,8 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	if s.ended() {
 		if s.watch.why() == errNoResponse {
 			c.overlooked()
-			s.lease.Report(pool.NoResponse)
 		}
-		return unknown, s.watch.why()
+		return s.givenUp()
 	}
 	if lost := x.up.lost(); lost != nil {
 		return unknown, lost
@@ -236,6 +240,16 @@ func (s *httpSession) noResponse(c *backendConn, err error) (proof, error) {
 	c.uses = 0 // it was alive: what it ended, it ended in the middle
 	s.blame(c, o, err)
 	return unknown, &attemptError{"reset", err}
+}
+
+// givenUp says what it proves that the session has been ended before there was a
+// response, and whom to blame.
+func (s *httpSession) givenUp() (proof, error) {
+	why := s.watch.why()
+	if why == errNoResponse {
+		s.lease.Report(pool.NoResponse)
+	}
+	return unknown, why
 }
 
 // malformed says what it proves that what came is no response, and whom to blame.

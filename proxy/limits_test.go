@@ -823,3 +823,32 @@ func TestResponsesCutForTheClientsSakeBlameNobody(t *testing.T) {
 		t.Errorf("%s, %d failures, of a backend that does not read requests to their end", st.State, st.Failures)
 	}
 }
+
+// A response that comes just when its limit has passed: it is passed on, or there is an
+// answer that says so, but never a connection that ends without a word, with a status in
+// the log that nobody has seen.
+func TestResponseAtItsLimitLeavesNobodyWithoutAnAnswer(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	bad := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	good := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	p := pool.New(pool.Config{Eject: pool.Eject{Consecutive: 1}, OnEvent: func(e pool.Event) {
+		if e.To == pool.Ejected {
+			time.Sleep(4 * limit) // between the response's coming and its being passed on
+		}
+	}})
+	var lines safeBuffer
+	h := NewHTTP(p, Config{Timeouts: Timeouts{Response: limit}, HTTP: HTTPConfig{AccessLog: &AccessLog{Out: &lines}}})
+	address, stop := serveFront(t, p, h, []string{bad, good})
+	c := newClient(t)
+	for range 2 {
+		resp, err := c.Post("http://"+address, "", nil)
+		if err != nil {
+			t.Fatalf("%v, want what the backend has answered, or what became of it", err)
+		}
+		_ = resp.Body.Close()
+	}
+	stop()
+	if strings.Contains(lines.String(), `"error":"timeout"`) {
+		t.Errorf("in time, by the client's account, but logged:\n%s", lines.String())
+	}
+}
