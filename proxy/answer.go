@@ -13,6 +13,9 @@ import (
 // may follow.
 func (s *httpSession) answer(status int, kind, text string) (again bool) {
 	x := s.x
+	// The wait for a backend is over, and its limit: who is told that another request may
+	// follow must not be ended for that.
+	_ = s.enter(phaseBody)
 	closes := x.closes || !x.up.complete() || s.ended()
 	x.status, x.fault = status, kind
 	s.h.stats.answer(status)

@@ -852,3 +852,36 @@ func TestResponseAtItsLimitLeavesNobodyWithoutAnAnswer(t *testing.T) {
 		t.Errorf("in time, by the client's account, but logged:\n%s", lines.String())
 	}
 }
+
+// A client that has been answered by ourselves, and not been told to go, is not ended
+// when the limit passes that was the backend's.
+func TestLimitOfAnAttemptEndsWithItsAnswer(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	b := startBackend(t, func(c *net.TCPConn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		resets(c)
+	})
+	slow := writerFunc(func(p []byte) (int, error) { // what is behind the answer and takes its time
+		time.Sleep(4 * limit)
+		return len(p), nil
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Response: limit}, HTTP: HTTPConfig{AccessLog: &AccessLog{Out: slow}}}, b.address)
+	conn := s.raw(t)
+	in := bufio.NewReader(conn)
+	for i := range 2 {
+		// Long, for the log to be written at once.
+		_, _ = fmt.Fprintf(conn, "POST /%s HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("x", gathered-100))
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v, want an answer: the connection was said to last", i, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		if resp.StatusCode != 502 || resp.Close {
+			t.Fatalf("request %d: %s, connection closed: %v, want 502 and that it lasts", i, resp.Status, resp.Close)
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
