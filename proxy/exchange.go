@@ -239,7 +239,8 @@ func (s *httpSession) readHead() bool {
 		if err != nil {
 			s.forget()
 			if s.watch.why() == errHeadSlow {
-				s.answer(408, "timeout", "The request head did not arrive in time.")
+				t, _ := tell(errHeadSlow)
+				s.answer(t.status, t.kind, t.text)
 			}
 			return false
 		}

@@ -48,6 +48,8 @@ func tell(err error) (told, bool) {
 	switch {
 	case errors.Is(err, errClientGone):
 		return told{}, false
+	case errors.Is(err, errHeadSlow): // it has come whole, just behind its limit
+		return told{408, "timeout", "The request head did not arrive in time."}, true
 	case errors.Is(err, errBodySlow):
 		return told{408, "timeout", "The request's body did not arrive in time."}, true
 	case errors.Is(err, errNoResponse), errors.Is(err, errIdle):
@@ -133,7 +135,7 @@ func (s *httpSession) abort(err error) bool {
 	if why := s.watch.why(); why != nil {
 		err = why
 	}
-	if s.x.up.lost() == nil && !errors.Is(err, errClientGone) && !errors.Is(err, errBodySlow) {
+	if s.x.up.lost() == nil && !errors.Is(err, errClientGone) && !errors.Is(err, errBodySlow) && !errors.Is(err, errHeadSlow) {
 		s.h.stats.Failed.Add(1)
 	}
 	if s.x.status != 0 {

@@ -882,6 +882,21 @@ func TestLimitOfAnAttemptEndsWithItsAnswer(t *testing.T) {
 	}
 }
 
+// Whatever a limit or a cut ends a request with, and be it in the moment in which the wait
+// it is for is over, its client is told of that, and not of backends.
+func TestEveryEndingIsTold(t *testing.T) {
+	want := map[error]told{
+		errIdle: {status: 504, kind: "timeout"}, errHeadSlow: {status: 408, kind: "timeout"}, errBodySlow: {status: 408, kind: "timeout"},
+		errNoResponse: {status: 504, kind: "timeout"}, errClientGone: {}, errDraining: {status: 503, kind: "draining"},
+	}
+	for _, why := range endings {
+		got, _ := tell(why)
+		if got.text = ""; got != want[why] {
+			t.Errorf("%q is told as %+v, want %+v", why, got, want[why])
+		}
+	}
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
