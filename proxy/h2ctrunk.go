@@ -379,6 +379,7 @@ func (t *trunks) sweep(now time.Time, all bool) (none bool) {
 	}
 	all = all || left && !now.Before(t.cut)
 	for _, c := range t.open {
+		c.LiftUserTimeout()
 		quiet := c.Quiet()
 		stuck, idle := c.Stuck(now), t.h2c.h.config().Timeouts.Idle
 		if all || !quiet.IsZero() && (left || now.Sub(quiet) > trunkIdle) || idle > 0 && !stuck.IsZero() && now.Sub(stuck) > idle {

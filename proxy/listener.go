@@ -93,6 +93,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	ctx, stop := context.WithCancel(ctx)
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx, until the drain is over
 	own.Go(func() { s.cutLeavers(work) })
+	own.Go(func() { s.bear(work) })
 	parked, leave := context.WithCancel(context.WithoutCancel(ctx)) // until nobody is parked any more
 	if err := s.lot.Start(); err != nil {
 		s.config().Log.Warn("idle connections are not parked, and take more memory", "error", err)
@@ -177,6 +178,23 @@ func passing(err error) bool {
 		}
 	}
 	return false
+}
+
+// bear has the kernel bear with backends that read nothing for now, however long
+// userTimeout is: [socket.LiftUserTimeout].
+func (s *server) bear(ctx context.Context) {
+	ticker := time.NewTicker(bearEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, x := range s.sessions.of(nil) {
+			x.bear()
+		}
+	}
 }
 
 // cutLeavers cuts the connections of backends that left, when their time is up.

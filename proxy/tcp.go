@@ -208,6 +208,18 @@ func (s *tcpSession) backend() *pool.Backend {
 	return s.to
 }
 
+func (s *tcpSession) bear() {
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn == nil {
+		return
+	}
+	if raw, err := conn.SyscallConn(); err == nil {
+		_ = raw.Control(socket.LiftUserTimeout)
+	}
+}
+
 // drain leaves a TCP client alone: only it knows when it is done.
 func (s *tcpSession) drain() {}
 

@@ -183,6 +183,9 @@ func (c *Client) rest() {
 // Unsent is how much the backend has not acknowledged yet, in bytes.
 func (c *Client) Unsent() int { return c.unsent() }
 
+// LiftUserTimeout is [socket.LiftUserTimeout] of the connection.
+func (c *Client) LiftUserTimeout() { c.sock.LiftUserTimeout() }
+
 // Stuck is since when the backend takes nothing of what there is; zero: it takes it.
 func (c *Client) Stuck(now time.Time) time.Time { return c.stuckSince(now) }
 

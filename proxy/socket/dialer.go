@@ -17,7 +17,7 @@ type Dialer struct {
 	KeepAlive net.KeepAliveConfig
 	// UserTimeout is how long sent bytes may stay unacknowledged before the
 	// connection is given up (TCP_USER_TIMEOUT, Linux); zero: the system's limit,
-	// some 15 minutes (tcp(7)).
+	// some 15 minutes (tcp(7)). See [LiftUserTimeout].
 	UserTimeout time.Duration
 	// Lazy leaves it to the first wait to have the runtime's poller watch the
 	// connection: it may end before that, or be watched by somebody else. It makes

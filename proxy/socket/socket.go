@@ -174,6 +174,9 @@ func (c *Conn) Unsent() (n int) {
 	return n
 }
 
+// LiftUserTimeout is [LiftUserTimeout] of the connection.
+func (c *Conn) LiftUserTimeout() { _ = c.raw.Control(LiftUserTimeout) }
+
 // Gone reports whether the peer has ended the connection, or its own side of it,
 // even if there is still something to read. It takes nothing and does not wait.
 func (c *Conn) Gone() (gone bool) {
