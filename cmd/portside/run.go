@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -97,12 +96,16 @@ type life struct {
 
 // serve runs a process from its start to its end.
 func serve(ctx context.Context, cfg *config.Config, l life) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	// Go drops a signal whose channel is full. What is to end us has one of its own, lest it
+	// is lost behind those that wait for a reload.
+	ends, others := make(chan os.Signal, 2), make(chan os.Signal, 4)
+	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(others, syscall.SIGHUP)
 	if l.command != nil {
-		signal.Notify(signals, passedOn...)
+		signal.Notify(others, passedOn...)
 	}
-	defer signal.Stop(signals)
+	defer signal.Stop(ends)
+	defer signal.Stop(others)
 	// Whoever reads our log may go, which is no reason for us to: without this a write to
 	// standard output or error that nobody reads ends a Go program.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -128,12 +131,12 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 	p.options, p.file, p.pprof, p.logs = l.options, file, l.pprof, l.std.logs
 	p.once = file.last.once
 	p.abandon, p.ended = abandon, ended
-	return p.live(ctx, signals, l)
+	return p.live(ctx, ends, others, l)
 }
 
 // live starts everything, waits for a reason to end, drains, and returns when
 // nothing of the process runs any more.
-func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) error {
+func (p *process) live(ctx context.Context, ends, others <-chan os.Signal, l life) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.group, p.ctx = errgroup.WithContext(ctx)
@@ -157,8 +160,8 @@ func (p *process) live(ctx context.Context, signals <-chan os.Signal, l life) er
 	p.group.Go(func() error { return reap(p.ctx) })
 	tellSystemd("READY=1", p.log)
 
-	why := p.wait(signals, l)
-	p.drain(signals, why)
+	why := p.wait(ends, others, l)
+	p.drain(ends, why)
 	end()
 	if err := p.group.Wait(); err != nil {
 		return err
@@ -179,7 +182,7 @@ type reason struct {
 
 // wait waits for a reason to end. The command is started once every service has
 // had its first list, so that it finds its ports useful.
-func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
+func (p *process) wait(ends, others <-chan os.Signal, l life) (why reason) {
 	var ready, exited <-chan struct{}
 	if l.command != nil {
 		why.unbegun = true
@@ -199,21 +202,19 @@ func (p *process) wait(signals <-chan os.Signal, l life) (why reason) {
 		case <-exited:
 			why.command.report()
 			return why
-		case s := <-signals:
-			switch {
-			case s == syscall.SIGHUP:
-				if err := p.nothingToRead(); err != nil {
-					p.log.Info(err.Error())
-				} else {
-					_ = p.reload() // it has said what is wrong
-				}
-			case slices.Contains(passedOn, s):
-				if n, ok := s.(syscall.Signal); ok && why.command != nil {
+		case why.signal = <-ends:
+			return why
+		case s := <-others:
+			if n, ok := s.(syscall.Signal); ok && n != syscall.SIGHUP {
+				if why.command != nil {
 					why.command.signal(n)
 				}
-			default:
-				why.signal = s
-				return why
+				continue
+			}
+			if err := p.nothingToRead(); err != nil {
+				p.log.Info(err.Error())
+			} else {
+				_ = p.reload() // it has said what is wrong
 			}
 		}
 	}
@@ -263,14 +264,14 @@ func (p *process) unsynced() *service {
 
 // drain takes leave: the registry hears first, then new clients are turned away,
 // then the last ones are cut. A second signal ends the process on the spot.
-func (p *process) drain(signals <-chan os.Signal, why reason) {
+func (p *process) drain(ends <-chan os.Signal, why reason) {
 	began, cfg := time.Now(), p.config()
 	p.mu.Lock()
 	p.draining.Store(true) // from now on nothing is started
 	p.hurry()
 	p.mu.Unlock()
 	tellSystemd("STOPPING=1", p.log)
-	go p.exitOnSecond(signals, why.command)
+	go p.exitOnSecond(ends, why.command)
 	if why.signal != nil {
 		p.log.Info("draining", "signal", why.signal, "delay", cfg.Drain.Delay, "timeout", cfg.Drain.Timeout)
 	}
@@ -289,23 +290,19 @@ func (p *process) drain(signals <-chan os.Signal, why reason) {
 
 // exitOnSecond ends the process at once when another signal comes before it has
 // ended. The command does not outlive it, nor does a folder in /tmp.
-func (p *process) exitOnSecond(signals <-chan os.Signal, command *child) {
-	for {
-		select {
-		case <-p.ended:
-			return
-		case s := <-signals:
-			if n, ok := s.(syscall.Signal); ok && (n == syscall.SIGTERM || n == syscall.SIGINT) {
-				p.log.Warn("second signal: leaving at once", "signal", s)
-				p.second.Store(int32(n)) // the command's end may end us first
-				if command != nil {
-					command.kill()
-				}
-				p.abandon()
-				p.logs.flush()
-				os.Exit(128 + int(n))
-			}
+func (p *process) exitOnSecond(ends <-chan os.Signal, command *child) {
+	select {
+	case <-p.ended:
+	case s := <-ends:
+		p.log.Warn("second signal: leaving at once", "signal", s)
+		n, _ := s.(syscall.Signal)
+		p.second.Store(int32(n)) // the command's end may end us first
+		if command != nil {
+			command.kill()
 		}
+		p.abandon()
+		p.logs.flush()
+		os.Exit(128 + int(n))
 	}
 }
 

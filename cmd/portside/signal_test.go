@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -50,5 +53,27 @@ func TestNobodyReadsTheLogAnyMore(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("it does not end")
+	}
+}
+
+// Each of many SIGHUPs may take a reload's time; what is to end the process meanwhile does.
+func TestSIGTERMIsHeardBehindManySIGHUPs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "portside.yaml")
+	text := "admin: \"\"\nservices:\n"
+	for i := range 400 { // a reload that takes a while
+		text += fmt.Sprintf("  s%d: {listen: \"127.0.0.1:0\", endpoints: [\"127.0.0.1:9\"]}\n", i)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "portside", nil, "run", "-c", file)
+	eventually(t, "it does not start", func() bool { return strings.Contains(p.out.String(), "portside started") })
+	for range 12 {
+		p.signal(syscall.SIGHUP)
+		time.Sleep(4 * time.Millisecond) // lest the kernel makes one of two
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(15 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0: SIGTERM drains", code)
 	}
 }
