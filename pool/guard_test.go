@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -471,4 +474,33 @@ func TestAProbeCutOffBlamesNobody(t *testing.T) {
 			t.Errorf("%s is %s: %s", b.Address, b.State, b.Reason)
 		}
 	}
+}
+
+// Want of descriptors, say, is no answer of a backend's: nobody leaves or is ejected for it.
+func TestAProbeThatCouldNotBeMadeBlamesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		starved := &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		probes := 0
+		var mu sync.Mutex
+		p := New(Config{Health: Health{Interval: time.Second, Fall: 2}, Probe: func(context.Context, string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			probes++
+			return starved
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { _ = p.Run(ctx); close(done) }()
+		p.Update(addresses("a:1", "b:1", "c:1", "d:1"))
+		p.Update(addresses("a:1"))
+		time.Sleep(10 * time.Second)
+		if active, suspects := count(p, Active), count(p, Suspect); active != 1 || suspects != 3 {
+			t.Errorf("%d active and %d suspect, want 1 and 3: nobody was asked", active, suspects)
+		}
+		if probes < 20 {
+			t.Errorf("%d probes were tried in 10 s, want them tried again and again", probes)
+		}
+		cancel()
+		<-done
+	})
 }

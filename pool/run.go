@@ -141,7 +141,7 @@ func (p *Pool) answered(b *Backend, err error, now time.Time) {
 	b.probeAt = now.Add(time.Duration(float64(every) * (0.9 + 0.2*rand.Float64())))
 	p.rouse()
 	switch {
-	case b.Left():
+	case b.Left(), OwnFault(err):
 	case b.doubted && err != nil:
 		p.leave(b, fmt.Sprintf("suspect failed its probe: %v", err), now)
 		p.publish()

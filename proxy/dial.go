@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
 	"portside/pool"
@@ -58,7 +57,7 @@ func (s *server) dial(ctx context.Context, b *pool.Backend, timeout time.Duratio
 // dialOutcome tells a backend's fault from our own: out of descriptors or ports,
 // or cancelled by us, says nothing about it.
 func dialOutcome(err error) pool.Outcome {
-	if ownFault(err) || errors.Is(err, context.Canceled) {
+	if pool.OwnFault(err) || errors.Is(err, context.Canceled) {
 		return pool.Unknown
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
@@ -69,14 +68,4 @@ func dialOutcome(err error) pool.Outcome {
 		return pool.Timeout
 	}
 	return pool.Refused
-}
-
-// ownFault reports whether err is for want of something of ours.
-func ownFault(err error) bool {
-	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, own) {
-			return true
-		}
-	}
-	return false
 }

@@ -29,7 +29,7 @@ func (e *attemptError) status() int {
 // unreachable is a backend that could not be connected to, or that we had nothing to
 // connect to with.
 func unreachable(err error) *attemptError {
-	if ownFault(err) {
+	if pool.OwnFault(err) {
 		return &attemptError{"overloaded", err}
 	}
 	return &attemptError{"connect_failed", err}

@@ -18,16 +18,20 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"portside/pool"
 )
 
-// Check asks the server at address once. Nil means that it can serve. It returns
-// by ctx's deadline and is safe for concurrent use.
+// Check asks the server at address once. Nil means that it can serve; an error that is
+// a [pool.OwnFault], that it could not be asked. It returns by ctx's deadline and is safe
+// for concurrent use.
 type Check func(ctx context.Context, address string) error
 
 // TCP is a check that a connection is accepted.
@@ -89,13 +93,24 @@ func plain(err error) error {
 // answers at all (gRFC A17).
 func GRPC(service string) Check {
 	return func(ctx context.Context, address string) error {
-		conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		var dialed atomic.Pointer[net.OpError] // of which gRPC keeps only the text
+		conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+				var d net.Dialer
+				conn, err := d.DialContext(ctx, "tcp", address)
+				if failed, ok := errors.AsType[*net.OpError](err); ok {
+					dialed.Store(failed)
+				}
+				return conn, err
+			}))
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
 		resp, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: service})
-		switch {
+		switch failed := dialed.Load(); {
+		case err != nil && failed != nil && pool.OwnFault(failed):
+			return failed
 		case unimplemented(err):
 			return nil
 		case err != nil:

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"portside/pool"
 )
 
 func ask(t *testing.T, c Check, address string) error {
@@ -139,6 +141,59 @@ func TestExecLeavesNobodyBehind(t *testing.T) {
 		}
 		_ = pipe.Close()
 	}
+}
+
+// Without a descriptor of ours to spare, none of the checks has asked the server anything.
+func TestWantOfDescriptorsIsOurFault(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	address := ln.Addr().String()
+	checks := map[string]Check{"tcp": TCP(), "http": HTTP("/"), "grpc": GRPC(""), "exec": Exec([]string{"true"})}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none, got := limit, map[string]error{}
+	none.Cur = 3
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	for name, check := range checks {
+		got[name] = ask(t, check, address)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range got {
+		if !pool.OwnFault(err) {
+			t.Errorf("%s: %v, want it told as our own fault: the server was not asked", name, err)
+		}
+	}
+}
+
+func TestMonitorOfWhatCannotBeAskedSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answer atomic.Pointer[error]
+		well, starved := error(nil), error(&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)})
+		answer.Store(&well)
+		m := Monitor{Check: func(context.Context, string) error { return *answer.Load() }, Interval: time.Second, Fall: 2}
+		ctx, cancel := context.WithCancel(t.Context())
+		var said []error
+		done := make(chan struct{})
+		go func() { m.Run(ctx, func(err error) { said = append(said, err) }); close(done) }()
+		time.Sleep(3 * time.Second)
+		answer.Store(&starved)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(said) != 1 || said[0] != nil {
+			t.Errorf("said %v, want that the server is healthy, as when it was last asked", said)
+		}
+		cancel()
+		<-done
+	})
 }
 
 func TestVerdict(t *testing.T) {

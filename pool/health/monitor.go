@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"portside/pool"
 )
 
 // Monitor asks one server again and again.
@@ -46,7 +48,8 @@ func (m Monitor) Run(ctx context.Context, changed func(error)) {
 		}
 		now := time.Now()
 		passed = passed || err == nil
-		if err == nil || now.Sub(started) >= m.Grace && now.Sub(counted) >= interval*4/5 {
+		bad := err != nil && !pool.OwnFault(err) // who could not be asked has not answered
+		if err == nil || bad && now.Sub(started) >= m.Grace && now.Sub(counted) >= interval*4/5 {
 			if counted = now; verdict.take(err == nil) {
 				changed(err)
 			}
