@@ -50,6 +50,7 @@ type record struct {
 	version
 	sum       uint64 // of the value; revisions alone repeat after a restore
 	readAt    int64  // the mod revision of the value that endpoints came from
+	told      bool   // that its value cannot be read
 	endpoints []discovery.Endpoint
 }
 
@@ -92,7 +93,7 @@ func (t *table) put(kv *mvccpb.KeyValue) {
 		return
 	}
 	t.release(key, r, v.mod)
-	r.endpoints, r.readAt = endpoints, v.mod
+	r.endpoints, r.readAt, r.told = endpoints, v.mod, false
 	t.hold(key, r)
 	t.unskip(key)
 	if len(endpoints) == 0 {
@@ -111,17 +112,19 @@ func (t *table) unskip(key string) {
 	}
 }
 
-// unreadable counts a bad value. The last readable one stands: what cannot be
-// read says nothing, least of all that a server is gone.
+// unreadable counts a bad value, and tells of it once until the key can be read again: it
+// may be written every second. The last readable one stands: what cannot be read says
+// nothing, least of all that a server is gone.
 func (t *table) unreadable(key string, r *record, err error) {
 	t.bad++
 	reason, level := err.Error(), slog.LevelWarn
 	if len(r.endpoints) > 0 {
 		reason += "; what it said before stands"
 	}
-	if t.skipped[key] == reason {
-		level = slog.LevelDebug // it was said already
+	if r.told {
+		level = slog.LevelDebug
 	}
+	r.told = true
 	t.log.Log(context.Background(), level, "etcd: unreadable record skipped",
 		"key", key, "revision", r.mod, "previous_value_kept", len(r.endpoints) > 0, "err", err)
 	t.skip(key, reason)

@@ -2,9 +2,11 @@ package etcd
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -146,4 +148,30 @@ func TestReturnsBetweenTwoSetsAreCounted(t *testing.T) {
 	tab.put(at("s/d", "10.0.0.2:80", 12, 13))
 	tab.put(at("s/d", "10.0.0.1:80", 12, 14))
 	returns(4, "its key named another at 13")
+}
+
+// A heartbeat in a form that is not understood, say, says something else every second.
+func TestAKeyThatStaysUnreadableIsToldOnce(t *testing.T) {
+	var log logBuffer
+	decode := func(key string, value []byte) ([]discovery.Endpoint, string, error) {
+		if value[0] == '!' {
+			return nil, "", fmt.Errorf("%s is not an address", value)
+		}
+		return decodePlain(key, value)
+	}
+	tab := newTable(decode, slog.New(slog.NewTextHandler(&log, nil)))
+	put := func(revision int64, value string) {
+		tab.put(&mvccpb.KeyValue{Key: []byte("s/a"), Value: []byte(value), CreateRevision: 1, ModRevision: revision, Version: revision})
+	}
+	for revision := range int64(20) {
+		put(1+revision, fmt.Sprintf("!beat %d", revision))
+	}
+	if text := log.String(); strings.Count(text, "unreadable record") != 1 || tab.bad != 20 {
+		t.Errorf("%d unreadable values counted, want 20; want one of them told of, logged\n%s", tab.bad, text)
+	}
+	put(30, "10.0.0.1:80")
+	put(31, "!garbage")
+	if text := log.String(); strings.Count(text, "unreadable record") != 2 {
+		t.Errorf("want it told again of a key that was readable meanwhile, logged\n%s", text)
+	}
 }
