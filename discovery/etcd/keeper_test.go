@@ -172,6 +172,41 @@ func TestLeavingMarksThenRemovesThenGivesTheLeaseBack(t *testing.T) {
 	})
 }
 
+// Who was away for longer than its lease, and is told to leave before it has noticed.
+func TestWhoLeavesDoesNotComeBackToSaySo(t *testing.T) {
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	net := newCutter(t, url)
+	reg := registration()
+	reg.Draining = "off"
+	k := keep(t, run(t, quickly(net.url())), reg)
+	stands(t, k, Registered)
+	net.set(cutting)
+	op.del(ours)
+	w := op.Watch(op.ctx(), ours)
+	left := make(chan error, 1)
+	go func() { left <- errors.Join(k.Leave(op.ctx()), k.Remove(op.ctx())) }()
+	within(t, time.Second, func() string {
+		if want, _ := k.wanted(); !want.draining {
+			return "it was not told to leave"
+		}
+		return ""
+	})
+	net.set(passing)
+	if err := <-left; err != nil {
+		t.Fatal(err)
+	}
+	if s := stands(t, k, Left); s.Losses != 0 {
+		t.Errorf("%d losses counted, want none: it was leaving", s.Losses)
+	}
+	op.put(ours, "the end")
+	for _, e := range (<-w).Events {
+		if got := string(e.Kv.Value); got != "the end" {
+			t.Errorf("etcd saw %s %q, want nothing of who was gone and leaves: clients would turn to it", e.Type, got)
+		}
+	}
+}
+
 func TestAnothersKeyIsNeverDeleted(t *testing.T) {
 	url := startEtcd(t).Endpoint()
 	op := operatorOn(t, url)

@@ -189,6 +189,8 @@ func (r *keeping) wish(w wanted) string {
 	switch {
 	case w.absent || w.removed:
 		return ""
+	case w.draining && r.found.modified == 0:
+		return "" // it is gone already: nobody is to meet it anew
 	case w.draining && w.reg.Draining != "":
 		return w.reg.Draining
 	}
@@ -256,11 +258,14 @@ func (r *keeping) settledAs(want wanted) {
 	r.spent = append(r.spent, r.leases()...)
 	r.lease, r.outgrown = nil, nil
 	r.note(func(s *KeeperStatus) { r.wrote, s.TTL, s.LeaseID = false, 0, 0 })
-	if want.removed {
+	switch {
+	case want.removed:
 		r.become(Left, "removed")
-		return
+	case want.draining:
+		r.become(Waiting, "it is leaving, and its key is gone")
+	default:
+		r.become(Waiting, want.why)
 	}
-	r.become(Waiting, want.why)
 }
 
 // countLoss counts once that what stood is not there any more.
