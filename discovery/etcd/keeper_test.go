@@ -220,6 +220,9 @@ func TestAnothersKeyIsNeverDeleted(t *testing.T) {
 	if v, _ := op.get(ours); v != "another's" {
 		t.Errorf("after we left, the other holder's key holds %q: a departure cut off somebody else", v)
 	}
+	if s := stands(t, k, Left); s.Reason != "the key is another holder's, and stays" {
+		t.Errorf("the reason is %q, want it said that the key is still there", s.Reason)
+	}
 }
 
 // There is nothing of ours to mark, whether the record could say so or not: a departure

@@ -259,6 +259,8 @@ func (r *keeping) settledAs(want wanted) {
 	r.lease, r.outgrown = nil, nil
 	r.note(func(s *KeeperStatus) { r.wrote, s.TTL, s.LeaseID = false, 0, 0 })
 	switch {
+	case want.removed && r.found.modified != 0:
+		r.become(Left, "the key is another holder's, and stays")
 	case want.removed:
 		r.become(Left, "removed")
 	case want.draining:
