@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portside/cmd/portside/admin"
+	"portside/discovery"
 	"portside/pool"
 )
 
@@ -30,5 +31,19 @@ func TestFailingOpenIsSaidOnceAndItsEndOnceItLasts(t *testing.T) {
 	s.calm(time.Now().Add(3*calmFor), none)
 	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "no longer failing open") {
 		t.Errorf("%d lines, want that it is over, once:\n%s", n, log.String())
+	}
+}
+
+// The first to leave of a pool of two is a suspect once the second leaves, too.
+func TestASuspectThatHadLeftIsNotCalledNew(t *testing.T) {
+	var log bytes.Buffer
+	n := newNews("web", slog.New(slog.NewTextHandler(&log, nil)), &admin.Events{})
+	p := pool.New(pool.Config{OnEvent: n.say})
+	p.Update([]discovery.Endpoint{{Address: "a:1"}, {Address: "b:1"}})
+	p.Update([]discovery.Endpoint{{Address: "b:1"}})
+	log.Reset()
+	p.Update(nil)
+	if text := log.String(); strings.Count(text, "backend suspect") != 2 || strings.Contains(text, "was=new") {
+		t.Errorf("want two suspects, and neither new:\n%s", text)
 	}
 }

@@ -114,7 +114,7 @@ func (n *news) say(e pool.Event) {
 		level = slog.LevelWarn
 	}
 	was := string(e.From)
-	if e.From == pool.Gone {
+	if e.From == pool.Gone && e.To != pool.Suspect {
 		was = "new" // even where it had been there before: it has a clean record
 	}
 	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", was)}
