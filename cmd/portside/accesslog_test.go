@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"portside/cmd/portside/config"
 	"portside/pool"
@@ -45,6 +48,43 @@ func TestLinesOfBeforeGoToTheRenamedFile(t *testing.T) {
 	if got, err := os.ReadFile(path + ".1"); !strings.Contains(string(got), `"status":400`) || err != nil {
 		t.Errorf("the renamed file has %q, %v; want the request of before", got, err)
 	}
+}
+
+// Neither a start nor a reload waits for who is to read a pipe; the next one finds it.
+func TestAPipeThatNobodyReadsIsNotWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	logs := &accessLogs{log: slog.New(slog.NewTextHandler(&log, nil))}
+	cfg := &config.AccessLog{File: path}
+	opened := make(chan *proxy.AccessLog, 1)
+	go func() { opened <- logs.open(cfg) }()
+	select {
+	case l := <-opened:
+		if l != nil || !strings.Contains(log.String(), "nobody reads the pipe") {
+			t.Errorf("opened %v, want no log and the reason, logged %s", l, log.String())
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it waits for a reader: nothing is served meanwhile, and SIGTERM is not heard")
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	l := logs.open(cfg)
+	if l == nil {
+		t.Fatalf("with a reader it is not opened, logged %s", log.String())
+	}
+	_, _ = l.Out.Write([]byte("line\n"))
+	logs.flush()
+	line := make([]byte, 16)
+	if n, err := reader.Read(line); string(line[:n]) != "line\n" {
+		t.Errorf("the reader has %q, %v", line[:n], err)
+	}
+	logs.current.Load().close()
 }
 
 // What rotates logs renames the file and has the configuration read again: from
