@@ -284,21 +284,13 @@ func (c *Client) set(f *frame) error {
 	if f.has(flagAck) {
 		return nil
 	}
-	c.mu.Lock()
-	widen, err := c.settings(f, &c.limit)
-	for _, cs := range c.streams {
-		if cs.sender.window += widen; cs.sender.window > lastID {
-			err = fault(FlowControlError, "a window that is too wide")
-		}
-	}
-	var wider []*sender
-	if widen > 0 {
+	err := c.resize(f, &c.limit, func(yield func(*sender) bool) {
 		for _, cs := range c.streams {
-			wider = append(wider, &cs.sender)
+			if !yield(&cs.sender) {
+				return
+			}
 		}
-	}
-	c.mu.Unlock()
-	c.wider(wider, &c.batch)
+	})
 	if err == nil {
 		c.greet(nil)
 	}

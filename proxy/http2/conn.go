@@ -2,6 +2,7 @@ package http2
 
 import (
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,25 @@ func (c *conn) pause() {
 	c.mu.Lock()
 	c.heap()
 	c.mu.Unlock()
+}
+
+// resize takes in the peer's settings, and what they change for all streams, whose are
+// yielded with mu held (RFC 9113 6.9.2).
+func (c *conn) resize(f *frame, streams *uint32, all iter.Seq[*sender]) error {
+	c.mu.Lock()
+	widen, err := c.settings(f, streams)
+	var wider []*sender
+	for s := range all {
+		if s.window += widen; s.window > lastID {
+			err = fault(FlowControlError, "a window that is too wide")
+		}
+		if widen > 0 {
+			wider = append(wider, s)
+		}
+	}
+	c.mu.Unlock()
+	c.wider(wider, &c.batch)
+	return err
 }
 
 // settings takes in the peer's. The caller holds mu, and has the streams' windows changed

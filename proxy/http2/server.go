@@ -299,23 +299,14 @@ func (c *Server) set(f *frame) error {
 	if f.has(flagAck) {
 		return nil
 	}
-	c.mu.Lock()
 	var streams uint32 // of ours there are none
-	widen, err := c.settings(f, &streams)
-	for _, st := range c.streams {
-		if st.sender.window += widen; st.sender.window > lastID {
-			err = fault(FlowControlError, "a window that is too wide")
-		}
-	}
-	var wider []*sender
-	if widen > 0 {
+	return c.resize(f, &streams, func(yield func(*sender) bool) {
 		for _, st := range c.streams {
-			wider = append(wider, &st.sender)
+			if !yield(&st.sender) {
+				return
+			}
 		}
-	}
-	c.mu.Unlock()
-	c.wider(wider, &c.batch)
-	return err
+	})
 }
 
 func (c *Server) widen(f *frame) error {
