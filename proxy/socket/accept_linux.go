@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -18,7 +19,11 @@ type ownAccept struct {
 	raw  syscall.RawConn
 	call func(fd uintptr) (done bool)
 
+	most    int // the first descriptor that no client may have
+	closing atomic.Bool
+
 	conn  *file
+	held  *file // has one that is too high, and waits for another
 	errno syscall.Errno
 	from  unix.RawSockaddrInet6
 	len   uint32
@@ -45,13 +50,16 @@ func (a *ownAccept) start(ln net.Listener, keepAlive net.KeepAliveConfig) {
 		_ = f.Close()
 		return
 	}
-	a.f, a.raw, a.call = f, raw, a.next
+	a.f, a.raw, a.call, a.most = f, raw, a.next, share().client
 }
 
 func (a *ownAccept) ready() bool { return a.f != nil }
 
 func (a *ownAccept) accept() (Stream, error) {
 	a.conn, a.errno = nil, 0
+	if a.held != nil {
+		return a.lower()
+	}
 	err := a.raw.Read(a.call)
 	if errors.Is(err, os.ErrDeadlineExceeded) { // close: who has connected is still let in
 		some := false
@@ -78,6 +86,9 @@ func (a *ownAccept) next(fd uintptr) (done bool) {
 		switch errno {
 		case 0:
 			a.conn = newFile(int(conn), addrPort(&a.from))
+			if int(conn) >= a.most && !a.closing.Load() {
+				a.held, a.conn, a.errno = a.conn, nil, syscall.EMFILE
+			}
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:
@@ -89,14 +100,30 @@ func (a *ownAccept) next(fd uintptr) (done bool) {
 	}
 }
 
+// lower lets the client in who was held, if there is a descriptor for it now, or if there
+// will be no later. Those behind it wait where all do when there is none, with the kernel.
+func (a *ownAccept) lower() (Stream, error) {
+	a.held = a.held.unpolled()
+	if a.held.fd >= a.most && !a.closing.Load() {
+		return nil, os.NewSyscallError("accept4", syscall.EMFILE)
+	}
+	c := a.held
+	a.held = nil
+	return c, nil
+}
+
 // close wakes accept.
 func (a *ownAccept) close() {
+	a.closing.Store(true)
 	if a.f != nil {
 		_ = a.f.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 func (a *ownAccept) release() {
+	if a.held != nil {
+		_ = a.held.Close()
+	}
 	if a.f != nil {
 		_ = a.f.Close()
 	}

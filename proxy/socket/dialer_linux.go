@@ -52,6 +52,10 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) 
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
+	if fd >= share().backend {
+		_ = closeRaw(uintptr(fd))
+		return nil, os.NewSyscallError("socket", syscall.EMFILE)
+	}
 	d.set(fd)
 	errno := p.connect(uintptr(fd))
 	if errno == syscall.EINPROGRESS {
@@ -171,8 +175,14 @@ func (d *Dialer) setUserTimeout(fd int) {
 }
 
 // control sets what net would not.
-func (d *Dialer) control(_, _ string, c syscall.RawConn) error {
-	return c.Control(func(fd uintptr) { d.setUserTimeout(int(fd)) })
+func (d *Dialer) control(_, _ string, c syscall.RawConn) (err error) {
+	cerr := c.Control(func(fd uintptr) {
+		if int(fd) >= share().backend {
+			err = os.NewSyscallError("socket", syscall.EMFILE)
+		}
+		d.setUserTimeout(int(fd))
+	})
+	return errors.Join(cerr, err)
 }
 
 // self reports whether c, to that address, is connected to itself. Where nobody
