@@ -283,3 +283,75 @@ func TestATrialThatStaysAndFailsIsKeptWhereTooManyAreOut(t *testing.T) {
 		}
 	})
 }
+
+// Who has tried all others may try one that is out before its time. That one still fails
+// is nothing new: else each such client would double the wait of a backend that may long
+// be well again.
+func TestATrialBeforeItsTimeDoesNotLengthenTheWait(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(2)
+		f.Update(es)
+		bad, other := es[0].Address, f.find(es[1].Address)
+		fail(t, f.Pool, bad, 5, Refused)
+		due := state(t, f.Pool, bad).Until
+		for range 10 {
+			l := must(t, f.Pool, other)
+			if !l.Trial() || l.Backend().Address() != bad {
+				t.Fatalf("%s was chosen, want the one that is out: there is no other", l.Backend().Address())
+			}
+			l.Report(Refused)
+			l.Release()
+		}
+		if got := state(t, f.Pool, bad).Until; !got.Equal(due) {
+			t.Errorf("its trial is in %s, want in %s as before", time.Until(got), time.Until(due))
+		}
+	})
+}
+
+// The failures of one that was kept do not make its first wait a longer one, once there
+// is room to have it out.
+func TestWhoWasKeptWaitsAsLongAsOthersAtFirst(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(2)
+		f.Update(es)
+		first, kept := es[0].Address, es[1].Address
+		fail(t, f.Pool, first, 5, ServerError)
+		fail(t, f.Pool, kept, 20, ServerError)
+		wantState(t, f.Pool, kept, Active, "one of two is out already")
+		time.Sleep(2 * time.Second)
+		if trial := must(t, f.Pool); trial.Backend().Address() != first {
+			t.Fatalf("%s was chosen, want the trial of %s", trial.Backend().Address(), first)
+		} else {
+			trial.Report(Success)
+			trial.Release()
+		}
+		fail(t, f.Pool, kept, 1, ServerError)
+		wantState(t, f.Pool, kept, Ejected, "it goes on failing, and the other is back")
+		if wait := time.Until(state(t, f.Pool, kept).Until); wait > 1200*time.Millisecond {
+			t.Errorf("its first trial is in %s, want in about the second of eject.backoff", wait)
+		}
+	})
+}
+
+// Who answers, and is set aside for what it answers, has shown nothing for when it comes
+// back: it may end what it accepts by then.
+func TestWhoIsSetAsideHasProvenNothing(t *testing.T) {
+	p := New(Config{})
+	p.Update(endpoints(2))
+	b := p.find(endpoints(2)[0].Address)
+	for range 4 {
+		use(t, p, Success)
+	}
+	if !b.Proven() {
+		t.Fatal("its answers prove nothing")
+	}
+	fail(t, p, b.Address(), 4, Gateway)
+	if !b.Proven() {
+		t.Error("a bad answer is taken for none")
+	}
+	fail(t, p, b.Address(), 1, Gateway)
+	wantState(t, p, b.Address(), Ejected, "five bad answers")
+	if b.Proven() {
+		t.Error("it is out, and still counts as one that answers")
+	}
+}
