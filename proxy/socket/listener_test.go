@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -84,6 +85,58 @@ func TestListenerCloses(t *testing.T) {
 	if conn, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		_ = conn.Close()
 		t.Error("a closed listener still listens")
+	}
+}
+
+// Who has connected when a listener is closed is let in still: to end their connections
+// unseen would be a reset to each.
+func TestListenerLetsInWhoHasConnected(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere net closes, and lets nobody in")
+	}
+	for name, when := range map[string]func(closes, accepts func()){
+		"closed before anybody accepts": func(closes, accepts func()) { closes(); accepts() },
+		"closed while somebody waits": func(closes, accepts func()) {
+			var waits sync.WaitGroup
+			waits.Go(accepts)
+			closes()
+			waits.Wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := NewListener(ln, probed)
+			defer l.Release()
+			waiting := map[string]bool{}
+			for range 5 {
+				peer, err := net.Dial("tcp", ln.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer peer.Close()
+				waiting[peer.LocalAddr().String()] = true
+			}
+			when(func() { _ = l.Close() }, func() {
+				for range 5 {
+					c, err := l.Accept()
+					if err != nil {
+						t.Errorf("Accept = %v, while %d have connected and were not accepted", err, len(waiting))
+						return
+					}
+					defer c.Close()
+					delete(waiting, c.RemoteAddr().String())
+				}
+				if len(waiting) > 0 {
+					t.Errorf("%d of those who have connected were not among the five accepted", len(waiting))
+				}
+				if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("Accept when nobody is left = %v, want net.ErrClosed", err)
+				}
+			})
+		})
 	}
 }
 
