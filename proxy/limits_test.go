@@ -578,9 +578,9 @@ func TestHTTPSlowReaderIsNotIdle(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what the kernel has still to send is known on Linux alone")
 	}
-	const lasts = 2 * time.Second
+	const lasts = 3 * time.Second
 	slowly := func(r io.Reader) error {
-		b := make([]byte, 64<<10)
+		b := make([]byte, 16<<10)
 		for began := time.Now(); time.Since(began) < lasts; time.Sleep(25 * time.Millisecond) {
 			if _, err := r.Read(b); err != nil {
 				return fmt.Errorf("%w after %v", err, time.Since(began))
@@ -597,7 +597,7 @@ func TestHTTPSlowReaderIsNotIdle(t *testing.T) {
 		w.Header().Set("Content-Length", "100000000")
 		_, _ = io.Copy(w, io.LimitReader(zeroes{}, 100000000))
 	})
-	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 300 * time.Millisecond}}, address)
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: time.Second}}, address)
 	conn := s.raw(t)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err := slowly(conn); err != nil {
