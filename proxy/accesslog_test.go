@@ -62,7 +62,7 @@ func TestAccessLogHasALineForEachRequest(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	const unreachable = "127.0.0.1:1"
+	unreachable := refusing(t)
 	for name, c := range map[string]struct {
 		address, request string
 		want             logged

@@ -1162,7 +1162,7 @@ type restartable struct {
 }
 
 func newRestartable(t *testing.T) *restartable {
-	r := &restartable{address: "127.0.0.1:0"}
+	r := &restartable{address: ownHost() + ":0"}
 	r.start(t)
 	t.Cleanup(r.kill)
 	return r

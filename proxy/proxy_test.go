@@ -3,9 +3,13 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,16 +96,33 @@ func resets(c *net.TCPConn) { _ = c.SetLinger(0) }
 // closes accepts and closes.
 func closes(*net.TCPConn) {}
 
-// refusing is an address where nobody listens.
+// refusing is an address where nobody listens for as long as the test lasts: its port is
+// taken, by a socket that does not.
 func refusing(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
 }
+
+// ownHost is a loopback host that is this process's alone, where the system has so many:
+// nobody else takes a port of it that is free for a moment.
+var ownHost = sync.OnceValue(func() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.86.%d.%d", rand.IntN(256), 1+rand.IntN(254))
+})
 
 func endpointsOf(addresses ...string) (es []discovery.Endpoint) {
 	for _, a := range addresses {
