@@ -96,17 +96,23 @@ func TestHTTPSecondTriesAreBounded(t *testing.T) {
 	}
 }
 
-// With nowhere else to go there is no second try, nor one denied.
+// With nowhere else to go there is no second try, nor one denied, and the budget is as it
+// was.
 func TestHTTPSecondTriesAreCountedWhenMade(t *testing.T) {
-	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{}, refusing(t))
-	c := newClient(t)
-	for range 300 {
-		if status, _, err := fetch(c, s.url); status != 502 || err != nil {
-			t.Fatal(status, err)
+	for name, address := range map[string]string{
+		"refuses":             refusing(t), // which would be free
+		"ends without a word": startBackend(t, func(c *net.TCPConn) { _, _ = http.ReadRequest(bufio.NewReader(c)) }).address,
+	} {
+		s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{}, address)
+		c := newClient(t)
+		for range 300 {
+			if status, _, err := fetch(c, s.url); status != 502 || err != nil {
+				t.Fatal(status, err)
+			}
 		}
-	}
-	if st := s.Stats(); st.Retries.Load() != 0 || st.RetriesDenied.Load() != 0 || st.Failed.Load() != 300 {
-		t.Fatalf("%d second tries, %d denied, %d failed of 300 requests to a lone backend", st.Retries.Load(), st.RetriesDenied.Load(), st.Failed.Load())
+		if st := s.Stats(); st.Retries.Load() != 0 || st.RetriesDenied.Load() != 0 || st.Failed.Load() != 300 {
+			t.Errorf("%s: %d second tries, %d denied, %d failed of 300 requests to a lone backend", name, st.Retries.Load(), st.RetriesDenied.Load(), st.Failed.Load())
+		}
 	}
 }
 
@@ -150,6 +156,32 @@ func TestH2COutcomes(t *testing.T) {
 		if got := stateOf(s.pool, address); (got.Failures > 0) != failed {
 			t.Errorf("%d: %d failures, want one: %v", status, got.Failures, failed)
 		}
+	}
+}
+
+// The end of a connection that had been idle blames nobody, unless it comes in the middle
+// of a response: then the backend was alive, and had the request.
+func TestHTTPAResponseCutInItsHeadIsNoStaleConnection(t *testing.T) {
+	b := startBackend(t, func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			_, _ = http.ReadRequest(in)
+			_, _ = io.WriteString(c, "HTTP/1.1 200 O")
+		}
+	})
+	s := startHTTP(t, pool.Config{Eject: pool.Eject{Consecutive: -1}}, Config{}, b.address)
+	c := newClient(t)
+	if status, _, err := fetch(c, s.url); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	resp, err := c.Post(s.url, "text/plain", strings.NewReader("once"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if n := stateOf(s.pool, b.address).Failures; resp.StatusCode != 502 || n != 1 {
+		t.Errorf("status %d and %d failures, want 502 and one: it ended in the middle of what it said", resp.StatusCode, n)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portside/pool"
@@ -617,7 +618,7 @@ func descriptors(t *testing.T) int {
 	return len(fds)
 }
 
-// Running out of descriptors must neither end the accept loop nor have it spin.
+// Running out of descriptors must not end the accept loop.
 func TestAcceptSurvivesWantOfDescriptors(t *testing.T) {
 	s := &server{}
 	s.init(pool.New(pool.Config{}), Config{})
@@ -647,6 +648,38 @@ func TestAcceptSurvivesWantOfDescriptors(t *testing.T) {
 	if n := s.stats.AcceptErrors.Load(); n != 3 {
 		t.Fatalf("%d failed accepts counted, want 3", n)
 	}
+}
+
+// Nor must it have it spin, nor wait long when it is soon over.
+func TestAcceptDoesNotSpinForWantOfDescriptors(t *testing.T) {
+	over, err := net.Listen("tcp", "127.0.0.1:0") // for who has tried too often
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = over.Close()
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{}
+		s.init(pool.New(pool.Config{}), Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var loop, own sync.WaitGroup
+		loop.Go(func() {
+			ln := socket.NewListener(&starved{Listener: over, left: 1000}, net.KeepAliveConfig{})
+			if err := s.accept(ctx, ln, &own, func(socket.Stream) { t.Error("a client came of nothing") }); err != nil {
+				t.Errorf("accept = %v, want it to go on until it is told to end", err)
+			}
+		})
+		for _, c := range []struct {
+			after       time.Duration
+			least, most int64
+		}{{100 * time.Millisecond, 3, 20}, {time.Minute, 60, 80}} {
+			time.Sleep(c.after)
+			if n := s.stats.AcceptErrors.Load(); n < c.least || n > c.most {
+				t.Errorf("%d tries within %s, want from %d to %d", n, c.after, c.least, c.most)
+			}
+		}
+		cancel()
+		loop.Wait()
+	})
 }
 
 // starved is a listener whose next accepts fail for want of descriptors.
