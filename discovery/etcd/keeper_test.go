@@ -68,7 +68,7 @@ func TestADeletedKeyIsRegisteredAgain(t *testing.T) {
 	k := keep(t, run(t, quickly(url)), registration())
 	stands(t, k, Registered)
 	op.del(ours)
-	op.inEtcd(time.Second, ours, "10.0.0.5:8080")
+	op.inEtcd(4*time.Second, ours, "10.0.0.5:8080")
 	if s := stands(t, k, Registered); s.Losses != 1 {
 		t.Errorf("%d losses counted, want 1: an operator must see that somebody deletes keys", s.Losses)
 	}
@@ -80,7 +80,7 @@ func TestAnOverwrittenKeyIsRegisteredAgain(t *testing.T) {
 	k := keep(t, run(t, quickly(url)), registration())
 	stands(t, k, Registered)
 	op.put(ours, "by hand")
-	op.inEtcd(time.Second, ours, "10.0.0.5:8080")
+	op.inEtcd(4*time.Second, ours, "10.0.0.5:8080")
 }
 
 func TestARevokedLeaseIsReplaced(t *testing.T) {
@@ -91,7 +91,7 @@ func TestARevokedLeaseIsReplaced(t *testing.T) {
 	if _, err := op.Revoke(op.ctx(), clientv3.LeaseID(was.LeaseID)); err != nil {
 		t.Fatal(err)
 	}
-	op.inEtcd(2*time.Second, ours, "10.0.0.5:8080")
+	op.inEtcd(4*time.Second, ours, "10.0.0.5:8080")
 	within(t, time.Second, func() string {
 		if s := k.Status(); s.LeaseID == was.LeaseID || s.State != Registered {
 			return fmt.Sprintf("still %s under lease %x", s.State, s.LeaseID)
