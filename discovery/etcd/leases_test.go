@@ -3,16 +3,19 @@ package etcd
 import (
 	"context"
 	"fmt"
-	"strings"
+	"net"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 )
 
 func other() Registration {
@@ -179,34 +182,134 @@ func TestABreakAfterSomebodyHasLeft(t *testing.T) {
 // Where etcd wants to know who asks, a stream costs it a password's check: renewals share
 // one.
 func TestRenewalsShareAStream(t *testing.T) {
-	t.Parallel()
-	p := startProcess(t)
-	var streams, sent atomic.Int64
-	c := run(t, quickly(p.url), func(c *Client) {
-		c.extra = append(c.extra, grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, s grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-			got, err := s(ctx, desc, cc, method, opts...)
-			if !strings.HasSuffix(method, "LeaseKeepAlive") {
-				return got, err
-			}
-			streams.Add(1)
-			return counting{got, &sent}, err
-		}))
+	synctest.Test(t, func(t *testing.T) {
+		etcd := &leaseServer{answers: func(int) bool { return true }}
+		ended := etcd.renewed(t, 3*time.Second)
+		time.Sleep(time.Minute)
+		if streams, sent := etcd.streams.Load(), etcd.sent.Load(); streams != 1 || sent < 50 || sent > 70 {
+			t.Errorf("%d renewals within a minute went over %d streams, want about 60 over one", sent, streams)
+		}
+		select {
+		case <-ended:
+			t.Error("a lease that is renewed all the while was given up")
+		default:
+		}
 	})
-	k := keep(t, c, registration())
-	stands(t, k, Registered)
-	time.Sleep(3 * time.Second)
-	if n, of := streams.Load(), sent.Load(); n != 1 || of < 4 {
-		t.Errorf("%d renewals went over %d streams, want one stream", of, n)
+}
+
+// What one stream does not answer is asked over another, while the lease lives; and the one
+// that answered is kept to.
+func TestARenewalIsAskedAgainWhileTheLeaseLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := &leaseServer{answers: func(stream int) bool { return stream == 2 }}
+		ended := etcd.renewed(t, 3*time.Second)
+		time.Sleep(time.Minute)
+		if streams := etcd.streams.Load(); streams != 2 {
+			t.Errorf("%d streams, want two: the second answers", streams)
+		}
+		select {
+		case <-ended:
+			t.Error("the lease was given up, though somebody answers")
+		default:
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		etcd := &leaseServer{answers: func(int) bool { return false }}
+		began := time.Now()
+		<-etcd.renewed(t, 3*time.Second)
+		if lived, streams := time.Since(began), etcd.streams.Load(); lived != 3*time.Second || streams != mostWays {
+			t.Errorf("a lease of 3 s that nobody renews was given up after %s and %d streams, want 3 s and %d", lived, streams, mostWays)
+		}
+	})
+}
+
+// While etcd is away a registration stands as long as the lease that its key hangs on is
+// kept alive, be it one that is being replaced; not on a lease that may have lapsed, nor by
+// a key that somebody wrote by hand.
+func TestWhatUpholdsARegistration(t *testing.T) {
+	alive := func(id int64) *lease { return &lease{id: id, lost: make(chan struct{})} }
+	lapsed := func(id int64) *lease { l := alive(id); close(l.lost); return l }
+	for name, c := range map[string]struct {
+		r    keeping
+		want bool
+	}{
+		"its lease":                   {keeping{stood: true, found: found{lease: 7}, lease: alive(7)}, true},
+		"a lease that lapsed":         {keeping{stood: true, found: found{lease: 7}, lease: lapsed(7)}, false},
+		"a lease that is replaced":    {keeping{stood: true, found: found{lease: 7}, lease: alive(8), outgrown: []*lease{alive(7)}}, true},
+		"one that lapsed in between":  {keeping{stood: true, found: found{lease: 7}, lease: alive(8), outgrown: []*lease{lapsed(7)}}, false},
+		"a key written by hand":       {keeping{stood: true, lease: alive(7)}, false},
+		"a key that was not as it is": {keeping{found: found{lease: 7}, lease: alive(7)}, false},
+		"no lease":                    {keeping{stood: true, found: found{lease: 7}}, false},
+	} {
+		if got := c.r.upheld(); got != c.want {
+			t.Errorf("%s upholds it: %t, want %t", name, got, c.want)
+		}
 	}
 }
 
-// counting counts what is sent.
-type counting struct {
-	grpc.ClientStream
-	n *atomic.Int64
+// Etcd counts a lease's time from some moment between question and answer.
+func TestALateRenewalIsNotTakenForALongLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := &leaseServer{late: 400 * time.Millisecond}
+		etcd.answers = func(int) bool { return etcd.sent.Load() == 1 }
+		began := time.Now()
+		<-etcd.renewed(t, 3*time.Second)
+		if lived := time.Since(began); lived != 4200*time.Millisecond {
+			t.Errorf("a lease of 3 s that was renewed once, between 1 s and 1.4 s, was given up after %s, want 4.2 s", lived)
+		}
+	})
 }
 
-func (c counting) SendMsg(m any) error {
-	c.n.Add(1)
-	return c.ClientStream.SendMsg(m)
+// leaseServer is an etcd that renews leases, over the streams that it answers.
+type leaseServer struct {
+	pb.UnimplementedLeaseServer
+	answers       func(stream int) bool // the first is 1
+	late          time.Duration         // each answer
+	streams, sent atomic.Int64
+}
+
+func (s *leaseServer) LeaseKeepAlive(stream grpc.BidiStreamingServer[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse]) error {
+	n := int(s.streams.Add(1))
+	for {
+		r, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		s.sent.Add(1)
+		if !s.answers(n) {
+			continue
+		}
+		time.Sleep(s.late)
+		if err := stream.Send(&pb.LeaseKeepAliveResponse{ID: r.ID, TTL: 3}); err != nil {
+			return err
+		}
+	}
+}
+
+// renewed has a lease renewed at s until the test ends; the channel is closed when it is
+// given up.
+func (s *leaseServer) renewed(t *testing.T, ttl time.Duration) (ended <-chan struct{}) {
+	t.Helper()
+	ln := bufconn.Listen(64 << 10)
+	server := grpc.NewServer()
+	pb.RegisterLeaseServer(server, s)
+	go func() { _ = server.Serve(ln) }()
+	conn, err := grpc.NewClient("passthrough:etcd", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return ln.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		renew(ctx, conn, 7, ttl, time.Now())
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+		_ = conn.Close()
+		server.Stop()
+	})
+	return done
 }
