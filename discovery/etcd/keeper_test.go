@@ -133,7 +133,7 @@ func TestTwoHoldersOfOneKeyDoNotFight(t *testing.T) {
 		t.Fatal(err)
 	}
 	stands(t, first, Registered)
-	op.inEtcd(time.Second, ours, "10.0.0.5:8080")
+	op.inEtcd(4*time.Second, ours, "10.0.0.5:8080")
 }
 
 func TestLeavingMarksThenRemovesThenGivesTheLeaseBack(t *testing.T) {
@@ -272,6 +272,49 @@ func TestYieldedFromTheStart(t *testing.T) {
 	<-ended
 	stands(t, k, Registered)
 	op.inEtcd(5*time.Second, ours, reg.Value)
+}
+
+// That another is to have the key is no loss when it takes it.
+func TestAKeyThatIsHandedOnIsNotLost(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	reg := registration()
+	reg.TTL = time.Minute
+	former := keep(t, run(t, quickly(url)), reg)
+	stands(t, former, Registered)
+	former.HandOn()
+	reg.Value += ";v=2"
+	stands(t, keep(t, run(t, quickly(url)), reg), Registered)
+	if s := stands(t, former, Taken); s.Losses != 0 {
+		t.Errorf("%d losses, want none: it was handed on", s.Losses)
+	}
+}
+
+// Who leaves while etcd is away has not left: the key is still there, and goes when etcd is
+// back, or with its lease.
+func TestNobodyLeavesAnEtcdThatIsAway(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t)
+	reg := registration()
+	reg.TTL = time.Minute
+	c := run(t, quickly(p.url))
+	k := keep(t, c, reg)
+	stands(t, k, Registered)
+	p.kill()
+	within(t, 10*time.Second, func() string {
+		if l, _ := c.link(); l.stream != nil {
+			return "it has not noticed that etcd is away"
+		}
+		return ""
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := k.Remove(ctx); err == nil || k.Status().State == Left {
+		t.Errorf("Remove = %v and the registration is %s, while etcd has it", err, k.Status().State)
+	}
+	p.start()
+	stands(t, k, Left)
+	operatorOn(t, p.url).inEtcd(0, ours, "")
 }
 
 func TestATakenKeyIsRegisteredWhenItIsFree(t *testing.T) {

@@ -108,3 +108,27 @@ func TestRecordsComeThoughTheirLeasesTakeLong(t *testing.T) {
 		}
 	}
 }
+
+// An etcd that was restored or emptied is told by what it says of itself. A member that
+// lags behind the list may confirm a watch, and grpc-proxy names no cluster.
+func TestAnotherPastIsSuspicious(t *testing.T) {
+	f := &follower{Source: &Source{seen: seen{cluster: 7}}}
+	for name, c := range map[string]struct {
+		header  *pb.ResponseHeader
+		created bool
+		want    error
+	}{
+		"as it was":                     {&pb.ResponseHeader{ClusterId: 7, Revision: 10}, false, nil},
+		"later":                         {&pb.ResponseHeader{ClusterId: 7, Revision: 11}, false, nil},
+		"earlier":                       {&pb.ResponseHeader{ClusterId: 7, Revision: 9}, false, errBackwards},
+		"confirmed by one that lags":    {&pb.ResponseHeader{ClusterId: 7, Revision: 9}, true, nil},
+		"another cluster":               {&pb.ResponseHeader{ClusterId: 8, Revision: 11}, false, errCluster},
+		"another cluster that confirms": {&pb.ResponseHeader{ClusterId: 8, Revision: 11}, true, errCluster},
+		"no cluster":                    {&pb.ResponseHeader{Revision: 10}, true, nil},
+		"no header":                     {nil, false, nil},
+	} {
+		if got := f.suspicious(c.header, 10, c.created); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
