@@ -258,7 +258,7 @@ func TestAMistypedEtcdLeavesTheRegistrationWhereItIs(t *testing.T) {
 	c := newConfigured(t, format, endpoint, a)
 	p := runPortside(t, "", "-c", c.name)
 	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
-	c.write(format, "http://127.0.0.1:1", a)
+	c.write(format, "http://"+refusing(t), a)
 	reloaded(t, p.admin)
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if value(t, etcd, key) == "" {
@@ -326,7 +326,7 @@ func TestARegistrationTakenOutStaysOut(t *testing.T) {
 	eventually(t, "never registered", func() bool { return value(t, etcd, key) != "" })
 	stop()
 	eventually(t, "still registered", func() bool { return value(t, etcd, key) == "" })
-	c.write(format+register, "http://127.0.0.1:1", local, a)
+	c.write(format+register, "http://"+refusing(t), local, a)
 	reloaded(t, p.admin)
 	time.Sleep(500 * time.Millisecond)
 	c.write(format, endpoint, local)
@@ -384,7 +384,7 @@ func TestCommandStartsThoughAReloadRemovedWhatItWaitedFor(t *testing.T) {
 	a, _ := echo(t)
 	local, local2 := freeAddress(t), freeAddress(t)
 	told := filepath.Join(t.TempDir(), "told")
-	c := newConfigured(t, "etcd: {endpoints: [\"http://127.0.0.1:1\"]}\nservices:\n  orders: {listen: %q}\n", local)
+	c := newConfigured(t, "etcd: {endpoints: [%q]}\nservices:\n  orders: {listen: %q}\n", "http://"+refusing(t), local)
 	p := runPortside(t, "", "-c", c.name, "--", "sh", "-c", "touch "+told+"; sleep 60")
 	eventually(t, "it does not serve", func() bool { return len(p.service("orders").Name) > 0 })
 	c.write("services:\n  ledger: {listen: %q, endpoints: [%q]}\n", local2, a)
@@ -503,10 +503,7 @@ func revision(t *testing.T, etcd *clientv3.Client) int64 {
 // Several edits, each of which leaves the registration where it is until another stands,
 // do so together.
 func TestEditsOfARegistrationAddUp(t *testing.T) {
-	const (
-		format   = "etcd: {endpoints: [%q], prefix: %s}\nregister:\n  billing: {address: %q, weight: %d, check: {tcp: {}, interval: 200ms, timeout: 200ms}}\n"
-		mistyped = "http://127.0.0.1:1"
-	)
+	const format = "etcd: {endpoints: [%q], prefix: %s}\nregister:\n  billing: {address: %q, weight: %d, check: {tcp: {}, interval: 200ms, timeout: 200ms}}\n"
 	type edit struct {
 		mistyped bool
 		prefix   string
@@ -523,7 +520,7 @@ func TestEditsOfARegistrationAddUp(t *testing.T) {
 			t.Parallel()
 			endpoint, etcd := startEtcd(t)
 			a, _ := echo(t)
-			dead := freeAddress(t)
+			dead := refusing(t)
 			key := "service/billing/" + a
 			c := newConfigured(t, format, endpoint, "service/", a, 1)
 			p := runPortside(t, "", "-c", c.name)
@@ -532,7 +529,7 @@ func TestEditsOfARegistrationAddUp(t *testing.T) {
 			for _, e := range edits {
 				url, prefix, address := endpoint, "service/", a
 				if e.mistyped {
-					url = mistyped
+					url = "http://" + refusing(t)
 				}
 				if e.prefix != "" {
 					prefix = e.prefix
@@ -569,7 +566,7 @@ func TestARegistrationWithAnothersKeyStandsByItself(t *testing.T) {
 	endpoint, etcd := startEtcd(t)
 	x, _ := echo(t)
 	y, _ := echo(t)
-	dead := freeAddress(t)
+	dead := refusing(t)
 	const check = "check: {tcp: {}, interval: 200ms, timeout: 200ms}"
 	c := newConfigured(t, "register:\n  b: {address: %q, key: reg/x, %s}\n  c: {address: %q, key: reg/y, %s}\n", x, check, y, check)
 	p := runPortside(t, endpoint, "-c", c.name)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -172,13 +173,28 @@ func (p *portside) get(path string, out any) {
 	}
 }
 
+// ownHost is a loopback host that is this process's alone, where the system has so many:
+// whatever else runs on the machine, another run of these tests included, takes no port
+// of it that is free for a moment.
+var ownHost = sync.OnceValue(func() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.85.%d.%d", rand.IntN(256), 1+rand.IntN(254))
+})
+
 // freeAddress is a loopback address nobody listens on, another one each time. Its
 // port is none of those the kernel gives to outgoing connections: one of those
 // could take it while the test has it free.
 func freeAddress(t *testing.T) string {
 	t.Helper()
+	return freeAddressOn(t, ownHost())
+}
+
+func freeAddressOn(t *testing.T, host string) string {
+	t.Helper()
 	for {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		ln, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, 10_000+rand.IntN(20_000)))
 		if err != nil {
 			continue
 		}
@@ -191,6 +207,25 @@ func freeAddress(t *testing.T) string {
 }
 
 var givenAddresses sync.Map
+
+// refusing is an address where nobody listens for as long as the test lasts.
+func refusing(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
+}
 
 func eventually(t *testing.T, why string, ok func() bool) {
 	t.Helper()
@@ -243,7 +278,7 @@ func remove(t *testing.T, c *clientv3.Client, key string, opts ...clientv3.OpOpt
 // echo is a backend that greets each client with its address, then echoes.
 func echo(t *testing.T) (address string, stop func()) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", ownHost()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

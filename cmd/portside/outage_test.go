@@ -32,7 +32,7 @@ type mortalEtcd struct {
 }
 
 func newMortalEtcd(t *testing.T) *mortalEtcd {
-	e := &mortalEtcd{t: t, dir: t.TempDir(), url: "http://" + freeAddress(t)}
+	e := &mortalEtcd{t: t, dir: t.TempDir(), url: "http://" + freeAddressOn(t, "127.0.0.1")} // which has another name
 	e.start()
 	e.Client = etcdClient(t, e.url)
 	return e

@@ -68,16 +68,16 @@ func TestFaultsThatOnlyTheirUseWouldShow(t *testing.T) {
 // Who asks a running portside needs to know where it is, and nothing else of its
 // configuration.
 func TestAskingNeedsTheAdminAddressAlone(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "portside.yaml")
-	if err := os.WriteFile(file, []byte("etcd: {username: app, password: \"${NOT_SET_HERE}\"}\nadmin: 127.0.0.1:1\n"), 0o600); err != nil {
+	file, nobody := filepath.Join(t.TempDir(), "portside.yaml"), refusing(t)
+	if err := os.WriteFile(file, []byte("etcd: {username: app, password: \"${NOT_SET_HERE}\"}\nadmin: "+nobody+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const asked = "no portside answers at http://127.0.0.1:1"
+	asked := "no portside answers at http://" + nobody
 	if code, _, complaint := says(t, "status", "-c", file); code != 1 || !strings.Contains(complaint, asked) {
 		t.Errorf("exit code %d, %q; want 1 and %q", code, complaint, asked)
 	}
 	for _, name := range []string{file + ".absent", os.DevNull + "/x"} {
-		if code, _, complaint := says(t, "status", "-c", name, "--admin", "127.0.0.1:1"); code != 1 || !strings.Contains(complaint, asked) {
+		if code, _, complaint := says(t, "status", "-c", name, "--admin", nobody); code != 1 || !strings.Contains(complaint, asked) {
 			t.Errorf("-c %s: exit code %d, %q; want 1 and %q", name, code, complaint, asked)
 		}
 	}

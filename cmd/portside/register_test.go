@@ -313,7 +313,7 @@ type registered struct {
 }
 
 func newRegistered(t *testing.T, endpoint string) *registered {
-	r := &registered{address: "127.0.0.1:0"}
+	r := &registered{address: ownHost() + ":0"}
 	r.start(t, endpoint)
 	t.Cleanup(func() { _ = r.srv.Close(); r.wg.Wait() })
 	return r

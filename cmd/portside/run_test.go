@@ -108,7 +108,7 @@ func TestStatusHasTheFieldsOfTheContract(t *testing.T) {
 // An outage is seen in the requests that are counted, not only in what is missing.
 func TestWhatPortsideAnswersIsCounted(t *testing.T) {
 	local := freeAddress(t)
-	p := runPortside(t, "", "orders="+local+",protocol=http,endpoints=127.0.0.1:1")
+	p := runPortside(t, "", "orders="+local+",protocol=http,endpoints="+refusing(t))
 	for range 3 {
 		resp, err := http.Get("http://" + local)
 		if err != nil || resp.StatusCode != 502 {
@@ -514,7 +514,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	port, adm := freeAddress(t), freeAddress(t)
+	port, adm := freeAddressOn(t, "127.0.0.1"), freeAddress(t)
 	p := start(t, "portside", nil, "demo", "--port", port[strings.LastIndexByte(port, ':')+1:], "--admin", adm)
 	got := map[string]bool{}
 	eventually(t, "three backends never answered", func() bool {
