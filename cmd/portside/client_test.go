@@ -70,6 +70,7 @@ func TestExplainFindsWhatHasLeftHoweverItsAddressIsWritten(t *testing.T) {
 	local := freeAddress(t)
 	c := newConfigured(t, "services:\n  orders: {listen: %q, endpoints: [%s]}\n", local, "h:1, DB-1:2")
 	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "the endpoints of the file have not come", func() bool { return len(p.service("orders").Backends) == 2 })
 	c.write("services:\n  orders: {listen: %q, endpoints: [%s]}\n", local, "h:1")
 	if code, answer := askReload(t, p.admin); code != 200 {
 		t.Fatal(code, answer)
