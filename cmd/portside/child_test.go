@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -71,6 +72,21 @@ func TestASecondSignalEndsTheCommandToo(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	if size() != was {
 		t.Error("the command outlives portside")
+	}
+}
+
+// The command's end may come between the second signal and the exit that it asks for: the
+// code is the signal's all the same.
+func TestASecondSignalSaysHowItEndsThoughTheCommandHasEnded(t *testing.T) {
+	well := startChild([]string{"true"}, stdio{}, slog.New(slog.DiscardHandler))
+	<-well.done
+	p := &process{}
+	if err := p.verdict(reason{command: well, signal: syscall.SIGTERM}); err != nil {
+		t.Errorf("the verdict on a command that ended well is %v", err)
+	}
+	p.second.Store(int32(syscall.SIGINT))
+	if err := p.verdict(reason{command: well, signal: syscall.SIGTERM}); err != error(exit{code: 130}) {
+		t.Errorf("after a second signal the verdict is %v, want exit code 130", err)
 	}
 }
 

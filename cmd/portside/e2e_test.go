@@ -27,7 +27,7 @@ import (
 	"portside/discovery/etcd/embedded"
 )
 
-// The test binary is portside, or an etcd, when told so: what is tested is a
+// The test binary is portside, an etcd, or what else a process of its own has to do, when told so: what is tested is a
 // process with its signals and exit codes.
 func TestMain(m *testing.M) {
 	switch os.Getenv("PORTSIDE_TEST_AS") {
@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 		main()
 	case "etcd":
 		etcdMain()
+	case "blind":
+		blindMain()
 	}
 	os.Exit(m.Run())
 }

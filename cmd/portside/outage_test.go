@@ -48,6 +48,31 @@ func (e *mortalEtcd) kill() {
 // otherName is the same etcd under another name.
 func (e *mortalEtcd) otherName() string { return strings.Replace(e.url, "127.0.0.1", "localhost", 1) }
 
+// Whom a reload took out while etcd was away has as long as its lease to leave, until the
+// process ends: that does not wait so long.
+func TestTheProcessEndsThoughSomebodyIsStillLeaving(t *testing.T) {
+	etcd := newMortalEtcd(t)
+	a, _ := echo(t)
+	const format = "etcd: {endpoints: [%q]}\nservices: {web: {listen: %q, endpoints: [%q]}}\n"
+	local := freeAddress(t)
+	c := newConfigured(t, format+"register:\n  billing: {address: %q, ttl: 120s}\n", etcd.url, local, a, a)
+	p := runPortside(t, "", "-c", c.name)
+	eventually(t, "never registered", func() bool {
+		all := p.registrations()
+		return len(all) == 1 && all[0].State == "registered"
+	})
+	etcd.kill()
+	c.write(format, etcd.url, local, a)
+	reloaded(t, p.admin)
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(30 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if out := p.out.String(); !strings.Contains(out, "could not leave etcd in time") {
+		t.Errorf("nobody is told of the key that stays:\n%s", out)
+	}
+}
+
 // An edit of etcd's name and its correction, while etcd is away, must not have anybody
 // who follows the keys see them leave when it is back.
 func TestEtcdRenamedAndBackInAnOutageTakesNobodyOut(t *testing.T) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,6 +103,7 @@ func TestAnEmptyOrMissingFileIsReported(t *testing.T) {
 func TestAMomentWithoutAFileIsNoChange(t *testing.T) {
 	was, now := look{content: "a: 1"}, look{content: "a: 2"}
 	missing, emptied := look{fault: "no such file"}, look{content: "\n"}
+	blind := look{blind: true}
 	type seen struct {
 		after time.Duration
 		look
@@ -115,6 +118,9 @@ func TestAMomentWithoutAFileIsNoChange(t *testing.T) {
 		"missing":                    {{0, missing, false}, {absence / 2, missing, false}, {absence, missing, true}, {time.Hour, missing, false}},
 		"emptied":                    {{0, emptied, false}, {absence, emptied, true}, {absence, emptied, false}},
 		"missing, then as it was":    {{0, missing, false}, {absence, missing, true}, {absence, was, true}},
+		"unseen, be it for long":     {{0, blind, false}, {absence, blind, false}, {time.Hour, blind, false}, {0, was, false}},
+		"changed while unseen":       {{0, blind, false}, {absence, now, true}},
+		"missing, unseen, missing":   {{0, missing, false}, {absence / 2, blind, false}, {absence, missing, true}},
 		"emptied, then missing":      {{0, emptied, false}, {absence, missing, true}},
 		"two moments without a file": {{0, missing, false}, {absence / 2, now, true}, {absence, missing, false}, {absence / 2, was, true}},
 	} {
@@ -129,6 +135,53 @@ func TestAMomentWithoutAFileIsNoChange(t *testing.T) {
 				t.Errorf("%s: the next look after look %d is in %s", name, i, again)
 			}
 		}
+	}
+}
+
+// Want of descriptors says nothing of the file: that it cannot be read is no change.
+func TestAFileThatCannotBeSeenForWantOfDescriptorsIsNoNews(t *testing.T) {
+	c := newConfigured(t, "services: {}\n")
+	p := start(t, "blind", nil, c.name)
+	if code := p.wait(10 * time.Second); code != 0 || p.out.String() != "blind\nseen\n" {
+		t.Errorf("exit code %d, %q; want it blind without descriptors, and not with some", code, p.out)
+	}
+}
+
+// blindMain looks at a file without descriptors, and with some.
+func blindMain() {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	none := limit
+	none.Cur = 0
+	for _, l := range []syscall.Rlimit{none, limit} {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		switch l := lookAt(os.Args[1]); {
+		case l.blind:
+			fmt.Println("blind")
+		case l == (look{content: "services: {}\n"}):
+			fmt.Println("seen")
+		default:
+			fmt.Printf("%+v\n", l)
+		}
+	}
+	os.Exit(0)
+}
+
+// Who begins to drain while a reload is prepared is not left with what it would start.
+func TestAReloadIsGivenUpWhenTheDrainBegins(t *testing.T) {
+	p := &process{cfg: &config.Config{}, log: slog.New(slog.DiscardHandler)}
+	p.draining.Store(true)
+	if p.replace(&config.Config{}, nil) {
+		t.Error("a configuration was applied to a process that drains: nobody would stop what it starts")
+	}
+	if err := p.apply(&config.Config{}); !errors.Is(err, errDraining) {
+		t.Errorf("apply = %v, want %v", err, errDraining)
 	}
 }
 

@@ -92,6 +92,21 @@ func TestACommandReadsItsTerminal(t *testing.T) {
 	}
 }
 
+// The log on a terminal is coloured, unless its user has said no (no-color.org: a
+// NO_COLOR that is not empty).
+func TestTheLogIsColouredUnlessToldNotTo(t *testing.T) {
+	for env, coloured := range map[string]bool{"": true, "NO_COLOR=": true, "NO_COLOR=1": false, "NO_COLOR=0": false} {
+		p := onTerminal(t, "unset NO_COLOR; "+env+" $P true")
+		p.sees("portside started")
+		if code := p.wait(10 * time.Second); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
+		}
+		if got := strings.Contains(p.out.String(), "\x1b["); got != coloured {
+			t.Errorf("with %q the log is coloured: %t, want %t", env, got, coloured)
+		}
+	}
+}
+
 func TestCtrlCEndsTheCommandAndPortsideAsIt(t *testing.T) {
 	// The shell around it ignores SIGINT in what it starts unless it traps it.
 	p := onTerminal(t, `trap : INT; $P sh -c 'echo ready; exec sleep 60'; echo code $?; read y; echo then $y`)
