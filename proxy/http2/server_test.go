@@ -444,3 +444,22 @@ func TestServerBearsClientsThatGiveUp(t *testing.T) {
 		t.Errorf("%d requests that were being answered count as waste", c.wasted)
 	}
 }
+
+// What a client's frames made us say to backends is sent though a fault is behind them,
+// and the client's connection ends: who waits there waits for it.
+func TestWhatIsBeforeAFaultIsSent(t *testing.T) {
+	backend, seen, _ := greeted(t)
+	_ = seen.WritePing(false, [8]byte{1})
+	until(t, seen, func(got http2.Frame) bool { p, pong := got.(*http2.PingFrame); return pong && p.IsAck() }) // from here on it sends nothing by itself
+	_, _, conn, _ := server(t, usual, func(st *ServerStream, by *Batch) {
+		if _, err := backend.Open(Out{Block: ask(), Body: &st.Body}, newListener(), by); err != nil {
+			t.Errorf("open = %v", err)
+		}
+	})
+	var both bytes.Buffer // in one piece
+	headers(http2.NewFramer(&both, nil), 1, ask(), true)
+	both.Write(appendHead(nil, 0, kindSettings, 0, 1))
+	_, _ = conn.Write(both.Bytes())
+	_ = conn.CloseWrite()
+	until(t, seen, func(got http2.Frame) bool { _, head := got.(*http2.HeadersFrame); return head })
+}
