@@ -189,7 +189,7 @@ func TestH2CDrainWaitsForASlowReader(t *testing.T) {
 // A client that reads slowly is not idle, though the kernel says only after megabytes that
 // there is room.
 func TestH2CSlowReaderIsNotIdle(t *testing.T) {
-	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: 500 * time.Millisecond}}, serveH2C(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<20)) }))
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: time.Second}}, serveH2C(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<20)) }))
 	c := dialFrames(t, s.address, wide)
 	_ = c.WriteWindowUpdate(0, 1<<30)
 	c.ask(1, "GET", "/")

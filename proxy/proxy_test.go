@@ -21,6 +21,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// atOnce is how long what happens at once, or a few hundred milliseconds later, may take on
+// a machine that has much else to do. Whatever else would end the same wait takes longer.
+const atOnce = 3 * time.Second
+
 // backend is a server on a loopback port whose connections are handled by serve.
 type backend struct {
 	address string
