@@ -181,7 +181,10 @@ func (m *model) acquire(r *rapid.T) {
 		r.Fatalf("%s got ordinary work while ejected, with %d to choose from", b.address, regular)
 	case l.Trial() && !b.triable():
 		r.Fatalf("%s is on trial while %s", b.address, b.state)
-	case l.Trial() && slices.ContainsFunc(m.held, func(o *Lease) bool { return o.Trial() && !o.reported && o.Backend() == b }):
+	case l.Trial() && slices.ContainsFunc(m.held, func(o *Lease) bool {
+		// One from before it left decides nothing any more.
+		return o.Trial() && !o.reported && !o.past() && o.Backend() == b
+	}):
 		r.Fatalf("%s has a second trial at the same time", b.address)
 	}
 	if load := float64(b.InFlight()-1) / b.share(); m.cfg.Balance == LeastConn && !l.Trial() && len(usable) > 0 && load >= least {
