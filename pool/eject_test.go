@@ -354,4 +354,45 @@ func TestWhoIsSetAsideHasProvenNothing(t *testing.T) {
 	if b.Proven() {
 		t.Error("it is out, and still counts as one that answers")
 	}
+	other := endpoints(2)[1].Address
+	fail(t, p, other, 1, Refused)
+	if p.find(other).Proven() {
+		t.Error("the last that was seen of it is no answer, and it counts as one that answers")
+	}
+}
+
+// A trial from before a backend left and came back decides nothing any more: neither when
+// the next one is due, nor that it is over.
+func TestATrialFromAFormerLifeDecidesNothing(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		es := endpoints(2)
+		f.Update(es)
+		bad := es[0].Address
+		fail(t, f.Pool, bad, 5, Refused)
+		time.Sleep(2 * time.Second)
+		former := must(t, f.Pool)
+		if !former.Trial() {
+			t.Fatal("no trial is given when the time is up")
+		}
+		f.Update(es[1:])
+		f.Update(es)
+		fail(t, f.Pool, bad, 5, Refused)
+		time.Sleep(2 * time.Second)
+		trial := must(t, f.Pool)
+		if !trial.Trial() || trial.Backend() != former.Backend() {
+			t.Fatal("no trial is given to who failed after it came back")
+		}
+		due := state(t, f.Pool, bad).Until
+		former.Release()
+		if got := state(t, f.Pool, bad).Until; !got.Equal(due) {
+			t.Errorf("the next trial is due at %s, want at %s as before", got, due)
+		}
+		time.Sleep(2 * time.Second)
+		if l := must(t, f.Pool); l.Trial() {
+			t.Error("two trials at a time")
+		} else {
+			l.Release()
+		}
+		trial.Release()
+	})
 }

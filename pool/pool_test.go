@@ -752,3 +752,29 @@ func TestSyncedPoolHasItsBackends(t *testing.T) {
 		}
 	}
 }
+
+// Who chooses by the view from before a backend left, be it two updates ago, has work on
+// it: when the address comes back, that is the same backend.
+func TestWorkBegunByAFormerViewIsTheAddresss(t *testing.T) {
+	p := New(Config{})
+	es := endpoints(2)
+	p.Update(es)
+	a, former := p.find(es[0].Address), p.view.Load()
+	p.Update(es[1:])
+	p.Update(es[1:])
+	var c *cell
+	for b := (*Backend)(nil); b != a; {
+		if b != nil {
+			former.picker.release(b, c)
+		}
+		b, c = former.picker.pick(0, nil)
+	}
+	p.Update(es)
+	if got := p.find(es[0].Address); got != a || got.InFlight() != 1 {
+		t.Errorf("the address has another backend: nobody would count, or cut, the work on the former one")
+	}
+	p.view.Load().picker.release(a, c)
+	if n := a.InFlight(); n != 0 {
+		t.Errorf("%d in flight at the end, want 0", n)
+	}
+}
