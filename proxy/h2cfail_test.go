@@ -134,10 +134,11 @@ func ageOf(d time.Duration) grpc.ServerOption {
 
 // Connections of a limited age are no fault of a backend's, be it the only one.
 func TestGRPCConnectionsEndAndAreReplacedUnnoticed(t *testing.T) {
-	b := startRPC(t, "b", ageOf(20*time.Millisecond))
+	// Shorter, and on a busy machine a connection is too old before it is first used.
+	b := startRPC(t, "b", ageOf(100*time.Millisecond))
 	s := startHTTP(t, pool.Config{}, Config{}, b.address)
 	cc := dialRPC(t, s.address)
-	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 		if _, err := call(t.Context(), cc, "Echo", "x"); err != nil {
 			t.Fatal(err)
 		}

@@ -262,6 +262,7 @@ func TestHTTPManyParkedAndWoken(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, c := range conns {
 			wg.Go(func() {
+				_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // of now: so many took long to come
 				request(c, fmt.Sprint("/", i))
 				if got, err := answer(ins[i]); got != fmt.Sprint("/", i) || err != nil {
 					t.Errorf("client %d was answered %q, %v", i, got, err)
