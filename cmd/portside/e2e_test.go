@@ -87,7 +87,8 @@ func start(t *testing.T, as string, env []string, args ...string) *proc {
 		t.Fatal(err)
 	}
 	p := &proc{t: t, cmd: exec.Command(self, args...), out: &output{}, done: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), "PORTSIDE_TEST_AS="+as), env...)
+	// What is killed clears nothing away.
+	p.cmd.Env = append(append(os.Environ(), "PORTSIDE_TEST_AS="+as, "TMPDIR="+t.TempDir()), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if as == "etcd" {
 		in, err := p.cmd.StdinPipe()
