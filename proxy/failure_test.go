@@ -350,8 +350,13 @@ func TestLargeUploadsAreNotSpentOnABackendThatEndsAtOnce(t *testing.T) {
 	for how, end := range map[string]func(*net.TCPConn){"ends": closes, "resets": resets} {
 		for framing, length := range map[string]int64{"length": size, "chunked": -1} {
 			t.Run(how+", "+framing, func(t *testing.T) {
-				s := startHTTP(t, pool.Config{}, Config{}, good, startBackend(t, end).address)
+				bad := startBackend(t, end).address
+				s := startHTTP(t, pool.Config{}, Config{}, good, bad)
 				c := newClient(t)
+				eventually(t, "it is never found out", func() bool { // a newcomer is not given long to end
+					_, _, err := fetch(c, s.url)
+					return err == nil && stateOf(s.pool, bad).Failures > 0
+				})
 				for i := range 20 {
 					req, _ := http.NewRequestWithContext(t.Context(), "PUT", s.url, io.LimitReader(zeros{}, size))
 					req.ContentLength = length
