@@ -20,8 +20,9 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interv
 // that lost its power while we were sending is noticed after some 15 minutes.
 const userTimeout = 30 * time.Second
 
-// bearEvery is how often it is looked whether a peer reads nothing for now, but is there.
-const bearEvery = 2 * time.Second
+// liftEvery is how often connections are checked for a backend that does not read: several
+// times within userTimeout.
+const liftEvery = 2 * time.Second
 
 // keepAliveFor is how peers at address, ours or theirs, are probed. The kernel
 // itself sees a local one end: probing it is waste.

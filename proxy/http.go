@@ -147,7 +147,7 @@ func (s *httpSession) drain() {
 
 // cut ends the session. If only its backend has left, it ends what it has with
 // that one: the client can still be served by another, or be told.
-func (s *httpSession) bear() {
+func (s *httpSession) liftUserTimeout() {
 	if c := s.conn.Load(); c != nil {
 		c.LiftUserTimeout()
 	}

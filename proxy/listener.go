@@ -93,7 +93,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener, handle func(context
 	ctx, stop := context.WithCancel(ctx)
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx, until the drain is over
 	own.Go(func() { s.cutLeavers(work) })
-	own.Go(func() { s.bear(work) })
+	own.Go(func() { s.liftUserTimeouts(work) })
 	parked, leave := context.WithCancel(context.WithoutCancel(ctx)) // until nobody is parked any more
 	if err := s.lot.Start(); err != nil {
 		s.config().Log.Warn("idle connections are not parked, and take more memory", "error", err)
@@ -180,10 +180,10 @@ func passing(err error) bool {
 	return false
 }
 
-// bear has the kernel bear with backends that read nothing for now, however long
-// userTimeout is: [socket.LiftUserTimeout].
-func (s *server) bear(ctx context.Context) {
-	ticker := time.NewTicker(bearEvery)
+// liftUserTimeouts keeps userTimeout from ending connections to backends that are alive
+// but do not read for a while: [socket.LiftUserTimeout].
+func (s *server) liftUserTimeouts(ctx context.Context) {
+	ticker := time.NewTicker(liftEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -192,7 +192,7 @@ func (s *server) bear(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for _, x := range s.sessions.of(nil) {
-			x.bear()
+			x.liftUserTimeout()
 		}
 	}
 }

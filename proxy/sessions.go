@@ -18,8 +18,8 @@ type session interface {
 	cut()
 	// idle reports whether that would end no work.
 	idle() bool
-	// bear has the kernel bear with a backend that reads nothing for now.
-	bear()
+	// liftUserTimeout is [socket.LiftUserTimeout] of the connection to the backend.
+	liftUserTimeout()
 	// among is its place among the others, which theirs guard.
 	among() *place
 }

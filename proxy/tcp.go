@@ -208,7 +208,7 @@ func (s *tcpSession) backend() *pool.Backend {
 	return s.to
 }
 
-func (s *tcpSession) bear() {
+func (s *tcpSession) liftUserTimeout() {
 	s.mu.Lock()
 	conn := s.conn
 	s.mu.Unlock()
