@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -107,9 +106,15 @@ func openLog(path string) (*logFile, error) {
 
 func (l *logFile) open() error {
 	// To open a pipe waits for who reads it, and start and reload would wait with it.
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o644)
+	const how = os.O_CREATE | os.O_APPEND | os.O_WRONLY | syscall.O_NONBLOCK
+	f, err := os.OpenFile(l.path, how, 0o644)
 	if errors.Is(err, syscall.ENXIO) {
-		return fmt.Errorf("nobody reads the pipe: %w", err)
+		// Nobody reads it yet: whoever is started after us may. Until then, to write fails,
+		// and is told; we read for as long as it takes to open it.
+		if reader, rerr := os.OpenFile(l.path, os.O_RDONLY|syscall.O_NONBLOCK, 0); rerr == nil {
+			f, err = os.OpenFile(l.path, how, 0o644)
+			_ = reader.Close()
+		}
 	}
 	if err != nil {
 		return err
