@@ -145,14 +145,14 @@ func (s *httpSession) drain() {
 	}
 }
 
-// cut ends the session. If only its backend has left, it ends what it has with
-// that one: the client can still be served by another, or be told.
 func (s *httpSession) liftUserTimeout() {
 	if c := s.conn.Load(); c != nil {
 		c.LiftUserTimeout()
 	}
 }
 
+// cut ends the session. If only its backend has left, it ends what it has with
+// that one: the client can still be served by another, or be told.
 func (s *httpSession) cut() {
 	if giveUp := s.giveUp.Load(); giveUp != nil {
 		(*giveUp)()
