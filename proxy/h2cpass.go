@@ -22,6 +22,7 @@ type passage struct {
 // head begins to pass a response on.
 func (s *stream) head(resp *http2.Response) {
 	s.resp = resp
+	s.Moved()
 	s.Body.Settle()
 	s.judge(resp)
 	s.status = resp.Status

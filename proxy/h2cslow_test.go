@@ -295,3 +295,18 @@ func TestH2CSlowPreface(t *testing.T) {
 		}
 	}
 }
+
+// The head of a response is bytes that move, as a piece of its body is.
+func TestH2CResponsesHeadMoves(t *testing.T) {
+	const idle = 400 * time.Millisecond
+	address := serveH2C(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(idle * 3 / 4)
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(idle * 3 / 4)
+		_, _ = io.WriteString(w, "whole")
+	})
+	s := startHTTP(t, pool.Config{}, Config{Timeouts: Timeouts{Idle: idle}}, address)
+	if status, body, err := fetch(newH2CClient(t), s.url); status != 200 || body != "whole" || err != nil {
+		t.Errorf("%d %q %v, want all of the response: nothing was still for as long as timeouts.idle", status, body, err)
+	}
+}
