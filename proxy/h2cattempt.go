@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"portside/pool"
@@ -47,7 +48,7 @@ func (s *stream) leased(lease pool.Lease, err error, by *http2.Batch) bool {
 	s.claim.begin(lease)
 	s.tried[s.n] = lease.Backend()
 	s.n++
-	s.again = 0
+	s.again, s.stale = 0, false
 	if !lease.Trial() { // which is judged by itself
 		s.claim.report(s.h.h2c.trunksTo(s.backend()).learn())
 	}
@@ -57,7 +58,7 @@ func (s *stream) leased(lease pool.Lease, err error, by *http2.Batch) bool {
 // join takes a connection to the leased backend if there is one. Otherwise it reports
 // false: one is made.
 func (s *stream) join() (mine bool) {
-	if t := s.h.h2c.trunksTo(s.backend()).ready(s.client); t != nil {
+	if t := s.h.h2c.trunksTo(s.backend()).ready(s.client, s.fresh); t != nil {
 		s.trunk, s.stage = t, toAsk
 		return true
 	}
@@ -67,7 +68,7 @@ func (s *stream) join() (mine bool) {
 
 // connect waits for a connection to the leased backend.
 func (s *stream) connect(ctx context.Context) {
-	t, outcome, err := s.h.h2c.trunksTo(s.backend()).take(ctx, s.client)
+	t, outcome, err := s.h.h2c.trunksTo(s.backend()).take(ctx, s.client, s.fresh)
 	if err != nil {
 		s.claim.report(outcome)
 		s.lost(notSent, unreachable(err), nil)
@@ -221,6 +222,8 @@ func (s *stream) blame(err error) proof {
 	case reset && code == http2.Cancel: // gRPC's servers do so at a call's deadline
 	case reset:
 		s.claim.report(pool.Reset)
+	case s.trunk.Unheard() && !http2.Malformed(err) && !errors.Is(err, net.ErrClosed):
+		s.stale, s.fresh = true, time.Now() // which says nothing about the backend
 	case http2.Untaken(err), http2.EndedInOrder(err), s.claim.judged(), s.trunk.blamed.Swap(true):
 	case http2.Malformed(err), errors.Is(err, errInterim):
 		s.claim.report(pool.Malformed)
@@ -233,15 +236,31 @@ func (s *stream) blame(err error) proof {
 // mayRetry reports whether the request may be tried on another backend after an
 // attempt that failed with that proof (RFC 9110 9.2.2).
 func (s *stream) mayRetry(how proof) bool {
+	forgive, tries := s.forgivable(), s.n
+	if forgive {
+		tries--
+	}
 	switch {
-	case how == served, !mayTry(s.tried[:], s.n, s.cfg), s.ended() != nil, !s.Body.Replayable(), s.Body.Broken() != nil:
+	case how == served, !mayTry(s.tried[:], tries, s.cfg), s.ended() != nil, !s.Body.Replayable(), s.Body.Broken() != nil:
 		return false
 	case how == unknown && !s.repeatable:
 		return false
 	}
 	affords, paid := s.h.affords(how, s.cfg)
 	s.paid = paid
+	if affords && forgive {
+		s.spent = true
+		s.n--
+	}
 	return affords
+}
+
+// forgivable is as [httpSession.forgivable].
+func (s *stream) forgivable() bool {
+	if !s.stale || s.spent || s.cfg.Retry.Budget < 0 {
+		return false
+	}
+	return !mayTry(s.tried[:], s.n, s.cfg) || !s.h.pool.Others(s.tried[:s.n])
 }
 
 // repeatable reports whether a request may be acted upon twice.

@@ -855,3 +855,79 @@ func TestH2CExpectIsAnswered(t *testing.T) {
 		}
 	}
 }
+
+// As over HTTP/1: connections that have gone stale together fail nothing, and blame nobody.
+func TestH2CConnectionsThatAllWentStaleFailNothing(t *testing.T) {
+	for _, backends := range []int{1, 4} {
+		for _, attempts := range []int{1, 2, 3} {
+			var addresses []string
+			for range backends {
+				addresses = append(addresses, startBackend(t, func(c *net.TCPConn) {
+					asked := 0
+					serveFrames(c, func(kind, _ byte, stream uint32) bool {
+						if kind != frameHeaders {
+							return true
+						}
+						if asked++; asked == 2 {
+							resets(c) // the second request of each connection is never answered
+							return false
+						}
+						_, _ = c.Write(frame(frameHeaders, flagEndHeaders|flagEndStream, stream, 0x88))
+						return true
+					})
+				}).address)
+			}
+			s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Attempts: attempts}}, addresses...)
+			c := newH2CClient(t)
+			for i := range 24 {
+				if status, body, err := fetch(c, s.url); status != 200 || err != nil {
+					t.Errorf("%d backends, %d attempts, request %d: %d %q %v, want 200: every backend serves on a new connection", backends, attempts, i, status, body, err)
+				}
+			}
+			for _, b := range s.pool.Status().Backends {
+				if b.Failures != 0 {
+					t.Errorf("%d failures counted for connections that had gone stale", b.Failures)
+				}
+			}
+		}
+	}
+}
+
+// One that ends a connection at the first request on it has no such excuse, and who has
+// turned second tries off gets none.
+func TestH2CEndsThatAreNoStaleConnections(t *testing.T) {
+	ends := func(at int) string {
+		return startBackend(t, func(c *net.TCPConn) {
+			asked := 0
+			serveFrames(c, func(kind, _ byte, stream uint32) bool {
+				if kind != frameHeaders {
+					return true
+				}
+				if asked++; asked == at {
+					resets(c)
+					return false
+				}
+				_, _ = c.Write(frame(frameHeaders, flagEndHeaders|flagEndStream, stream, 0x88))
+				return true
+			})
+		}).address
+	}
+	bad := ends(1)
+	s := startHTTP(t, pool.Config{}, Config{}, bad)
+	if status, _, err := fetch(newH2CClient(t), s.url); status != 502 || err != nil {
+		t.Errorf("%d %v, want 502: it serves nobody", status, err)
+	}
+	if st := stateOf(s.pool, bad); st.Failures == 0 {
+		t.Error("it is not blamed")
+	}
+	s = startHTTP(t, pool.Config{}, Config{Retry: Retry{Budget: -1}}, ends(2))
+	c := newH2CClient(t)
+	for i, want := range []int{200, 502, 200} {
+		if status, _, err := fetch(c, s.url); status != want || err != nil {
+			t.Errorf("request %d: %d, %v, want %d", i, status, err, want)
+		}
+	}
+	if n := s.Stats().RetriesDenied.Load(); n != 0 {
+		t.Errorf("%d second tries denied by the budget, want none: they are turned off", n)
+	}
+}

@@ -34,10 +34,13 @@ type stream struct {
 	trunk *trunk
 	c     *http2.ClientStream // the attempt's
 	tried [MaxAttempts]*pool.Backend
-	n     int   // tried so far
-	again int   // how often the attempt was begun anew
-	paid  bool  // the budget paid for the attempt under way
-	last  error // why the attempt before failed
+	n     int       // tried so far
+	again int       // how often the attempt was begun anew
+	paid  bool      // the budget paid for the attempt under way
+	stale bool      // its connection, idle before, turned out to have ended
+	spent bool      // an attempt did not count because of that
+	fresh time.Time // when that was: what was idle then is not used any more
+	last  error     // why the attempt before failed
 	passage
 
 	began     time.Time

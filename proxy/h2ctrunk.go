@@ -23,6 +23,7 @@ type trunk struct {
 	// givenUp is how many streams on it were given up by those who had asked.
 	givenUp atomic.Int64
 	owner   *h2cClient // whose streams it carries, or did last; trunks.mu guards it
+	made    time.Time
 }
 
 // trunks are the connections to one backend: one for each client that has streams
@@ -90,19 +91,19 @@ var (
 )
 
 // ready takes a place for a stream on a connection, if there is one with room, or if
-// nobody is to wait for another; else nil.
-func (t *trunks) ready(client *h2cClient) *trunk {
+// nobody is to wait for another; else nil. Fresh is as stream has it.
+func (t *trunks) ready(client *h2cClient, fresh time.Time) *trunk {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.have(client)
+	return t.have(client, fresh)
 }
 
 // take takes a place for a stream on a connection, and makes a new one where there
 // is none with room. The outcome is what a failure taught; of those who waited for the
 // same connection only one is told.
-func (t *trunks) take(ctx context.Context, client *h2cClient) (*trunk, pool.Outcome, error) {
+func (t *trunks) take(ctx context.Context, client *h2cClient, fresh time.Time) (*trunk, pool.Outcome, error) {
 	for {
-		c, wait, mine := t.find(client)
+		c, wait, mine := t.find(client, fresh)
 		if c != nil {
 			return c, pool.Unknown, nil
 		}
@@ -175,10 +176,10 @@ func (t *trunks) learn() pool.Outcome {
 
 // find reserves a stream, or says whom to wait for, and whether it was the caller
 // who had that connection made.
-func (t *trunks) find(client *h2cClient) (c *trunk, wait *coming, mine bool) {
+func (t *trunks) find(client *h2cClient, fresh time.Time) (c *trunk, wait *coming, mine bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c = t.have(client); c != nil {
+	if c = t.have(client, fresh); c != nil {
 		return c, nil, false
 	}
 	if wait = t.coming[client]; wait != nil {
@@ -197,7 +198,12 @@ func (t *trunks) find(client *h2cClient) (c *trunk, wait *coming, mine bool) {
 
 // have takes a place for a stream on a connection with room: one of the client's own, a
 // free one, or, where there may be no more of them, another client's. The caller holds mu.
-func (t *trunks) have(client *h2cClient) *trunk {
+func (t *trunks) have(client *h2cClient, fresh time.Time) *trunk {
+	for _, c := range t.open {
+		if c.owner == client && c.made.Before(fresh) && c.InFlight() == 0 {
+			_ = c.Close() // the other one had ended without a word, and so may this have
+		}
+	}
 	t.open = slices.DeleteFunc(t.open, (*trunk).isOver)
 	if c := t.reserve(func(c *trunk) bool { return c.owner == client }); c != nil {
 		return c
@@ -205,7 +211,7 @@ func (t *trunks) have(client *h2cClient) *trunk {
 	if t.coming[client] != nil {
 		return nil
 	}
-	if c := t.reserve((*trunk).isFree); c != nil {
+	if c := t.reserve(func(c *trunk) bool { return !c.made.Before(fresh) && c.isFree() }); c != nil {
 		c.owner = client
 		return c
 	}
@@ -331,7 +337,7 @@ func (t *trunks) connect() (*trunk, pool.Outcome, error) {
 		return nil, t.blame(helloOutcome(err)), err
 	}
 	t.spoke.Store(true)
-	return &trunk{Client: cc}, pool.Unknown, nil
+	return &trunk{Client: cc, made: time.Now()}, pool.Unknown, nil
 }
 
 // helloOutcome says what it was when a backend that accepted did not greet.

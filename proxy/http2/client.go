@@ -26,6 +26,7 @@ type Client struct {
 	greeted chan struct{} // closed when the backend's greeting is in force, or will not come
 	refusal error         // why it will not
 	closed  atomic.Bool
+	unheard atomic.Bool // see Unheard
 
 	// Under mu.
 	streams  map[uint32]*ClientStream
@@ -82,6 +83,9 @@ func (c *Client) run() error {
 	for err == nil {
 		var f frame
 		if f, err = c.in.next(); err == nil {
+			if c.unheard.Load() {
+				c.unheard.Store(false)
+			}
 			err = c.handle(&f)
 		}
 	}
@@ -131,9 +135,16 @@ func (c *Client) Reserve() error {
 	if c.err != nil || c.closed.Load() || c.going || c.next > lastID-2*uint32(c.reserved) || uint32(c.inFlight()) >= c.limit || len(c.out) > laden {
 		return ErrClosed
 	}
+	if c.next > 1 && c.inFlight() == 0 {
+		c.unheard.Store(true)
+	}
 	c.reserved++
 	return nil
 }
+
+// Unheard reports whether the backend has said nothing since the connection, which had
+// been used before, had been idle: if it has ended, it may have been as good as ended then.
+func (c *Client) Unheard() bool { return c.unheard.Load() }
 
 // Release gives a reserved place back.
 func (c *Client) Release() {
