@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -131,26 +132,36 @@ func appendText(b []byte, key string, value []byte) []byte {
 const clientLeft = 499
 
 // appendQuoted appends what goes between quotes, in JSON as in the common format:
-// nothing of a client's may end the quotes or the line.
+// nothing of a client's may end the quotes or the line. What is not ASCII, which a head
+// in HTTP/2 may have where it is refused, is escaped all of it: some terminals take
+// U+009B for ESC [, some readers U+0085 and U+2028 for the end of a line.
 func appendQuoted[T string | []byte](b []byte, text T) []byte {
-	const hex = "0123456789abcdef"
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
 		case c < 0x20 || c == 0x7f:
-			b = append(b, `\u00`...)
-			b = append(b, hex[c>>4], hex[c&15])
+			b = appendEscaped(b, rune(c))
 		case c < utf8.RuneSelf:
 			b = append(b, c)
 		default:
 			r, n := utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
-			b = utf8.AppendRune(b, r)
+			if high, low := utf16.EncodeRune(r); low != utf8.RuneError { // two units
+				b = appendEscaped(b, high)
+				r = low
+			}
+			b = appendEscaped(b, r)
 			i += n - 1
 		}
 	}
 	return b
+}
+
+// appendEscaped appends a unit of UTF-16 as JSON has it.
+func appendEscaped(b []byte, unit rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[unit>>12&15], hex[unit>>8&15], hex[unit>>4&15], hex[unit&15])
 }
 
 // cfgLog is the access log in force, or nil.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -16,30 +17,45 @@ import (
 	"portside/pool"
 )
 
-// Whatever a client sends, a line is one line, and JSON.
+// Whatever a client sends, a line is one line, to whoever reads or shows it, and JSON
+// that says what was sent.
 func TestAccessLogLinesAreAlwaysWhole(t *testing.T) {
+	parts := strings.Split("\" \\ / u { } \n \r \x00 \x1b[31m \x7f \u0085 \u009b \u2028 \u202e \U0001F600 \U000E0001 \xff", " ")
 	random := func() []byte {
-		b := make([]byte, rand.IntN(30))
-		for i := range b {
-			b[i] = byte(rand.IntN(256))
-			if rand.IntN(3) == 0 {
-				b[i] = "\"\\/u{}\n\r\x00"[rand.IntN(8)]
+		var b []byte
+		for range rand.IntN(20) {
+			if rand.IntN(2) == 0 {
+				b = append(b, byte(rand.IntN(256)))
+				continue
 			}
+			b = append(b, parts[rand.IntN(len(parts))]...)
 		}
 		return b
 	}
+	common := regexp.MustCompile(`^10\.0\.0\.1 - - \[[^]"]+\] "(-|([^"\\]|\\["\\]|\\u[0-9a-f]{4})+ HTTP/1\.0)" 200 -\n$`)
 	for range 20_000 {
-		e := line{client: random(), method: random(), path: random(), host: random(), backend: string(random()), status: 200, began: time.Now(), took: time.Millisecond}
-		var into map[string]any
+		e := line{client: []byte("10.0.0.1"), method: random(), path: random(), host: random(), backend: string(random()), status: 200, began: time.Now(), took: time.Millisecond}
+		var into logged
 		text := e.appendJSON(nil)
-		if err := json.Unmarshal(text, &into); err != nil || text[len(text)-1] != '\n' || strings.Count(string(text), "\n") != 1 {
-			t.Fatalf("%q: %v", text, err)
+		if err := json.Unmarshal(text, &into); err != nil || !isOneLine(text) {
+			t.Fatalf("%q is not one line of JSON: %v", text, err)
 		}
-		text = e.appendCommon(nil)
-		if strings.Count(string(text), "\n") != 1+strings.Count(string(e.client), "\n") {
-			t.Fatalf("%q is not one line", text)
+		for got, sent := range map[string][]byte{into.Method: e.method, into.Host: e.host, into.Path: e.path, into.Backend: []byte(e.backend)} {
+			if want := string([]rune(string(sent))); got != want {
+				t.Fatalf("%q says %q, want %q", text, got, want)
+			}
+		}
+		if text = e.appendCommon(nil); !isOneLine(text) || !common.Match(text) {
+			t.Fatalf("%q is not one line of the common format", text)
 		}
 	}
+}
+
+// isOneLine reports whether text is a line of printable ASCII: there is nothing in it
+// that a terminal would take for an order, or a reader for another line.
+func isOneLine(text []byte) bool {
+	end := len(text) - 1
+	return text[end] == '\n' && !bytes.ContainsFunc(text[:end], func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 type logged struct {
