@@ -40,6 +40,16 @@ func checkRequest(t failer, raw []byte, step int) {
 	}
 	if len(r.Host) > 0 { // else the caller names a host
 		same(t, "sent on", whole, readRequest([]byte(whole.Head+string(raw[n:])), 1<<20))
+		checkSentOn(t, whole, r.Framing, raw[n:], func(conn *bufio.Reader) (seen, http.Header, error) {
+			theirs, err := http.ReadRequest(conn)
+			if err != nil {
+				return seen{}, nil, err
+			}
+			s := theirMessage(theirs.Header, theirs.TransferEncoding, theirs.Body, conn)
+			s.Start = fmt.Sprintf("%s %s %s", theirs.Method, theirs.RequestURI, theirs.Proto)
+			theirs.Header["Host"] = []string{theirs.Host}
+			return s, theirs.Trailer, nil
+		})
 	}
 	if lenient(&r.Fields, r.Framing, raw) {
 		return
@@ -78,6 +88,19 @@ func checkResponse(t failer, raw []byte, method string, step int) {
 		return
 	}
 	same(t, "sent on", whole, readResponse([]byte(whole.Head+string(raw[n:])), id, 1<<20))
+	checkSentOn(t, whole, r.Framing, raw[n:], func(conn *bufio.Reader) (seen, http.Header, error) {
+		theirs, err := http.ReadResponse(conn, &http.Request{Method: method})
+		if err != nil {
+			return seen{}, nil, err
+		}
+		hosts := theirs.Header["Host"] // a field like any other
+		s := theirMessage(theirs.Header, theirs.TransferEncoding, theirs.Body, conn)
+		s.Start = fmt.Sprintf("%s %s", theirs.Proto, theirs.Status)
+		if hosts != nil {
+			s.Header["Host"] = hosts
+		}
+		return s, theirs.Trailer, nil
+	})
 	if lenient(&r.Fields, r.Framing, raw) {
 		return
 	}
@@ -123,6 +146,75 @@ func FuzzChunks(f *testing.F) {
 		whole.Rest = ""
 		same(t, "wrapped again", whole, readBody(message{}, chunked, canonical, int(step)+1))
 	})
+}
+
+// checkSentOn holds what is sent on, once its body is wrapped again, to net/http: there is
+// nothing in it that a strict reader may refuse or see otherwise, however odd the message
+// was that it is made of, and the next message begins where it ends. Rest is what came
+// behind the head.
+func checkSentOn(t failer, m message, framing Framing, rest []byte, read func(*bufio.Reader) (seen, http.Header, error)) {
+	t.Helper()
+	next := "GET /next HTTP/1.1\r\nHost: next\r\n\r\n"
+	body := []byte(m.Body)
+	switch framing.Kind {
+	case Length:
+		if int64(len(body)) < framing.Length {
+			return // it was cut short
+		}
+	case Chunked:
+		var c ChunkReader
+		if _, _, _ = c.Decode(bytes.Clone(rest)); !c.Done() {
+			return
+		}
+		body = AppendLastChunk(AppendChunk(nil, body), []byte(m.Trailer))
+	case UntilClose:
+		next = ""
+	}
+	wire := m.Head + string(body) + next
+	theirs, trailer, err := read(reader([]byte(wire)))
+	if err != nil {
+		t.Fatalf("net/http refuses what we send on (%v): %q", err, wire)
+	}
+	start, lines, _ := strings.Cut(m.Head, "\r\n")
+	ours := seen{Start: strings.TrimSpace(start), Header: fieldsOf(lines), Body: m.Body, Whole: true, Rest: next}
+	theirs.Start = strings.TrimSpace(theirs.Start)
+	if framing.Kind == Chunked {
+		ours.Framing = "chunked"
+	} else {
+		theirs.Framing = "" // of a body that is not there
+	}
+	for _, name := range []string{"Trailer", "Connection"} { // net/http takes them out
+		delete(ours.Header, name)
+		delete(theirs.Header, name)
+	}
+	delete(ours.Header, "Transfer-Encoding")
+	if pragma := ours.Header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && ours.Header["Cache-Control"] == nil {
+		delete(theirs.Header, "Cache-Control") // net/http adds it
+	}
+	same(t, "by net/http, sent on", ours, theirs)
+	for name, values := range trailer {
+		if values == nil {
+			delete(trailer, name) // announced
+		}
+	}
+	if len(trailer) == 0 {
+		trailer = http.Header{}
+	}
+	if framing.Kind == Chunked {
+		same(t, "in trailers by net/http, sent on", fieldsOf(m.Trailer), trailer)
+	}
+}
+
+// fieldsOf is field lines as net/http has them.
+func fieldsOf(lines string) http.Header {
+	h := http.Header{}
+	for line := range strings.SplitSeq(lines, "\r\n") {
+		if name, value, found := strings.Cut(line, ": "); found {
+			name = textproto.CanonicalMIMEHeaderKey(name)
+			h[name] = append(h[name], value)
+		}
+	}
+	return h
 }
 
 func reader(raw []byte) *bufio.Reader {
