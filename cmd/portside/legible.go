@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -54,6 +57,33 @@ func legibleAttr(groups []string, a slog.Attr) slog.Attr {
 		return slog.String(a.Key, legible(s))
 	}
 	return slog.Any(a.Key, []byte(s))
+}
+
+// legibleJSON writes JSON as a terminal may have it. Encoders escape what JSON must not
+// have; U+009B, which is ESC [ to some terminals, U+0085, a line's end to some readers,
+// and what turns text around they write as it is. All of it stands within strings, where
+// \u means the same. Whoever writes to it writes whole documents.
+type legibleJSON struct{ io.Writer }
+
+func (w legibleJSON) Write(p []byte) (int, error) {
+	odd := func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
+	if !bytes.ContainsFunc(p, odd) {
+		return w.Writer.Write(p)
+	}
+	var b bytes.Buffer
+	for _, r := range string(p) {
+		if !odd(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	if _, err := w.Writer.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // readableAttr has a JSON log say durations, signals and addresses as a text log does:

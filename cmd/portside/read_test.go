@@ -247,6 +247,24 @@ func TestJSONLogsSayWhatTextLogsSay(t *testing.T) {
 	}
 }
 
+// What is in etcd was written by others, and JSON may be read on a terminal as well.
+func TestJSONIsLegible(t *testing.T) {
+	const odd = "é世\u00a0\x1b[31m\u009b31m\u0085\u2028\u202e\x7f\n\U000e0001\U0001f600"
+	var whole, line bytes.Buffer
+	if err := errors.Join(writeJSON(&whole, map[string]string{"v": odd}), writeLine(&line, map[string]string{"v": odd})); err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"a document": whole.String(), "a line": line.String(), "a log": logged(t, "json", odd, "v", odd)} {
+		var got struct{ V string }
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got.V != odd {
+			t.Errorf("%s says %q, %v, want %q", what, got.V, err, odd)
+		}
+		if !isLegible(strings.ReplaceAll(text, "\n", "")) || !strings.Contains(text, "é世") {
+			t.Errorf("%s is %q, want nothing that a terminal obeys, and what it shows as it is", what, text)
+		}
+	}
+}
+
 // etcd knows nothing of a fixed list: that nothing is under its prefix says nothing.
 func TestResolveOfAFixedListDoesNotAskEtcd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.yaml")

@@ -165,7 +165,7 @@ func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 			Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: !colourful(std.err), ReplaceAttr: legibleAttr,
 		})), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(std.logs, &slog.HandlerOptions{Level: level, ReplaceAttr: readableAttr})), nil
+		return slog.New(slog.NewJSONHandler(legibleJSON{std.logs}, &slog.HandlerOptions{Level: level, ReplaceAttr: readableAttr})), nil
 	default:
 		return nil, usage("unknown log format %q; text or json", format)
 	}

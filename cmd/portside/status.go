@@ -67,7 +67,7 @@ func fetch(cmd *cobra.Command, c adminClient, args []string) ([]admin.Service, e
 }
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(legibleJSON{w})
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
@@ -86,7 +86,7 @@ func writeWhole(w io.Writer, print func(io.Writer) error) error {
 
 // writeLine writes v as one line of JSON.
 func writeLine(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(legibleJSON{w})
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
