@@ -14,7 +14,8 @@ type cutter struct {
 	net.Listener
 	scheme, to string
 
-	rate atomic.Int64 // bytes a second towards the client; 0: as many as there are
+	rate  atomic.Int64 // bytes a second towards the client; 0: as many as there are
+	delay atomic.Int64 // nanoseconds that everything takes, each way
 
 	mu    sync.Mutex
 	mode  cutMode
@@ -115,6 +116,7 @@ func (c *cutter) copy(to, from net.Conn, rate int64) {
 			c.cond.Wait()
 		}
 		c.mu.Unlock()
+		time.Sleep(time.Duration(c.delay.Load()))
 		if rate > 0 {
 			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
 		}

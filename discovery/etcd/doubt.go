@@ -100,11 +100,11 @@ func doubtName(err error) (label string) {
 }
 
 // silentAt is when a watch that has said nothing is in doubt. The list before it
-// may have taken long: that is not its silence.
+// may have taken long, and so may its turn to be created: that is not its silence.
 func (f *follower) silentAt() time.Time {
 	since := f.seen.proven
-	if f.watched.After(since) {
-		since = f.watched
+	if asked := f.watch.stream.since(f.watch); asked.After(since) {
+		since = asked
 	}
 	return since.Add(f.client.cfg.liveness() / 20 * 17)
 }

@@ -54,6 +54,31 @@ func TestTenThousandEndpointsAreKnownWithinASecond(t *testing.T) {
 	}
 }
 
+// One after another, their watches would take longer to be created than each may be
+// silent, and each source would list again, and wait for its turn again, for ever.
+func TestHundredsOfSourcesAreFollowedThoughEtcdIsFarAway(t *testing.T) {
+	t.Parallel()
+	far := newCutter(t, startEtcd(t).Endpoint())
+	far.delay.Store(int64(3 * time.Millisecond))
+	c := run(t, quickly(far.url()))
+	const n = 400
+	for i := range n {
+		follow(t, c, fmt.Sprintf("s%d", i))
+	}
+	within(t, 20*time.Second, func() string {
+		l, _ := c.link()
+		if l.stream == nil {
+			return "not connected"
+		}
+		l.stream.mu.Lock()
+		defer l.stream.mu.Unlock()
+		if got := len(l.stream.open); got != n {
+			return fmt.Sprintf("%d watches stand, want %d: the others' keys are only listed, again and again", got, n)
+		}
+		return ""
+	})
+}
+
 // putValue is a key as a list or an event has it.
 func putValue(key, value string, revision int64) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value), CreateRevision: revision, ModRevision: revision, Version: 1}

@@ -32,7 +32,11 @@ type stream struct {
 
 	mu       sync.Mutex
 	outbox   []*pb.WatchRequest
-	creating []*watch         // asked for, in order; the first one's request is on its way
+	creating []*watch         // in order
+	sent     int              // how many of creating have been asked for: the first ones
+	window   int              // how many may be
+	held     time.Time        // until then none is asked for, a proof is awaited; zero: not
+	number   int64            // of the last watch
 	open     map[int64]*watch // confirmed
 	err      error            // why it ended; nil while it lives
 	heard    time.Time        // when etcd last said anything
@@ -57,7 +61,7 @@ func openStream(ctx context.Context, conn *grpc.ClientConn, liveness time.Durati
 		return nil, err
 	}
 	return &stream{
-		rpc: rpc, ctx: ctx, cancel: cancel, liveness: liveness, first: func() {},
+		rpc: rpc, ctx: ctx, cancel: cancel, liveness: liveness, first: func() {}, window: 1, number: firstNumber,
 		post:  make(chan struct{}, 1),
 		open:  map[int64]*watch{},
 		heard: time.Now(),
@@ -104,23 +108,52 @@ func (s *stream) end(err error) {
 // watch asks for the events of [key, end) from revision on. On a stream that
 // has ended the watch has ended too.
 func (s *stream) watch(key, end string, revision int64) *watch {
-	w := &watch{stream: s, ready: make(chan struct{}, 1), create: &pb.WatchRequest{
-		RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
-			Key: []byte(key), RangeEnd: []byte(end), StartRevision: revision,
-			ProgressNotify: true, Fragment: true,
-		}},
-	}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.number++
+	w := &watch{stream: s, ready: make(chan struct{}, 1), id: s.number, create: &pb.WatchRequest{
+		RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
+			Key: []byte(key), RangeEnd: []byte(end), StartRevision: revision,
+			ProgressNotify: true, Fragment: true, WatchId: s.number,
+		}},
+	}}
 	if s.err != nil {
 		w.end(s.err)
 		return w
 	}
 	s.creating = append(s.creating, w)
-	if len(s.creating) == 1 {
+	s.create()
+	return w
+}
+
+// firstNumber is where the numbers of our watches begin, above those that who does not go
+// by ours gives them.
+const firstNumber = 1 << 32
+
+// createsAtOnce is how many watches may be under way to be created on a stream.
+const createsAtOnce = 64
+
+// create asks for the next watches. One after another would take thousands of sources a
+// round trip each.
+func (s *stream) create() {
+	if !s.held.IsZero() {
+		return
+	}
+	for ; s.sent < min(len(s.creating), s.window); s.sent++ {
+		w := s.creating[s.sent]
+		w.asked = time.Now()
 		s.enqueue(w.create)
 	}
-	return w
+}
+
+// since is when w was asked for: while it waits for others, now.
+func (s *stream) since(w *watch) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.asked.IsZero() {
+		return time.Now()
+	}
+	return w.asked
 }
 
 // drop is a watch's end by its holder.
@@ -129,7 +162,7 @@ func (s *stream) drop(w *watch) {
 	defer s.mu.Unlock()
 	w.dropped = true
 	for i, c := range s.creating {
-		if c == w && i > 0 { // the first has been asked for: its answer will come
+		if c == w && i >= s.sent { // of those that were asked for an answer will come
 			s.creating = append(s.creating[:i], s.creating[i+1:]...)
 			return
 		}
@@ -158,6 +191,8 @@ func (s *stream) enqueue(r *pb.WatchRequest) {
 func (s *stream) send() {
 	pulse := time.NewTicker(s.liveness / 4)
 	defer pulse.Stop()
+	again := time.NewTimer(s.liveness)
+	defer again.Stop()
 	progress := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}}
 	for {
 		var requests []*pb.WatchRequest
@@ -174,6 +209,12 @@ func (s *stream) send() {
 			}
 			if ask {
 				requests = []*pb.WatchRequest{progress}
+				again.Reset(s.liveness / 40)
+			}
+		case now := <-again.C:
+			if s.holds(now) {
+				requests = []*pb.WatchRequest{progress}
+				again.Reset(s.liveness / 40)
 			}
 		}
 		for _, r := range requests {
@@ -209,7 +250,33 @@ func (s *stream) beat(now time.Time) (ask, silent bool) {
 	if s.asked.IsZero() {
 		s.asked = now
 	}
+	if s.window > 1 {
+		s.held = now.Add(s.liveness / 8)
+	}
 	return true, false
+}
+
+// holds reports whether no watch is to be created at now, since a proof is awaited: etcd
+// passes over the question while one watch has not caught up, as each new one has not, for
+// up to a tenth of a second, and says nothing. While thousands are created, none of them
+// would ever be proven.
+func (s *stream) holds(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.IsZero() {
+		return false
+	}
+	if now.Before(s.held) {
+		return true
+	}
+	s.release()
+	return false
+}
+
+// release has watches created again.
+func (s *stream) release() {
+	s.held = time.Time{}
+	s.create()
 }
 
 // receive hands what etcd says to the watches until the stream breaks.
@@ -242,6 +309,7 @@ func (s *stream) dispatch(r *pb.WatchResponse) (spokeBefore bool) {
 			asked = s.heard
 		}
 		s.asked, s.answers = time.Time{}, s.answers || r.WatchId == -1
+		s.release()
 		for id, w := range s.open {
 			if r.WatchId == -1 || r.WatchId == id {
 				w.deliver(said{WatchResponse: r, at: asked})
@@ -257,27 +325,29 @@ func (s *stream) dispatch(r *pb.WatchResponse) (spokeBefore bool) {
 	return spokeBefore
 }
 
-// created is the answer to the first of those being created: etcd answers in
-// order, and one is asked for at a time.
+// created is the answer to the first of those that were asked for, since etcd answers in
+// order. It goes by our numbers; its grpc-proxy does not, and may answer out of order:
+// there one is asked for at a time.
 func (s *stream) created(r *pb.WatchResponse) {
-	if len(s.creating) == 0 {
+	if s.sent == 0 {
 		return
 	}
 	w := s.creating[0]
-	s.creating = s.creating[1:]
+	s.creating, s.sent = s.creating[1:], s.sent-1
 	switch {
 	case r.Canceled || r.WatchId == -1:
 		w.end(cancelError(r))
 	case w.dropped:
 		s.enqueue(cancelRequest(r.WatchId))
 	default:
+		if r.WatchId == w.id {
+			s.window = createsAtOnce
+		}
 		w.id = r.WatchId
 		s.open[w.id] = w
 		w.deliver(said{WatchResponse: r, at: s.heard})
 	}
-	if len(s.creating) > 0 {
-		s.enqueue(s.creating[0].create)
-	}
+	s.create()
 }
 
 func isProgress(r *pb.WatchResponse) bool {

@@ -19,8 +19,9 @@ type watch struct {
 	stream  *stream
 	create  *pb.WatchRequest
 	ready   chan struct{} // there is something to take
-	id      int64         // guarded by the stream's mutex, as is dropped
+	id      int64         // guarded by the stream's mutex, as are dropped and asked
 	dropped bool
+	asked   time.Time // zero: others come first
 
 	mu      sync.Mutex
 	waiting []said

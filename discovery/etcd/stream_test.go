@@ -1,0 +1,110 @@
+package etcd
+
+import (
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+func bareStream() *stream {
+	return &stream{
+		liveness: time.Second, first: func() {}, window: 1, number: firstNumber,
+		post: make(chan struct{}, 1), open: map[int64]*watch{},
+	}
+}
+
+// asked is how many watches s has asked for since it was last looked.
+func asked(t *testing.T, s *stream, want int, when string) (numbers []int64) {
+	t.Helper()
+	for _, r := range s.takeOutbox() {
+		if c := r.GetCreateRequest(); c != nil {
+			numbers = append(numbers, c.WatchId)
+		}
+	}
+	if len(numbers) != want {
+		t.Fatalf("%s %d watches are asked for, want %d", when, len(numbers), want)
+	}
+	return numbers
+}
+
+func created(number int64) *pb.WatchResponse {
+	return &pb.WatchResponse{Created: true, WatchId: number}
+}
+
+func TestWatchesAreCreatedManyAtOnce(t *testing.T) {
+	s := bareStream()
+	var watches []*watch
+	for range 2 * createsAtOnce {
+		watches = append(watches, s.watch("s/", "s0", 1))
+	}
+	first := asked(t, s, 1, "before the first answer, which says whether etcd goes by our numbers,")
+	s.dispatch(created(first[0]))
+	numbers := asked(t, s, createsAtOnce, "once it is known that it does")
+	s.dispatch(&pb.WatchResponse{Created: true, Canceled: true, WatchId: -1, CancelReason: "permission denied"})
+	if _, err := watches[1].take(); err == nil {
+		t.Error("an etcd that refuses a watch is answering the oldest question, so that watch has ended; it has not")
+	}
+	watches[2].close()
+	watches[len(watches)-1].close()
+	s.dispatch(created(numbers[1]))
+	if s.open[numbers[1]] != nil {
+		t.Error("a watch that was given up while it was created is open, want it cancelled")
+	}
+	for _, number := range numbers[2:] {
+		s.dispatch(created(number))
+	}
+	for _, number := range asked(t, s, createsAtOnce-2, "of the rest, without the one that was given up,") {
+		s.dispatch(created(number))
+	}
+	if got, want := len(s.open), 2*createsAtOnce-3; got != want {
+		t.Errorf("%d watches are open, want %d", got, want)
+	}
+	for _, w := range s.open {
+		if batch, err := w.take(); len(batch) != 1 || batch[0].WatchId != w.id || err != nil {
+			t.Fatalf("watch %d was told %v, %v, want that it was created", w.id, batch, err)
+		}
+	}
+}
+
+// The grpc-proxy of etcd gives watches numbers of its own, and does not answer in order.
+func TestWatchesAreCreatedOneByOneWhereNumbersAreNotOurs(t *testing.T) {
+	s := bareStream()
+	for range 3 {
+		s.watch("s/", "s0", 1)
+	}
+	for number := range int64(3) {
+		asked(t, s, 1, "when the one before has been answered")
+		s.dispatch(created(number))
+	}
+	asked(t, s, 0, "in the end")
+	if len(s.open) != 3 {
+		t.Errorf("%d watches are open, want 3", len(s.open))
+	}
+}
+
+// etcd proves nothing while one watch on the stream has not caught up.
+func TestNoWatchIsCreatedWhileAProofIsAwaited(t *testing.T) {
+	s := bareStream()
+	s.watch("s/", "s0", 1)
+	s.dispatch(created(asked(t, s, 1, "at first")[0]))
+	now := time.Now()
+	if ask, _ := s.beat(now); !ask {
+		t.Fatal("no proof is asked for, want one each quarter of a liveness")
+	}
+	s.watch("t/", "t0", 1)
+	asked(t, s, 0, "while a proof is awaited")
+	if !s.holds(now) {
+		t.Error("the proof is not asked for again, want that until it is there: etcd passes over questions")
+	}
+	s.dispatch(&pb.WatchResponse{Header: &pb.ResponseHeader{Revision: 1}, WatchId: -1})
+	asked(t, s, 1, "once it is there")
+	s.beat(now)
+	s.watch("u/", "u0", 1)
+	s.dispatch(created(firstNumber + 2))
+	asked(t, s, 0, "while the next is awaited")
+	if s.holds(now.Add(s.liveness)) {
+		t.Error("a proof that does not come is waited for without end")
+	}
+	asked(t, s, 1, "when it has not come for long")
+}
