@@ -14,6 +14,7 @@ import (
 type Events struct {
 	mu        sync.Mutex
 	past      []Event
+	count     map[string]int // of past, by service
 	listeners map[chan Event]struct{}
 }
 
@@ -30,8 +31,14 @@ func (es *Events) Tell(e Event) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	if len(es.past) == remembered {
-		es.past = slices.Delete(es.past, es.most(), es.most()+1)
+		i := es.most()
+		es.forget(es.past[i].Service)
+		es.past = slices.Delete(es.past, i, i+1)
 	}
+	if es.count == nil {
+		es.count = map[string]int{}
+	}
+	es.count[e.Service]++
 	es.past = append(es.past, e)
 	for l := range es.listeners {
 		select {
@@ -43,16 +50,21 @@ func (es *Events) Tell(e Event) {
 	}
 }
 
-// most is the oldest event of the service with the most: one that has much to tell
+// most is the oldest event of the services with the most: one that has much to tell
 // must not erase what there is of the others. The caller holds es.mu.
 func (es *Events) most() int {
-	count, busiest := map[string]int{}, es.past[0].Service
-	for _, e := range es.past {
-		if count[e.Service]++; count[e.Service] > count[busiest] {
-			busiest = e.Service
-		}
+	most := 0
+	for _, n := range es.count {
+		most = max(most, n)
 	}
-	return slices.IndexFunc(es.past, func(e Event) bool { return e.Service == busiest })
+	return slices.IndexFunc(es.past, func(e Event) bool { return es.count[e.Service] == most })
+}
+
+// forget takes an event of service out of the count. The caller holds es.mu.
+func (es *Events) forget(service string) {
+	if es.count[service]--; es.count[service] == 0 {
+		delete(es.count, service)
+	}
 }
 
 // listen returns what happened lately and a channel of what will, which is

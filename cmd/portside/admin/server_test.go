@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -93,4 +95,40 @@ func TestEventsByHeadEnd(t *testing.T) {
 		t.Fatalf("the next request on the connection: %v; want an answer", err)
 	}
 	_ = resp.Body.Close()
+}
+
+// BenchmarkTellOfManyServices is an event among those of as many services as are
+// remembered: each backend that comes at a start is one.
+func BenchmarkTellOfManyServices(b *testing.B) {
+	var es Events
+	names := make([]string, 3000)
+	for i := range names {
+		names[i] = fmt.Sprintf("s%04d", i)
+	}
+	for i := 0; b.Loop(); i++ {
+		es.Tell(Event{Service: names[i%len(names)]})
+	}
+}
+
+func TestAServiceWithMuchToTellErasesNoneOfTheOthersEvents(t *testing.T) {
+	var es Events
+	es.Tell(Event{Service: "quiet", Backend: "first"})
+	for i := range 3 * remembered {
+		es.Tell(Event{Service: "loud", Backend: strconv.Itoa(i)})
+	}
+	es.Tell(Event{Service: "quiet", Backend: "last"})
+	past, l := es.listen()
+	defer es.leave(l)
+	if len(past) != remembered || past[0].Backend != "first" || past[remembered-1].Backend != "last" {
+		t.Fatalf("%d events are remembered, the oldest %v and the newest %v, want %d with both of the quiet service's", len(past), past[0], past[len(past)-1], remembered)
+	}
+	if want := strconv.Itoa(2*remembered + 2); past[1].Backend != want {
+		t.Errorf("the oldest of the loud service is %s, want %s: its own oldest go", past[1].Backend, want)
+	}
+	for i := range 4 * remembered { // each has one, so the oldest goes
+		es.Tell(Event{Service: strconv.Itoa(i)})
+	}
+	if len(es.count) != remembered || len(es.past) != remembered {
+		t.Errorf("%d services are counted of %d events, want %d of %d: what is forgotten is not counted", len(es.count), len(es.past), remembered, remembered)
+	}
 }
