@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -60,11 +61,11 @@ func (f *follower) missKeys(now time.Time) {
 	}
 	f.bareAt = time.Time{}
 	if len(f.table.records) == 0 {
-		f.log.Warn("etcd: there are no keys under this prefix", "revision", f.seen.revision)
+		f.client.chorus.say(f.log, slog.LevelWarn, "etcd: there are no keys under this prefix", "revision", f.seen.revision)
 	}
 }
 
-// report logs a change of state, once.
+// report logs a change of state, once; of a source among many perhaps at debug level.
 func (f *follower) report(l link, now time.Time) {
 	f.missKeys(now)
 	state := f.seen.state(now, f.client.cfg.liveness())
@@ -74,12 +75,12 @@ func (f *follower) report(l link, now time.Time) {
 	switch {
 	case state == discovery.Stale:
 		f.lapsed = f.seen.proven
-		f.log.Warn("etcd: stale, the last known endpoints stand", "reason", f.reason(l), "endpoints", len(f.table.sorted))
+		f.client.chorus.say(f.log, slog.LevelWarn, "etcd: stale, the last known endpoints stand", "reason", f.reason(l), "endpoints", len(f.table.sorted))
 	case f.told == discovery.Stale:
-		f.log.Info("etcd: synced again", "stale_for", now.Sub(f.toldAt).Round(time.Millisecond), "unproven_for", f.unproven(now), "revision", f.seen.revision, "difference", f.changes, "endpoints", len(f.table.sorted))
+		f.client.chorus.say(f.log, slog.LevelInfo, "etcd: synced again", "stale_for", now.Sub(f.toldAt).Round(time.Millisecond), "unproven_for", f.unproven(now), "revision", f.seen.revision, "difference", f.changes, "endpoints", len(f.table.sorted))
 	default:
 		f.bareAt = now.Add(bareFor)
-		f.log.Info("etcd: synced", "revision", f.seen.revision, "endpoints", len(f.table.sorted))
+		f.client.chorus.say(f.log, slog.LevelInfo, "etcd: synced", "revision", f.seen.revision, "endpoints", len(f.table.sorted))
 	}
 	f.told, f.toldAt, f.changes = state, now, difference{}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 )
@@ -32,6 +33,7 @@ type Client struct {
 	hedger hedger
 	leases *leases
 	claims claims
+	chorus chorus
 
 	mu          sync.Mutex
 	now         link
@@ -59,6 +61,7 @@ func New(cfg Config, log *slog.Logger) *Client {
 		lists:   make(chan struct{}, listsAtOnce),
 		now:     link{since: time.Now()},
 		changed: make(chan struct{}),
+		chorus:  chorus{limit: rate.NewLimiter(20, 50)},
 	}
 	c.leases = newLeases(&c.hedger)
 	return c

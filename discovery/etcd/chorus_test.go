@@ -1,0 +1,48 @@
+package etcd
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"portside/discovery"
+)
+
+func TestAThousandSourcesAreNotAThousandLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := New(Config{}, slog.New(slog.NewTextHandler(&log, nil)))
+		sources := make([]*follower, 1000)
+		for i := range sources {
+			f := newFollower(c.Source(fmt.Sprintf("s%d", i), decodePlain), func([]discovery.Endpoint) {})
+			f.told, f.seen.known, f.seen.proven = discovery.Synced, true, time.Now()
+			sources[i] = f
+		}
+		report := func() (lines []string) {
+			log.Reset()
+			for _, f := range sources {
+				f.report(link{}, time.Now())
+			}
+			return strings.Split(strings.TrimSpace(log.String()), "\n")
+		}
+		time.Sleep(time.Minute)
+		lines := report()
+		if len(lines) > 100 {
+			t.Errorf("1000 sources that are stale together logged %d lines, want some dozens", len(lines))
+		}
+		if last := lines[len(lines)-1]; !strings.Contains(last, "more=") {
+			t.Errorf("the last line of many does not say that there is more: %s", last)
+		}
+		for _, f := range sources {
+			f.seen.proven = time.Now()
+		}
+		time.Sleep(time.Second)
+		if first := report()[0]; !strings.Contains(first, fmt.Sprintf("lines_not_shown=%d", 1000-len(lines))) {
+			t.Errorf("how many lines were held back is not said: %s", first)
+		}
+	})
+}
