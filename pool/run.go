@@ -138,7 +138,11 @@ func (p *Pool) answered(b *Backend, err error, now time.Time) {
 	if b.doubted {
 		every = p.cfg.Guard.ProbeEvery
 	}
-	b.probeAt = now.Add(time.Duration(float64(every) * (0.9 + 0.2*rand.Float64())))
+	share := 0.9 + 0.2*rand.Float64()
+	if b.checks == 0 && !b.doubted { // the first was when all came: from then on they are spread
+		share = rand.Float64()
+	}
+	b.probeAt = now.Add(time.Duration(float64(every) * share))
 	p.rouse()
 	switch {
 	case b.Left(), OwnFault(err):
