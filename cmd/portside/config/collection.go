@@ -67,11 +67,15 @@ func split(n *node) []*node {
 func named[T any](f form[T], fresh func(name string) T, nameOf func(T) string) form[[]T] {
 	return form[[]T]{
 		read: func(r *reader, p place, v *[]T) {
+			at := map[string]int{}
+			for i, one := range *v {
+				at[nameOf(one)] = i
+			}
 			readNamed(r, p, func(c place, name string) {
-				i := slices.IndexFunc(*v, func(one T) bool { return nameOf(one) == name })
-				if i < 0 {
+				i, ok := at[name]
+				if !ok {
 					i = len(*v)
-					*v = append(*v, fresh(name))
+					at[name], *v = i, append(*v, fresh(name))
 				}
 				f.read(r, c, &(*v)[i])
 			})
