@@ -36,9 +36,9 @@ type following struct {
 	saved  bool      // by a file
 }
 
-func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news) *following {
+func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news, saves chan struct{}) *following {
 	f := &following{name: name, log: log, pool: p, news: n, next: make(chan followed, 1)}
-	f.saver = newSaver(p, f.proven, log)
+	f.saver = newSaver(p, f.proven, saves, log)
 	return f
 }
 

@@ -233,7 +233,7 @@ func TestSavingIsTriedAgain(t *testing.T) {
 	out := &output{}
 	p := pool.New(pool.Config{})
 	var proven atomic.Int64
-	v := newSaver(p, func() time.Time { return time.Unix(proven.Load(), 0) }, slog.New(slog.NewTextHandler(out, nil)))
+	v := newSaver(p, func() time.Time { return time.Unix(proven.Load(), 0) }, make(chan struct{}, savesAtOnce), slog.New(slog.NewTextHandler(out, nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { v.run(ctx) })
@@ -263,7 +263,7 @@ func TestSavingIsTriedAgain(t *testing.T) {
 func TestASuccessorSavesAfterItsFormerSelf(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	following := func() *following {
-		return newFollowing("orders", log, pool.New(pool.Config{}), newNews("orders", log, &admin.Events{}))
+		return newFollowing("orders", log, pool.New(pool.Config{}), newNews("orders", log, &admin.Events{}), make(chan struct{}, savesAtOnce))
 	}
 	former, next := following(), following()
 	former.saver.saving.Lock() // it writes

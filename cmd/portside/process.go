@@ -48,6 +48,7 @@ type process struct {
 	cuts     atomic.Int64 // sessions that did not finish in time
 	rereading
 
+	saves   chan struct{}  // one is in it for each file of endpoints that is being written
 	serving sync.WaitGroup // services that are not done
 	leaving sync.WaitGroup // registrations that a reload has taken out
 
@@ -69,7 +70,7 @@ type registry struct {
 // newProcess prepares a process for cfg: it binds every port, so that all that is
 // taken is said at once, and starts nothing.
 func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
-	p := &process{log: log, cfg: cfg, begun: make(chan struct{})}
+	p := &process{log: log, cfg: cfg, begun: make(chan struct{}), saves: make(chan struct{}, savesAtOnce)}
 	p.hurried, p.hurry = context.WithCancel(context.Background())
 	var faults []error
 	for _, sc := range cfg.Services {

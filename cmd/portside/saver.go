@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,15 +20,20 @@ type saver struct {
 	proven  func() time.Time // when the registry had the pool's endpoints
 	log     *slog.Logger
 	dirty   chan struct{}
-	retired atomic.Bool // the file is another's
-	saving  *sync.Mutex // held while the file is written, by who has it now and who had it
+	retired atomic.Bool   // the file is another's
+	saving  *sync.Mutex   // held while the file is written, by who has it now and who had it
+	slots   chan struct{} // of all services: one is taken while a file is written
 
 	mu   sync.Mutex
 	file snapshot.File // of what the pool's endpoints are of; zero: nowhere
 }
 
-func newSaver(p *pool.Pool, proven func() time.Time, log *slog.Logger) *saver {
-	return &saver{pool: p, proven: proven, log: log, dirty: make(chan struct{}, 1), saving: &sync.Mutex{}}
+// savesAtOnce is how many files are written at a time: each takes a thread until it is on
+// disk, and there may be thousands of services.
+const savesAtOnce = 32
+
+func newSaver(p *pool.Pool, proven func() time.Time, slots chan struct{}, log *slog.Logger) *saver {
+	return &saver{pool: p, proven: proven, log: log, dirty: make(chan struct{}, 1), saving: &sync.Mutex{}, slots: slots}
 }
 
 // saves has fill put other endpoints in the pool. From then on they are kept in file, if
@@ -66,13 +72,14 @@ func (v *saver) run(ctx context.Context) {
 		}
 		said = err != nil
 	}
-	again := time.NewTicker(time.Minute)
+	again := time.NewTimer(rand.N(time.Minute)) // not all services in one moment
 	defer again.Stop()
 	for {
 		select {
 		case <-v.dirty:
 			save()
 		case <-again.C:
+			again.Reset(time.Minute)
 			save()
 		case <-ctx.Done():
 			save()
@@ -86,6 +93,8 @@ func (v *saver) run(ctx context.Context) {
 }
 
 func (v *saver) save() error {
+	v.slots <- struct{}{}
+	defer func() { <-v.slots }()
 	v.saving.Lock()
 	defer v.saving.Unlock()
 	v.mu.Lock()

@@ -54,7 +54,7 @@ func newServiceOn(ln net.Listener, cfg config.Service, drain config.Drain, p *pr
 	s.access.log = s.log
 	s.news = newNews(cfg.Name, s.log, &p.events)
 	s.pool = pool.New(s.poolConfig(cfg))
-	s.following = newFollowing(cfg.Name, s.log, s.pool, s.news)
+	s.following = newFollowing(cfg.Name, s.log, s.pool, s.news, p.saves)
 	s.front = newFront(s.pool, cfg, proxyConfig(cfg, drain, s.access.open(cfg.HTTP.AccessLog), s.log))
 	return s
 }
