@@ -105,8 +105,12 @@ var errDraining = errors.New("the process is draining")
 // bindNew binds the ports of services that are new, or listen elsewhere now.
 func (p *process) bindNew(cfg *config.Config) (added map[string]*service, err error) {
 	added = map[string]*service{}
+	running := map[string]*service{}
+	for _, s := range p.running() {
+		running[s.name] = s
+	}
 	for _, sc := range cfg.Services {
-		old := p.named(sc.Name)
+		old := running[sc.Name]
 		if old != nil && old.serves(sc) {
 			continue
 		}
@@ -144,9 +148,9 @@ func (s *service) serves(sc config.Service) bool {
 // choice, reads the same for two services and is not: it is shared only with the former
 // self.
 func (p *process) bind(sc config.Service, drain config.Drain) (*service, error) {
+	_, port, _ := net.SplitHostPort(sc.Listen)
 	for _, old := range p.running() {
 		tcp, ok := old.ln.(*net.TCPListener)
-		_, port, _ := net.SplitHostPort(sc.Listen)
 		if !ok || old.config().Listen != sc.Listen || port == "0" && old.name != sc.Name {
 			continue
 		}
