@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -77,6 +78,10 @@ func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
 		s, err := newService(sc, cfg.Drain, p)
 		if err != nil {
 			faults = append(faults, err)
+			if errors.Is(err, syscall.EMFILE) { // as for all that follow
+				faults = append(faults, fmt.Errorf("each of %d services takes three file descriptors, and each client and backend connection one: raise ulimit -n", len(cfg.Services)))
+				break
+			}
 			continue
 		}
 		p.services = append(p.services, s)
