@@ -58,8 +58,8 @@ type record struct {
 	unhealthy bool     // set aside by health checks, which alone bring it back
 	probing   bool     // a probe is under way
 	watched   bool     // among pool.restless
-	touched   bool     // among turnout.touched
-	counted   standing // by turnout
+	touched   bool     // among rotation.touched
+	counted   standing // by rotation
 
 	reason    string
 	since     time.Time
@@ -72,13 +72,13 @@ type record struct {
 	checks    int       // health checks in a row: passed > 0, failed < 0
 }
 
-// trouble is what a backend is kept or ejected for.
+// trouble is why a backend is ejected, or kept in rotation though it fails.
 type trouble uint8
 
 const (
-	erring   trouble = iota // its answers, or their lack
-	absentee                // it could not even be reached
-	ailing                  // health checks, not what traffic has shown
+	badAnswers    trouble = iota // its answers, or their lack
+	cannotConnect                // it could not even be reached
+	failsChecks                  // health checks, not what traffic has shown
 )
 
 func newBackend(address string, weight float64) *Backend {

@@ -13,12 +13,12 @@ const byCheck = "health_check"
 func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	if err == nil {
 		b.checks = max(b.checks, 0) + 1
-		if b.kept && b.trouble == ailing && b.checks == p.cfg.Health.Rise {
+		if b.kept && b.trouble == failsChecks && b.checks == p.cfg.Health.Rise {
 			b.kept, b.reason = false, ""
-			p.turnout.touch(b)
+			p.rotation.touch(b)
 			p.publish()
 		}
-		if b.triable() && b.trouble == absentee && b.checks == p.cfg.Health.Rise && b.until.After(now) {
+		if b.triable() && b.trouble == cannotConnect && b.checks == p.cfg.Health.Rise && b.until.After(now) {
 			b.until = now // it can be reached again: its trial need not wait
 			p.publish()
 		}
@@ -36,8 +36,8 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	reason := fmt.Sprintf("failed %d health checks, the last: %v", -b.checks, err)
 	if p.tooManyOut() {
 		// What traffic has shown, a failure or since then a success, stands.
-		if first := -b.checks == p.cfg.Health.Fall; first && !b.kept || b.kept && b.trouble == ailing {
-			p.keep(b, reason, ailing, false)
+		if first := -b.checks == p.cfg.Health.Fall; first && !b.kept || b.kept && b.trouble == failsChecks {
+			p.keep(b, reason, failsChecks, false)
 		}
 		return
 	}
@@ -64,9 +64,9 @@ func (p *Pool) uncheck() {
 		switch {
 		case b.unhealthy:
 			b.unhealthy, b.until, b.checks = false, time.Time{}, 0
-		case b.kept && b.trouble == ailing:
+		case b.kept && b.trouble == failsChecks:
 			b.kept, b.reason, b.checks = false, "", 0
-			p.turnout.touch(b)
+			p.rotation.touch(b)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 	case Active, Suspect:
 		limit := p.cfg.Eject.Consecutive
 		if limit < 0 || int(streak) < limit {
-			if trial && b.absent() { // kept under other limits
+			if trial && b.unreachable() { // kept under other limits
 				b.level++
 				b.until = p.nextTrial(b, now)
 				p.publish()
@@ -80,23 +80,23 @@ func inARow(failures int32) string {
 	return fmt.Sprintf("%d failures in a row", failures)
 }
 
-// keep leaves a failing b in rotation, and says so. An absentee has little of it, and
-// trials as if it were out: trial says that this was one.
+// keep leaves a failing b in rotation, and says so. One that cannot be reached gets little
+// traffic, and trials as if it were out. Trial reports that this failure was one of them.
 func (p *Pool) keep(b *Backend, reason string, why trouble, trial bool) {
 	b.reason = reason + "; kept, too many are out"
 	switch {
 	case !b.kept:
 		b.level = 0
-	case trial && why == absentee:
+	case trial && why == cannotConnect:
 		b.level++
 	case b.trouble == why:
 		return
 	}
 	b.kept, b.trouble = true, why
-	if why == absentee {
+	if why == cannotConnect {
 		b.until = p.nextTrial(b, time.Now())
 	}
-	p.turnout.touch(b)
+	p.rotation.touch(b)
 	p.watch(b)
 	p.publish()
 	p.rouse()
@@ -109,13 +109,13 @@ func (p *Pool) reprieve(now time.Time) {
 		switch {
 		case b.state == Ejected && !b.unhealthy:
 			p.moved(b, b.home(), "ejection is off", now)
-			b.kept = b.trouble == absentee
-		case b.kept && b.trouble != absentee && b.trouble != ailing:
+			b.kept = b.trouble == cannotConnect
+		case b.kept && b.trouble != cannotConnect && b.trouble != failsChecks:
 			b.kept, b.reason = false, ""
 		default:
 			continue
 		}
-		p.turnout.touch(b)
+		p.rotation.touch(b)
 	}
 }
 
@@ -124,18 +124,18 @@ func (p *Pool) nextTrial(b *Backend, now time.Time) time.Time {
 	return now.Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, b.level, rand.Float64()))
 }
 
-// absent reports whether b is kept though it cannot be reached.
-func (b *Backend) absent() bool { return b.kept && b.trouble == absentee }
+// unreachable reports whether b is kept in rotation though it cannot be reached.
+func (b *Backend) unreachable() bool { return b.kept && b.trouble == cannotConnect }
 
-// absentShare is what part of its weight counts for who is absent. Whoever is sent
-// there goes on to another, at best after a refusal and at worst after
-// timeouts.connect.
-const absentShare = 0.02
+// unreachableShare is the part of its weight that an unreachable backend is chosen by.
+// A client sent there has to go on to another, at best after a refusal and at worst
+// after timeouts.connect.
+const unreachableShare = 0.02
 
-// share is what b's weight counts among the others.
-func (b *Backend) share() float64 {
-	if b.absent() {
-		return b.weight * absentShare
+// effectiveWeight is the weight by which b is chosen.
+func (b *Backend) effectiveWeight() float64 {
+	if b.unreachable() {
+		return b.weight * unreachableShare
 	}
 	return b.weight
 }
@@ -167,7 +167,7 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 		p.moved(b, b.home(), "trial succeeded", time.Now())
 	case b.kept:
 		b.kept, b.reason, b.level = false, "", 0
-		p.turnout.touch(b)
+		p.rotation.touch(b)
 	default:
 		return
 	}
@@ -197,7 +197,7 @@ func (p *Pool) stays(b *Backend) {
 		b.staying = true
 	case b.kept:
 		b.kept, b.reason = false, ""
-		p.turnout.touch(b)
+		p.rotation.touch(b)
 	default:
 		return
 	}

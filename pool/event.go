@@ -48,7 +48,7 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 		p.away[b.address] = b
 	}
 	b.kept, b.unhealthy = false, false
-	p.turnout.touch(b)
+	p.rotation.touch(b)
 	p.watch(b)
 	if p.cfg.OnEvent != nil {
 		p.events = append(p.events, Event{Time: now, Backend: b, From: from, To: to, Reason: reason})

@@ -58,8 +58,8 @@ func (d *ladder) fault(wanted map[*Backend]bool) error {
 				return fmt.Errorf("%s has load %v and stands at %v", b.address, n.load(), r.load)
 			case started != ended:
 				return fmt.Errorf("%s has %d in flight that the ladder does not count", b.address, started-ended)
-			case n.weight != b.share():
-				return fmt.Errorf("%s stands by weight %v, has %v", b.address, n.weight, b.share())
+			case n.weight != b.effectiveWeight():
+				return fmt.Errorf("%s stands by weight %v, has %v", b.address, n.weight, b.effectiveWeight())
 			}
 			delete(wanted, b)
 			size++

@@ -158,7 +158,7 @@ func (m *model) acquire(r *rapid.T) {
 	}
 	var least float64
 	for i, b := range usable {
-		if load := float64(b.InFlight()+1) / b.share(); i == 0 || load < least {
+		if load := float64(b.InFlight()+1) / b.effectiveWeight(); i == 0 || load < least {
 			least = load
 		}
 	}
@@ -187,7 +187,7 @@ func (m *model) acquire(r *rapid.T) {
 	}):
 		r.Fatalf("%s has a second trial at the same time", b.address)
 	}
-	if load := float64(b.InFlight()-1) / b.share(); m.cfg.Balance == LeastConn && !l.Trial() && len(usable) > 0 && load >= least {
+	if load := float64(b.InFlight()-1) / b.effectiveWeight(); m.cfg.Balance == LeastConn && !l.Trial() && len(usable) > 0 && load >= least {
 		r.Fatalf("least_conn chose %s at a load of %v, and another would come to %v", b.address, load, least)
 	}
 	m.held = append(m.held, &l)

@@ -87,7 +87,7 @@ func (o Outcome) unreachable() bool {
 // trouble is what o sets a backend aside for.
 func (o Outcome) trouble() trouble {
 	if o.unreachable() {
-		return absentee
+		return cannotConnect
 	}
-	return erring
+	return badAnswers
 }

@@ -36,7 +36,7 @@ type Pool struct {
 	cfg        *Config
 	backends   []*Backend // sorted by address
 	listed     listing    // what discovery said last
-	turnout    turnout    // those to choose among
+	rotation   rotation   // those to choose among
 	restless   []*Backend // ejected or doubted, and some that no longer are
 	departures departures
 	tally      *tally              // has columns left, or nil
@@ -306,7 +306,7 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	}
 	if w := weight(e); w != b.weight {
 		b.weight, changed = w, true
-		p.turnout.touch(b)
+		p.rotation.touch(b)
 	}
 	switch {
 	case e.Draining && b.state != Draining:

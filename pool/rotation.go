@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// turnout is who may be chosen, kept from view to view: a change among thousands
-// costs two copies of slices and looks at nobody else. pool.mu guards it.
-type turnout struct {
+// rotation is the backends that may be chosen. It is kept from view to view, so that
+// a change of one among thousands costs two copies of slices and a look at none of the
+// others. pool.mu guards it.
+type rotation struct {
 	ready   []*Backend // in rotation, in order of address; never written to again
 	weights []float64  // of ready
 	n       [4]int     // backends, by standing
-	touched []*Backend // whose standing or weight may be another since recount
+	touched []*Backend // their standing or weight may have changed since the last recount
 }
 
 // standing is how a view counts a backend.
@@ -20,7 +21,7 @@ type standing uint8
 const (
 	outside  standing = iota // draining, or not in the pool
 	active                   // in rotation
-	keptOn                   // in rotation, because too many are out
+	keptOn                   // in rotation though it fails, because too many are out
 	setAside                 // ejected
 )
 
@@ -36,16 +37,16 @@ func (b *Backend) standing() standing {
 	return active
 }
 
-// touch notes that b is not what it was.
-func (t *turnout) touch(b *Backend) {
+// touch has the next recount look at b.
+func (t *rotation) touch(b *Backend) {
 	if !b.touched {
 		b.touched = true
 		t.touched = append(t.touched, b)
 	}
 }
 
-// recount takes in the touched.
-func (t *turnout) recount() {
+// recount brings the rotation up to date with the backends touched since the last one.
+func (t *rotation) recount() {
 	var moved, weighed []*Backend
 	for _, b := range t.touched {
 		was, is := b.counted, b.standing()
@@ -53,9 +54,9 @@ func (t *turnout) recount() {
 		t.n[is]++
 		b.counted, b.touched = is, false
 		switch {
-		case was.in() != is.in():
+		case was.inRotation() != is.inRotation():
 			moved = append(moved, b)
-		case is.in():
+		case is.inRotation():
 			weighed = append(weighed, b)
 		}
 	}
@@ -64,7 +65,7 @@ func (t *turnout) recount() {
 	t.weigh(weighed)
 }
 
-func (s standing) in() bool { return s == active || s == keptOn }
+func (s standing) inRotation() bool { return s == active || s == keptOn }
 
 // place is where in ready, which is in order of address, the one at address is or
 // should be.
@@ -72,24 +73,23 @@ func place(ready []*Backend, address string) (int, bool) {
 	return slices.BinarySearchFunc(ready, address, func(b *Backend, a string) int { return strings.Compare(b.address, a) })
 }
 
-// weigh takes in the weights of those that stay in rotation.
-func (t *turnout) weigh(backends []*Backend) {
+// weigh updates the weights of backends that stay in rotation.
+func (t *rotation) weigh(backends []*Backend) {
 	copied := false
 	for _, b := range backends {
 		i, _ := place(t.ready, b.address)
-		if t.weights[i] == b.share() {
+		if t.weights[i] == b.effectiveWeight() {
 			continue
 		}
 		if !copied {
 			t.weights, copied = slices.Clone(t.weights), true
 		}
-		t.weights[i] = b.share()
+		t.weights[i] = b.effectiveWeight()
 	}
 }
 
-// splice gives those of moved that came into rotation their place in it, and takes
-// the others out.
-func (t *turnout) splice(moved []*Backend) {
+// splice inserts those of moved that are in rotation now, and removes the others.
+func (t *rotation) splice(moved []*Backend) {
 	if len(moved) == 0 {
 		return
 	}
@@ -101,11 +101,11 @@ func (t *turnout) splice(moved []*Backend) {
 		i, there := place(old, b.address)
 		ready, weights = append(ready, old[:i]...), append(weights, was[:i]...)
 		if there {
-			i++ // be it b or one who had its address
+			i++ // it is b, or a former backend of the same address
 		}
 		old, was = old[i:], was[i:]
-		if b.standing().in() {
-			ready, weights = append(ready, b), append(weights, b.share())
+		if b.standing().inRotation() {
+			ready, weights = append(ready, b), append(weights, b.effectiveWeight())
 		}
 	}
 	t.ready, t.weights = append(ready, old...), append(weights, was...)

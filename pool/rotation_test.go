@@ -14,14 +14,14 @@ func (p *Pool) fault() error {
 	var n [4]int
 	for _, b := range p.backends {
 		n[b.standing()]++
-		if b.standing().in() {
+		if b.standing().inRotation() {
 			ready = append(ready, b)
 		}
 		if b.restless() && !slices.Contains(p.restless, b) {
 			return fmt.Errorf("%s is %s, doubted: %v, and time would not change it", b.address, b.state, b.doubted)
 		}
 	}
-	t := &p.turnout
+	t := &p.rotation
 	switch {
 	case len(t.touched) > 0:
 		return fmt.Errorf("%d changes are not published", len(t.touched))

@@ -21,5 +21,5 @@ func (p *Pool) troubled() []*Backend {
 }
 
 func (b *Backend) restless() bool {
-	return b.state == Ejected || b.absent() || b.doubted && b.state != Gone
+	return b.state == Ejected || b.unreachable() || b.doubted && b.state != Gone
 }

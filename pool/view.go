@@ -56,7 +56,7 @@ func (p *Pool) newPicker(old picker, v *view) picker {
 
 // publish makes a view of what has changed since the last. The caller holds p.mu.
 func (p *Pool) publish() {
-	t := &p.turnout
+	t := &p.rotation
 	t.recount()
 	v := &view{cfg: p.cfg, ready: t.ready, weights: t.weights, in: len(t.ready), out: t.n[setAside], kept: t.n[keptOn]}
 	now := time.Now()
@@ -113,13 +113,13 @@ func leastBad(backends []*Backend) (least []*Backend) {
 func weights(ready []*Backend) []float64 {
 	ws := make([]float64, len(ready))
 	for i, b := range ready {
-		ws[i] = b.share()
+		ws[i] = b.effectiveWeight()
 	}
 	return ws
 }
 
 // triable reports whether a trial is to bring b back: no health check's to do so.
-func (b *Backend) triable() bool { return b.state == Ejected && !b.unhealthy || b.absent() }
+func (b *Backend) triable() bool { return b.state == Ejected && !b.unhealthy || b.unreachable() }
 
 // trial has b tried by one more, if it is not already.
 func (v *view) trial(b *Backend) bool {
