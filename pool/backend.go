@@ -57,7 +57,7 @@ type record struct {
 	doubted   bool     // gone from the registry in a mass: what is not out is suspect
 	unhealthy bool     // set aside by health checks, which alone bring it back
 	probing   bool     // a probe is under way
-	watched   bool     // among pool.restless
+	timed     bool     // among Pool.timed
 	touched   bool     // among rotation.touched
 	counted   standing // by rotation
 

@@ -24,7 +24,7 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 		}
 		if b.state == Ejected && b.unhealthy && b.checks >= p.cfg.Health.Rise {
 			b.streak.Store(0)
-			p.moved(b, b.home(), fmt.Sprintf("passed %d health checks", b.checks), now)
+			p.moved(b, b.stateInRotation(), fmt.Sprintf("passed %d health checks", b.checks), now)
 			p.publish()
 		}
 		return
@@ -48,7 +48,7 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 }
 
 // hasten brings health checks that are due later than within every forward, spread
-// over that time. The caller holds p.mu and rouses Run.
+// over that time. The caller holds p.mu and wakes Run.
 func (p *Pool) hasten(every time.Duration, now time.Time) {
 	for _, b := range p.backends {
 		if !b.doubted && b.probeAt.Sub(now) > every {

@@ -38,7 +38,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 		return
 	}
 	if b.doubted && o.unreachable() {
-		p.leave(b, "suspect: "+o.String(), now)
+		p.remove(b, "suspect: "+o.String(), now)
 		p.publish()
 		return
 	}
@@ -55,7 +55,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 				b.level++
 				b.until = p.nextTrial(b, now)
 				p.publish()
-				p.rouse()
+				p.wakeRun()
 			}
 			return
 		}
@@ -97,9 +97,9 @@ func (p *Pool) keep(b *Backend, reason string, why trouble, trial bool) {
 		b.until = p.nextTrial(b, time.Now())
 	}
 	p.rotation.touch(b)
-	p.watch(b)
+	p.noteTimed(b)
 	p.publish()
-	p.rouse()
+	p.wakeRun()
 }
 
 // reprieve lets those back that traffic has set aside: nobody is from now on. Who could
@@ -108,7 +108,7 @@ func (p *Pool) reprieve(now time.Time) {
 	for _, b := range p.backends {
 		switch {
 		case b.state == Ejected && !b.unhealthy:
-			p.moved(b, b.home(), "ejection is off", now)
+			p.moved(b, b.stateInRotation(), "ejection is off", now)
 			b.kept = b.trouble == cannotConnect
 		case b.kept && b.trouble != cannotConnect && b.trouble != failsChecks:
 			b.kept, b.reason = false, ""
@@ -153,7 +153,7 @@ func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 		p.moved(b, Ejected, reason, now)
 	}
 	p.publish()
-	p.rouse()
+	p.wakeRun()
 }
 
 // succeeded takes in a success of b, on a trial or while some are kept. Work from
@@ -164,7 +164,7 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 	switch {
 	case b.state == Ejected && !b.unhealthy && (trial || p.view.Load().failOpen):
 		b.level = 0
-		p.moved(b, b.home(), "trial succeeded", time.Now())
+		p.moved(b, b.stateInRotation(), "trial succeeded", time.Now())
 	case b.kept:
 		b.kept, b.reason, b.level = false, "", 0
 		p.rotation.touch(b)
@@ -182,7 +182,7 @@ func (p *Pool) undecided(b *Backend) {
 	if b.triable() {
 		b.until = time.Now().Add(backoff(p.cfg.Eject.Backoff, p.cfg.Eject.MaxBackoff, 0, rand.Float64()))
 		p.publish()
-		p.rouse()
+		p.wakeRun()
 	}
 	b.trial.Store(false)
 }
@@ -193,7 +193,7 @@ func (p *Pool) stays(b *Backend) {
 	defer p.unlock()
 	switch {
 	case b.state == Ejected && !b.unhealthy:
-		p.moved(b, b.home(), "its trial goes on", time.Now())
+		p.moved(b, b.stateInRotation(), "its trial goes on", time.Now())
 		b.staying = true
 	case b.kept:
 		b.kept, b.reason = false, ""

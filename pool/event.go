@@ -49,7 +49,7 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 	}
 	b.kept, b.unhealthy = false, false
 	p.rotation.touch(b)
-	p.watch(b)
+	p.noteTimed(b)
 	if p.cfg.OnEvent != nil {
 		p.events = append(p.events, Event{Time: now, Backend: b, From: from, To: to, Reason: reason})
 	}

@@ -99,24 +99,24 @@ func (p *Pool) restore(backends []*Backend) {
 	slices.SortFunc(p.backends, func(a, b *Backend) int { return strings.Compare(a.address, b.address) })
 }
 
-// misgiving is why b is doubted, if it is.
-func (b *Backend) misgiving() string {
+// doubtReason is why b is doubted; empty when it is not.
+func (b *Backend) doubtReason() string {
 	if b.doubted {
 		return b.doubt
 	}
 	return ""
 }
 
-// home is the state of b when nothing is wrong with it.
-func (b *Backend) home() State {
+// stateInRotation is the state that b has when it is neither ejected nor draining.
+func (b *Backend) stateInRotation() State {
 	if b.doubted {
 		return Suspect
 	}
 	return Active
 }
 
-// leave lets b go for good. The caller holds p.mu and publishes.
-func (p *Pool) leave(b *Backend, reason string, now time.Time) {
+// remove takes b out of the pool for good. The caller holds p.mu and publishes.
+func (p *Pool) remove(b *Backend, reason string, now time.Time) {
 	p.moved(b, Gone, reason, now)
 	p.backends = slices.DeleteFunc(p.backends, func(x *Backend) bool { return x == b })
 }
@@ -129,7 +129,7 @@ func (p *Pool) Forget(address string) error {
 	now, n := time.Now(), 0
 	for _, b := range slices.Clone(p.backends) {
 		if b.doubted && (address == "" || b.address == address) {
-			p.leave(b, "forgotten by hand", now)
+			p.remove(b, "forgotten by hand", now)
 			n++
 		}
 	}

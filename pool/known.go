@@ -46,7 +46,7 @@ func (p *Pool) Restore(k discovery.Known) {
 		if b.state == Active {
 			p.moved(b, Suspect, b.doubt, now)
 		}
-		p.watch(b) // be it drained by hand
+		p.noteTimed(b) // be it drained by hand
 		suspects = append(suspects, b)
 	}
 	p.restore(suspects)

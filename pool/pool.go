@@ -37,7 +37,7 @@ type Pool struct {
 	backends   []*Backend // sorted by address
 	listed     listing    // what discovery said last
 	rotation   rotation   // those to choose among
-	restless   []*Backend // ejected or doubted, and some that no longer are
+	timed      []*Backend // change with time, or did when last looked at
 	departures departures
 	tally      *tally              // has columns left, or nil
 	columns    uint32              // used of it
@@ -86,7 +86,7 @@ func (p *Pool) Reconfigure(cfg Config) {
 	}
 	for _, b := range slices.Clone(p.backends) {
 		if b.doubted && p.cfg.Guard.Off {
-			p.leave(b, "the guard is off", now)
+			p.remove(b, "the guard is off", now)
 			continue
 		}
 		if next := p.nextTrial(b, now); b.triable() && next.Before(b.until) {
@@ -101,7 +101,7 @@ func (p *Pool) Reconfigure(cfg Config) {
 		p.reprieve(now)
 	}
 	p.publish()
-	p.rouse()
+	p.wakeRun()
 }
 
 // Synced is closed when the first set is in.
@@ -208,7 +208,7 @@ func (p *Pool) arrived(changed bool) {
 	}
 	if changed || first {
 		p.publish()
-		p.rouse()
+		p.wakeRun()
 	}
 	if first {
 		close(p.synced)
@@ -381,8 +381,8 @@ func (p *Pool) Undrain(address string) error {
 	}
 	b.drained = false
 	if b.state == Draining && !b.endpoint.Draining {
-		p.moved(b, b.home(), "undrained by hand", time.Now())
-		b.reason = b.misgiving() // it is as it was: that is for the event alone
+		p.moved(b, b.stateInRotation(), "undrained by hand", time.Now())
+		b.reason = b.doubtReason() // it is as it was: that is for the event alone
 		p.publish()
 	}
 	return nil

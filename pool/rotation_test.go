@@ -17,7 +17,7 @@ func (p *Pool) fault() error {
 		if b.standing().inRotation() {
 			ready = append(ready, b)
 		}
-		if b.restless() && !slices.Contains(p.restless, b) {
+		if b.changesWithTime() && !slices.Contains(p.timed, b) {
 			return fmt.Errorf("%s is %s, doubted: %v, and time would not change it", b.address, b.state, b.doubted)
 		}
 	}

@@ -49,8 +49,8 @@ const (
 	idleTick = time.Hour
 )
 
-// rouse has Run look again.
-func (p *Pool) rouse() {
+// wakeRun has Run look again at what is due.
+func (p *Pool) wakeRun() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -66,7 +66,7 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 	soon := func(t time.Time) { next = min(next, t.Sub(now)) }
 	trials := 0
 	var expired []*Backend
-	among := p.troubled()
+	among := p.timedBackends()
 	if p.cfg.Health.Interval > 0 {
 		among = p.backends
 	}
@@ -96,7 +96,7 @@ func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 		probe = append(probe, b)
 	}
 	for _, b := range expired {
-		p.leave(b, fmt.Sprintf("suspect for %s", p.cfg.Guard.SuspectMax), now)
+		p.remove(b, fmt.Sprintf("suspect for %s", p.cfg.Guard.SuspectMax), now)
 	}
 	if len(expired) > 0 || trials != len(p.view.Load().trials) {
 		p.publish()
@@ -143,11 +143,11 @@ func (p *Pool) answered(b *Backend, err error, now time.Time) {
 		share = rand.Float64()
 	}
 	b.probeAt = now.Add(time.Duration(float64(every) * share))
-	p.rouse()
+	p.wakeRun()
 	switch {
 	case b.Left(), OwnFault(err):
 	case b.doubted && err != nil:
-		p.leave(b, fmt.Sprintf("suspect failed its probe: %v", err), now)
+		p.remove(b, fmt.Sprintf("suspect failed its probe: %v", err), now)
 		p.publish()
 	case p.cfg.Health.Interval > 0:
 		p.checked(b, err, now)

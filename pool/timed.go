@@ -2,24 +2,25 @@ package pool
 
 import "slices"
 
-// watch notes b if time will change it: if it is ejected or doubted.
-func (p *Pool) watch(b *Backend) {
-	if b.restless() && !b.watched {
-		b.watched = true
-		p.restless = append(p.restless, b)
+// noteTimed has Run look at b, if b changes with time.
+func (p *Pool) noteTimed(b *Backend) {
+	if b.changesWithTime() && !b.timed {
+		b.timed = true
+		p.timed = append(p.timed, b)
 	}
 }
 
-// troubled is the backends that time will change, longest troubled first: those
-// that must be looked at now and then though nobody's health is checked.
-func (p *Pool) troubled() []*Backend {
-	p.restless = slices.DeleteFunc(p.restless, func(b *Backend) bool {
-		b.watched = b.restless()
-		return !b.watched
+// timedBackends are the backends that change with time, those that began to first: all
+// that Run has to look at where no health is checked.
+func (p *Pool) timedBackends() []*Backend {
+	p.timed = slices.DeleteFunc(p.timed, func(b *Backend) bool {
+		b.timed = b.changesWithTime()
+		return !b.timed
 	})
-	return p.restless
+	return p.timed
 }
 
-func (b *Backend) restless() bool {
+// changesWithTime reports whether b has a trial, a probe or an end to wait for.
+func (b *Backend) changesWithTime() bool {
 	return b.state == Ejected || b.unreachable() || b.doubted && b.state != Gone
 }

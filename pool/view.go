@@ -60,7 +60,7 @@ func (p *Pool) publish() {
 	t.recount()
 	v := &view{cfg: p.cfg, ready: t.ready, weights: t.weights, in: len(t.ready), out: t.n[setAside], kept: t.n[keptOn]}
 	now := time.Now()
-	for _, b := range p.troubled() {
+	for _, b := range p.timedBackends() {
 		if b.triable() {
 			v.aside = append(v.aside, b)
 			if !b.until.After(now) {
