@@ -85,18 +85,18 @@ func newBackend(address string, weight float64) *Backend {
 	return &Backend{record: &record{address: address, weight: weight}}
 }
 
-// forgive begins another of b's lives: what has failed counts no more, and what began
-// before teaches nothing. The caller holds pool.mu.
-func (b *Backend) forgive() {
+// clearFailures begins another of b's lives: past failures no longer count, and leases that
+// began before it teach nothing. The caller holds pool.mu.
+func (b *Backend) clearFailures() {
 	b.life.Add(1)
 	b.trial.Store(false)
 	b.streak.Store(0)
 	b.level, b.checks = 0, 0
 }
 
-// renew has b be as if it were new, but for its work. The caller holds pool.mu.
-func (b *Backend) renew(weight float64) {
-	b.forgive()
+// reset makes b as good as new, but for the work it still has. The caller holds pool.mu.
+func (b *Backend) reset(weight float64) {
+	b.clearFailures()
 	b.weight = weight
 	b.latency.bits.Store(0)
 	b.latency.stamp.Store(0)

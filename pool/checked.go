@@ -9,8 +9,9 @@ import (
 // byCheck is the reason of an ejection by a health check.
 const byCheck = "health_check"
 
-// checked takes in a health check's answer. The caller holds p.mu.
-func (p *Pool) checked(b *Backend, err error, now time.Time) {
+// healthChecked applies the result of a health check of b; err is nil if it passed. The
+// caller holds p.mu.
+func (p *Pool) healthChecked(b *Backend, err error, now time.Time) {
 	if err == nil {
 		b.checks = max(b.checks, 0) + 1
 		if b.kept && b.trouble == failsChecks && b.checks == p.cfg.Health.Rise {
@@ -47,9 +48,9 @@ func (p *Pool) checked(b *Backend, err error, now time.Time) {
 	p.publish()
 }
 
-// hasten brings health checks that are due later than within every forward, spread
-// over that time. The caller holds p.mu and wakes Run.
-func (p *Pool) hasten(every time.Duration, now time.Time) {
+// hastenChecks applies a shorter interval: checks that are due after it come forward,
+// spread over it. The caller holds p.mu and wakes Run.
+func (p *Pool) hastenChecks(every time.Duration, now time.Time) {
 	for _, b := range p.backends {
 		if !b.doubted && b.probeAt.Sub(now) > every {
 			b.probeAt = now.Add(time.Duration(rand.Float64() * float64(every)))
@@ -57,9 +58,10 @@ func (p *Pool) hasten(every time.Duration, now time.Time) {
 	}
 }
 
-// uncheck leaves those that health checks have set aside to a trial, and forgets what
-// they have said of others: nobody will check them any more. The caller holds p.mu and publishes.
-func (p *Pool) uncheck() {
+// forgetChecks follows when health checks are turned off: what they have ejected gets a
+// trial instead, and what else they have found counts no more. The caller holds p.mu and
+// publishes.
+func (p *Pool) forgetChecks() {
 	for _, b := range p.backends {
 		switch {
 		case b.unhealthy:

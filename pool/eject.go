@@ -28,7 +28,7 @@ func backoff(base, top time.Duration, level int, jitter float64) time.Duration {
 	return time.Duration(float64(min(d, top)) * (0.9 + 0.2*jitter))
 }
 
-// failed takes in a failure of b, on a trial or not.
+// failed counts a failure of b, on a trial or not, and ejects it if that is one too many.
 func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 	p.mu.Lock()
 	defer p.unlock()
@@ -102,9 +102,10 @@ func (p *Pool) keep(b *Backend, reason string, why trouble, trial bool) {
 	p.wakeRun()
 }
 
-// reprieve lets those back that traffic has set aside: nobody is from now on. Who could
-// not be reached has little of it, and trials. The caller holds p.mu and publishes.
-func (p *Pool) reprieve(now time.Time) {
+// readmitEjected follows when ejection is turned off: it readmits what traffic has ejected.
+// What could not be reached still gets little traffic, and trials. The caller holds p.mu
+// and publishes.
+func (p *Pool) readmitEjected(now time.Time) {
 	for _, b := range p.backends {
 		switch {
 		case b.state == Ejected && !b.unhealthy:
@@ -156,8 +157,8 @@ func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 	p.wakeRun()
 }
 
-// succeeded takes in a success of b, on a trial or while some are kept. Work from
-// before an ejection does not undo it, unless nothing better is left.
+// succeeded readmits b if it has succeeded on its trial. Work from before an ejection does
+// not undo it, unless nothing better is left. A b that was kept is well again.
 func (p *Pool) succeeded(b *Backend, trial bool) {
 	p.mu.Lock()
 	defer p.unlock()
@@ -174,9 +175,9 @@ func (p *Pool) succeeded(b *Backend, trial bool) {
 	p.publish()
 }
 
-// undecided takes in that b's trial ended without a verdict. There is another, but not at
-// once: of work that never comes to one each next piece would go there.
-func (p *Pool) undecided(b *Backend) {
+// trialUndecided follows a trial of b that ended without a verdict. The next one has to wait:
+// if all work ended like that, every piece of it would be a trial of b.
+func (p *Pool) trialUndecided(b *Backend) {
 	p.mu.Lock()
 	defer p.unlock()
 	if b.triable() {
@@ -187,8 +188,8 @@ func (p *Pool) undecided(b *Backend) {
 	b.trial.Store(false)
 }
 
-// stays takes in that b has neither failed nor answered on its trial.
-func (p *Pool) stays(b *Backend) {
+// trialStays readmits b for now, which has neither failed nor answered on its trial.
+func (p *Pool) trialStays(b *Backend) {
 	p.mu.Lock()
 	defer p.unlock()
 	switch {
@@ -204,15 +205,15 @@ func (p *Pool) stays(b *Backend) {
 	p.publish()
 }
 
-// settled takes in how the trial ended on which b had been readmitted for staying.
-func (p *Pool) settled(b *Backend, o Outcome, failed bool) {
+// trialSettled applies how the trial ended that trialStays had readmitted b for.
+func (p *Pool) trialSettled(b *Backend, o Outcome, failed bool) {
 	p.mu.Lock()
 	defer p.unlock()
 	if failed {
 		b.failures.Add(1)
 	}
 	if b.state != Active && b.state != Suspect || b.kept {
-		return // it is known by now
+		return // it has been ejected, or kept, since
 	}
 	if !failed {
 		b.level = 0

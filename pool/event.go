@@ -19,9 +19,9 @@ type Event struct {
 	Reason   string
 }
 
-// failsOpen notes that the pool has begun to fail open, or no longer does. The caller
-// holds p.mu.
-func (p *Pool) failsOpen(v *view, now time.Time) {
+// noteFailOpen notes the event that the pool, with v, has begun to fail open or no longer
+// does. The caller holds p.mu.
+func (p *Pool) noteFailOpen(v *view, now time.Time) {
 	if p.cfg.OnEvent == nil {
 		return
 	}

@@ -12,17 +12,19 @@ const (
 	replaced = "not among the endpoints that are followed now"
 )
 
-// depart takes in that the registry, which had listed was, has had gone, which are in no
-// list any more, not since: now, if it was followed. Most leave at once; those of a mass
-// become suspects. It reports whether a new view is needed.
+// depart lets gone, which the registry no longer lists, leave: at once, or as suspects if
+// they are part of a mass. The registry had listed was backends; the last moment at which
+// gone were among them for sure is since, or now if it was followed all the time. Depart
+// reports whether a new view is needed.
 func (p *Pool) depart(gone []*Backend, was int, since, now time.Time) (changed bool) {
 	if len(gone) == 0 {
 		return false
 	}
 	ds := &p.departures
 	ds.late = slices.DeleteFunc(ds.late, func(d departure) bool {
-		_, back := place(p.backends, d.backend.address)
-		i, again := place(gone, d.backend.address) // it had come back, unless it was doubted all the while
+		_, back := indexOf(p.backends, d.backend.address)
+		i, again := indexOf(gone, d.backend.address)
+		// It is gone again, so it had come back, unless it was doubted all the while.
 		return back || again && (gone[i] != d.backend || !d.backend.doubted)
 	})
 	ds.expire(now.Add(-p.cfg.Guard.Window))
@@ -37,7 +39,7 @@ func (p *Pool) depart(gone []*Backend, was int, since, now time.Time) (changed b
 			ds.announced(b)
 			was--
 		default:
-			b.suspected = since // if it will be
+			b.suspected = since // if it becomes a suspect
 			left = append(left, b)
 		}
 		changed = true
@@ -62,18 +64,18 @@ func (p *Pool) depart(gone []*Backend, was int, since, now time.Time) (changed b
 	return changed
 }
 
-// dismiss has gone, which are in no list any more, leave undoubted. It reports
-// whether a new view is needed.
-func (p *Pool) dismiss(gone []*Backend, reason string, now time.Time) (changed bool) {
-	p.departures = departures{} // nor is what left before a part of any mass
+// removeUndoubted lets gone, which discovery no longer lists, leave without a look at how
+// many they are. It reports whether a new view is needed.
+func (p *Pool) removeUndoubted(gone []*Backend, reason string, now time.Time) (changed bool) {
+	p.departures = departures{} // those that left before count towards no mass either
 	for _, b := range gone {
 		p.moved(b, Gone, reason, now)
 	}
 	return len(gone) > 0
 }
 
-// suspect puts those of a mass back, under suspicion. They stay counted as missing: of a
-// pool that goes one by one the last is not a single departure.
+// suspect puts the backends of a mass back, as suspects. They still count as missing: in a
+// pool that goes one by one, the last to go is not a single departure.
 func (p *Pool) suspect(missing []*Backend, reason string, now time.Time) {
 	var suspects []*Backend
 	for _, b := range missing {
@@ -90,7 +92,7 @@ func (p *Pool) suspect(missing []*Backend, reason string, now time.Time) {
 	p.restore(suspects)
 }
 
-// restore puts backends that the registry no longer has back among the rest.
+// restore puts backends that the registry no longer has back into the pool.
 func (p *Pool) restore(backends []*Backend) {
 	if len(backends) == 0 {
 		return

@@ -50,5 +50,5 @@ func (p *Pool) Restore(k discovery.Known) {
 		suspects = append(suspects, b)
 	}
 	p.restore(suspects)
-	p.arrived(true)
+	p.listArrived(true)
 }

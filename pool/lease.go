@@ -27,7 +27,7 @@ func (l *Lease) Trial() bool { return l.trial }
 // Of a backend that has left and come back since, with a clean record, it teaches
 // nothing.
 func (l *Lease) Report(o Outcome) {
-	if l.past() {
+	if l.outdated() {
 		return
 	}
 	if l.stayed && o != Unknown {
@@ -35,7 +35,7 @@ func (l *Lease) Report(o Outcome) {
 			l.learned(o) // others have found out meanwhile: it is one piece of work among many
 			return
 		}
-		l.pool.settled(l.backend, o, o.failure(l.pool.view.Load().cfg.Eject.On))
+		l.pool.trialSettled(l.backend, o, o.failure(l.pool.view.Load().cfg.Eject.On))
 		return
 	}
 	if l.reported || o == Unknown {
@@ -53,11 +53,11 @@ func (l *Lease) Report(o Outcome) {
 // which the backend will be silent for hours. That readmits it; a failure reported
 // later, before it has answered anybody, sets it aside again, as one of the trial.
 func (l *Lease) Stays() {
-	if !l.trial || l.reported || l.past() {
+	if !l.trial || l.reported || l.outdated() {
 		return
 	}
 	l.reported, l.stayed = true, true
-	l.pool.stays(l.backend)
+	l.pool.trialStays(l.backend)
 	l.backend.trial.Store(false)
 }
 
@@ -90,7 +90,7 @@ func (l *Lease) learned(o Outcome) {
 
 // Latency takes in how long the backend took to its first byte, seen at now.
 func (l *Lease) Latency(d time.Duration, now time.Time) {
-	if l.past() {
+	if l.outdated() {
 		return
 	}
 	n := now.UnixNano()
@@ -100,13 +100,13 @@ func (l *Lease) Latency(d time.Duration, now time.Time) {
 	}
 }
 
-// past reports whether the backend has had a life since.
-func (l *Lease) past() bool { return l.life != l.backend.life.Load() }
+// outdated reports whether the lease began in a former life of the backend.
+func (l *Lease) outdated() bool { return l.life != l.backend.life.Load() }
 
 // Release ends the work. It must be called exactly once.
 func (l *Lease) Release() {
 	l.pool.view.Load().picker.release(l.backend, l.cell)
-	if l.trial && !l.reported && !l.past() {
-		l.pool.undecided(l.backend)
+	if l.trial && !l.reported && !l.outdated() {
+		l.pool.trialUndecided(l.backend)
 	}
 }

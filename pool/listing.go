@@ -35,12 +35,12 @@ func (l *listing) update(endpoints []discovery.Endpoint) (was int, is []discover
 // l, and whether all are strictly in order.
 func (l listing) differ(endpoints []discovery.Endpoint) (first, last int, ordered bool) {
 	n := min(len(l), len(endpoints))
-	for first < n && same(&l[first], &endpoints[first]) {
+	for first < n && sameEndpoint(&l[first], &endpoints[first]) {
 		first++
 	}
 	old, is := l[first:], endpoints[first:]
 	n -= first
-	for last < n && same(&old[len(old)-1-last], &is[len(is)-1-last]) {
+	for last < n && sameEndpoint(&old[len(old)-1-last], &is[len(is)-1-last]) {
 		last++
 	}
 	// What is as in l is in order; the rest, and where they meet, need a look.
@@ -52,12 +52,13 @@ func (l listing) differ(endpoints []discovery.Endpoint) (first, last int, ordere
 	return first, last, true
 }
 
-// same reports whether b says what a says. Most often b is a copy of a, which is
-// seen without a look at what they point to; a becomes one if it was not.
-func same(a, b *discovery.Endpoint) bool {
-	if oneString(a.Address, b.Address) && a.Weight == b.Weight && oneString(a.Zone, b.Zone) &&
-		oneString(a.Version, b.Version) && a.Draining == b.Draining && a.Returns == b.Returns &&
-		one(a.Keys, b.Keys) && oneMap(a.Metadata, b.Metadata) {
+// sameEndpoint reports whether b says what a says. Most often b is a copy of a, which shows
+// without a look at what they point to. If they are merely equal, a becomes a copy of b, so
+// that it shows the next time.
+func sameEndpoint(a, b *discovery.Endpoint) bool {
+	if sameString(a.Address, b.Address) && a.Weight == b.Weight && sameString(a.Zone, b.Zone) &&
+		sameString(a.Version, b.Version) && a.Draining == b.Draining && a.Returns == b.Returns &&
+		sameSlice(a.Keys, b.Keys) && sameMap(a.Metadata, b.Metadata) {
 		return true
 	}
 	if !a.Equal(*b) {
@@ -67,16 +68,16 @@ func same(a, b *discovery.Endpoint) bool {
 	return true
 }
 
-// one reports whether a and b are one and the same slice.
-func one[T any](a, b []T) bool {
+// sameSlice reports whether a and b are one and the same slice, not merely equal.
+func sameSlice[T any](a, b []T) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-func oneString(a, b string) bool {
+func sameString(a, b string) bool {
 	return len(a) == len(b) && unsafe.StringData(a) == unsafe.StringData(b)
 }
 
-func oneMap(a, b map[string]string) bool {
+func sameMap(a, b map[string]string) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}

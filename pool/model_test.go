@@ -183,7 +183,7 @@ func (m *model) acquire(r *rapid.T) {
 		r.Fatalf("%s is on trial while %s", b.address, b.state)
 	case l.Trial() && slices.ContainsFunc(m.held, func(o *Lease) bool {
 		// One from before it left decides nothing any more.
-		return o.Trial() && !o.reported && !o.past() && o.Backend() == b
+		return o.Trial() && !o.reported && !o.outdated() && o.Backend() == b
 	}):
 		r.Fatalf("%s has a second trial at the same time", b.address)
 	}

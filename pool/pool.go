@@ -82,7 +82,7 @@ func (p *Pool) Reconfigure(cfg Config) {
 	was := p.cfg.Health.Interval
 	p.cfg = cfg.withDefaults()
 	if p.cfg.Health.Interval < was {
-		p.hasten(p.cfg.Health.Interval, now)
+		p.hastenChecks(p.cfg.Health.Interval, now)
 	}
 	for _, b := range slices.Clone(p.backends) {
 		if b.doubted && p.cfg.Guard.Off {
@@ -95,10 +95,10 @@ func (p *Pool) Reconfigure(cfg Config) {
 		p.assignCell(b)
 	}
 	if p.cfg.Health.Interval == 0 {
-		p.uncheck()
+		p.forgetChecks()
 	}
 	if p.cfg.Eject.Consecutive < 0 {
-		p.reprieve(now)
+		p.readmitEjected(now)
 	}
 	p.publish()
 	p.wakeRun()
@@ -175,13 +175,13 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	gone, changed := p.match(endpoints, now)
 	switch {
 	case p.cfg.Guard.Off:
-		changed = p.dismiss(gone, deleted, now) || changed
+		changed = p.removeUndoubted(gone, deleted, now) || changed
 	case undoubted:
-		changed = p.dismiss(gone, replaced, now) || changed
+		changed = p.removeUndoubted(gone, replaced, now) || changed
 	default:
 		changed = p.depart(gone, was, since, now) || changed
 	}
-	p.arrived(changed)
+	p.listArrived(changed)
 }
 
 // lostSince is when who is missing in endpoints, which come at now, may have been lost. An
@@ -198,8 +198,9 @@ func (p *Pool) lostSince(endpoints []discovery.Endpoint, now time.Time) time.Tim
 	return p.restored
 }
 
-// arrived ends the arrival of a list.
-func (p *Pool) arrived(changed bool) {
+// listArrived ends the arrival of a list: it publishes what has changed, and the first list
+// ends the waiting.
+func (p *Pool) listArrived(changed bool) {
 	first := false
 	select {
 	case <-p.synced:
@@ -263,7 +264,7 @@ func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	b := p.away[e.Address]
 	delete(p.away, e.Address)
 	if b != nil && b.InFlight() > 0 {
-		b.renew(weight(e))
+		b.reset(weight(e))
 	} else {
 		b = newBackend(e.Address, weight(e))
 	}
@@ -299,7 +300,7 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	}
 	b.endpoint, b.doubted = e, false
 	if anew { // whatever state it is in
-		b.forgive()
+		b.clearFailures()
 	}
 	if returned {
 		b.drained = false // it had left
@@ -314,16 +315,16 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	case !e.Draining && b.state == Draining && !b.drained:
 		p.moved(b, Active, "", now)
 	case anew:
-		return p.absolve(b, now) || changed
+		return p.readmitReturned(b, now) || changed
 	default:
 		return changed
 	}
 	return true
 }
 
-// absolve has b, which left the registry and is back, be no longer set aside. It
-// reports whether a new view is needed.
-func (p *Pool) absolve(b *Backend, now time.Time) (changed bool) {
+// readmitReturned makes b active again, which left the registry and is back. It reports
+// whether a new view is needed.
+func (p *Pool) readmitReturned(b *Backend, now time.Time) (changed bool) {
 	if !b.kept && b.state != Ejected && b.state != Suspect {
 		return false
 	}
@@ -390,7 +391,7 @@ func (p *Pool) Undrain(address string) error {
 
 // find returns the backend at address, or nil. The caller holds p.mu.
 func (p *Pool) find(address string) *Backend {
-	i, ok := place(p.backends, address)
+	i, ok := indexOf(p.backends, address)
 	if !ok {
 		return nil
 	}

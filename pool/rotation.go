@@ -67,17 +67,16 @@ func (t *rotation) recount() {
 
 func (s standing) inRotation() bool { return s == active || s == keptOn }
 
-// place is where in ready, which is in order of address, the one at address is or
-// should be.
-func place(ready []*Backend, address string) (int, bool) {
-	return slices.BinarySearchFunc(ready, address, func(b *Backend, a string) int { return strings.Compare(b.address, a) })
+// indexOf finds address in backends, which are in order of it: where it is, or would be.
+func indexOf(backends []*Backend, address string) (i int, found bool) {
+	return slices.BinarySearchFunc(backends, address, func(b *Backend, a string) int { return strings.Compare(b.address, a) })
 }
 
 // weigh updates the weights of backends that stay in rotation.
 func (t *rotation) weigh(backends []*Backend) {
 	copied := false
 	for _, b := range backends {
-		i, _ := place(t.ready, b.address)
+		i, _ := indexOf(t.ready, b.address)
 		if t.weights[i] == b.effectiveWeight() {
 			continue
 		}
@@ -98,7 +97,7 @@ func (t *rotation) splice(moved []*Backend) {
 	ready := make([]*Backend, 0, len(old)+len(moved))
 	weights := make([]float64, 0, cap(ready))
 	for _, b := range moved {
-		i, there := place(old, b.address)
+		i, there := indexOf(old, b.address)
 		ready, weights = append(ready, old[:i]...), append(weights, was[:i]...)
 		if there {
 			i++ // it is b, or a former backend of the same address

@@ -126,11 +126,11 @@ func (p *Pool) probe(ctx context.Context, b *Backend, slots chan struct{}) {
 	if errors.Is(ctx.Err(), context.Canceled) { // by whoever ends Run; its own limit is another error
 		return
 	}
-	p.answered(b, err, time.Now())
+	p.probeAnswered(b, err, time.Now())
 }
 
-// answered takes in what b's probe said at now.
-func (p *Pool) answered(b *Backend, err error, now time.Time) {
+// probeAnswered applies the result of b's probe, which came at now, and plans the next one.
+func (p *Pool) probeAnswered(b *Backend, err error, now time.Time) {
 	p.mu.Lock()
 	defer p.unlock()
 	b.probing = false
@@ -150,6 +150,6 @@ func (p *Pool) answered(b *Backend, err error, now time.Time) {
 		p.remove(b, fmt.Sprintf("suspect failed its probe: %v", err), now)
 		p.publish()
 	case p.cfg.Health.Interval > 0:
-		p.checked(b, err, now)
+		p.healthChecked(b, err, now)
 	}
 }

@@ -81,7 +81,7 @@ func (b *Backend) status(cfg *Config) BackendStatus {
 	return s
 }
 
-// caveat is what speaks against b, which takes its share all the same.
+// caveat is what speaks against b, which is active all the same; empty when nothing does.
 func (b *Backend) caveat(h Health) string {
 	if n := b.streak.Load(); n > 0 {
 		return inARow(n)

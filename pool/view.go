@@ -80,10 +80,10 @@ func (p *Pool) publish() {
 		old = &view{cfg: &Config{}}
 	}
 	if v.failOpen != old.failOpen {
-		p.failsOpen(v, now)
+		p.noteFailOpen(v, now)
 	}
 	v.picker = old.picker
-	if v.cfg.Balance != old.cfg.Balance || !one(v.ready, old.ready) || !one(v.weights, old.weights) {
+	if v.cfg.Balance != old.cfg.Balance || !sameSlice(v.ready, old.ready) || !sameSlice(v.weights, old.weights) {
 		v.picker = p.newPicker(old.picker, v)
 	}
 	p.view.Store(v)
