@@ -25,13 +25,13 @@ const (
 type Backend struct {
 	// One cache line, and all that least_conn and round_robin read and write. With
 	// thousands of them side by side it is misses that a pick's time goes to.
-	footing footing
-	ladder  atomic.Pointer[ladder] // where it stands; changes under the lock of that
-	streak  atomic.Int32           // failures since the last success
-	proven  atomic.Bool            // has answered since it was last in doubt
-	column  uint32                 // of the tally
-	life    atomic.Uint32          // how often it was back from having left
-	tally   atomic.Pointer[tally]
+	place  ladderPlace
+	ladder atomic.Pointer[ladder] // where it stands; changes under the lock of that
+	streak atomic.Int32           // failures since the last success
+	proven atomic.Bool            // has answered since it was last in doubt
+	column uint32                 // of the tally
+	life   atomic.Uint32          // how often it was back from having left
+	tally  atomic.Pointer[tally]
 	*record
 
 	started atomic.Int64 // leases counted here, ever; see work
@@ -120,10 +120,10 @@ func (b *Backend) InFlight() int64 {
 // which may differ; only the sums mean something.
 func (b *Backend) work() (leases, inFlight int64) {
 	for {
-		d := b.hold()
-		started, ended := b.elsewhere()
+		d := b.lockLadder()
+		started, ended := b.workOffLadder()
 		if d != nil {
-			leases, inFlight = b.footing.leases, int64(b.footing.inFlight)
+			leases, inFlight = b.place.leases, int64(b.place.inFlight)
 			d.mu.Unlock()
 		} else if b.ladder.Load() != nil {
 			continue // some of it went there meanwhile
@@ -132,8 +132,8 @@ func (b *Backend) work() (leases, inFlight int64) {
 	}
 }
 
-// elsewhere is the work that is not counted on the ladder.
-func (b *Backend) elsewhere() (started, ended int64) {
+// workOffLadder is the work that is not counted on the ladder.
+func (b *Backend) workOffLadder() (started, ended int64) {
 	ended = b.ended.Load() // before started: what has ended had started
 	t := b.tally.Load()
 	if t != nil {

@@ -7,14 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// ladder holds backends in order of load, a rung for each distinct one,
-// ascending. To take one of the lowest, to move one up and to move one down cost
-// a few steps however many there are.
+// ladder holds backends in order of load: a rung for each load there is, ascending. To
+// take one of the least loaded, to move one up and to move one down cost a few steps
+// however many backends there are.
 //
-// It fills whole cache lines, so that who works on one is alone with it.
+// It fills whole cache lines, so that cores that work on two ladders do not slow one
+// another down.
 type ladder struct {
 	mu    sync.Mutex
-	low   uint64         // load of the lowest rung, in bits that compare as it does
+	low   uint64         // load of the lowest rung, as bits, which compare as it does
 	shown *atomic.Uint64 // low, for those without the lock
 	size  int            // backends on it; guarded by pool.mu
 	spare *rung          // emptied rungs, kept for their memory
@@ -22,14 +23,14 @@ type ladder struct {
 	floor rung // below the lowest, always empty
 }
 
-// footing is a backend's place on its ladder, and its work since it came to stand
-// there. The ladder's lock guards it.
-type footing struct {
+// ladderPlace is a backend's place on its ladder, and what the ladder counts of its work.
+// The ladder's lock guards it.
+type ladderPlace struct {
 	rung     *rung
 	weight   float64
-	leases   int64
-	inFlight int32 // of before too
-	at       uint32
+	leases   int64  // since it is on this ladder
+	inFlight int32  // all of them, whenever they began
+	at       uint32 // index among the rung's members
 }
 
 // rung holds the backends that are equally loaded.
@@ -40,11 +41,11 @@ type rung struct {
 	_            [16]byte // to a cache line
 }
 
-// nobody is the low of a ladder without backends.
-const nobody = math.MaxUint64
+// noLoad is what a ladder without backends shows as its lowest load: more than any.
+const noLoad = math.MaxUint64
 
-// load is what one more would make of n: (in flight + 1) ÷ weight.
-func (n *footing) load() float64 {
+// load is what one more lease would make it: (in flight + 1) ÷ weight.
+func (n *ladderPlace) load() float64 {
 	load := float64(n.inFlight + 1)
 	if n.weight == 1 {
 		return load
@@ -52,8 +53,8 @@ func (n *footing) load() float64 {
 	return load / n.weight
 }
 
-// hold locks the ladder b stands on. It is nil if b stands on none.
-func (b *Backend) hold() *ladder {
+// lockLadder locks the ladder that b stands on and returns it; nil if b stands on none.
+func (b *Backend) lockLadder() *ladder {
 	for {
 		d := b.ladder.Load()
 		if d == nil {
@@ -67,8 +68,9 @@ func (b *Backend) hold() *ladder {
 	}
 }
 
+// unlock shows the lowest load to those without the lock, and unlocks.
 func (d *ladder) unlock() {
-	low := uint64(nobody)
+	low := uint64(noLoad)
 	if r := d.floor.above; r != nil {
 		low = math.Float64bits(r.load)
 	}
@@ -79,62 +81,63 @@ func (d *ladder) unlock() {
 	d.mu.Unlock()
 }
 
-// count makes b's leases in flight n more.
+// count adds n to b's leases in flight; n may be negative. The caller holds the lock.
 func (d *ladder) count(b *Backend, n int32) {
 	if n > 0 {
-		b.footing.leases += int64(n)
+		b.place.leases += int64(n)
 	}
-	b.footing.inFlight += n
+	b.place.inFlight += n
 	d.move(b)
 }
 
-// absorb counts here what of b is in flight and counted elsewhere.
-func (b *Backend) absorb() {
-	started, ended := b.elsewhere()
+// absorbOffLadder has b's ladder count those in flight that were counted off it, too. The
+// caller holds the ladder's lock.
+func (b *Backend) absorbOffLadder() {
+	started, ended := b.workOffLadder()
 	b.ended.Add(started - ended)
-	b.footing.inFlight += int32(started - ended)
+	b.place.inFlight += int32(started - ended)
 }
 
-// move puts b where its load belongs, looking from where it stood.
+// move puts b on the rung of its load, looking for it from the one where it stood.
 func (d *ladder) move(b *Backend) {
-	from, load := b.footing.rung, b.footing.load()
-	d.drop(b)
+	from, load := b.place.rung, b.place.load()
+	d.takeFromRung(b)
 	at := from
 	for at.load > load {
 		at = at.below
 	}
-	d.stand(b, load, at)
-	d.sweep(from)
+	d.insertAt(b, load, at)
+	d.removeIfEmpty(from)
 }
 
-// stand puts b on the rung of load, looking upward from at, which must not be
+// insertAt puts b on the rung of load, looking for it upwards from at, which must not be
 // above it.
-func (d *ladder) stand(b *Backend, load float64, at *rung) {
+func (d *ladder) insertAt(b *Backend, load float64, at *rung) {
 	for at.above != nil && at.above.load <= load {
 		at = at.above
 	}
 	if at.load != load {
-		at = d.insert(at, load)
+		at = d.insertRung(at, load)
 	}
-	b.footing.rung, b.footing.at = at, uint32(len(at.members))
+	b.place.rung, b.place.at = at, uint32(len(at.members))
 	at.members = append(at.members, b)
 }
 
-// drop takes b off its rung; the last member fills its place.
-func (d *ladder) drop(b *Backend) {
-	r := b.footing.rung
+// takeFromRung takes b off its rung, where the last member fills the gap.
+func (d *ladder) takeFromRung(b *Backend) {
+	r := b.place.rung
 	last := len(r.members) - 1
 	moved := r.members[last]
 	r.members[last] = nil
 	if moved != b {
-		r.members[b.footing.at] = moved
-		moved.footing.at = b.footing.at
+		r.members[b.place.at] = moved
+		moved.place.at = b.place.at
 	}
 	r.members = r.members[:last]
 }
 
-// insert adds a rung for load just above at.
-func (d *ladder) insert(at *rung, load float64) *rung {
+// insertRung adds a rung for load just above at.
+func (d *ladder) insertRung(at *rung, load float64) *rung {
 	r := d.spare
 	if r == nil {
 		r = &rung{}
@@ -149,8 +152,8 @@ func (d *ladder) insert(at *rung, load float64) *rung {
 	return r
 }
 
-// sweep removes r if nobody stands on it.
-func (d *ladder) sweep(r *rung) {
+// removeIfEmpty removes r if no backend stands on it.
+func (d *ladder) removeIfEmpty(r *rung) {
 	if len(r.members) > 0 {
 		return
 	}
@@ -162,8 +165,8 @@ func (d *ladder) sweep(r *rung) {
 	d.spare = r
 }
 
-// untried is one of r that is not in tried, looking from at; nil if there is
-// none.
+// untried is a member that is not in tried, looking from index at on, round to it; nil if
+// there is none.
 func (r *rung) untried(at int, tried []*Backend) *Backend {
 	for range r.members {
 		if b := r.members[at]; !slices.Contains(tried, b) {

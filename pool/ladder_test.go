@@ -21,7 +21,7 @@ func (l *leastConn) fault(ready []*Backend) error {
 		if err := d.fault(wanted); err != nil {
 			return fmt.Errorf("ladder %d: %w", i, err)
 		}
-		low := uint64(nobody)
+		low := uint64(noLoad)
 		if d.floor.above != nil {
 			low = math.Float64bits(d.floor.above.load)
 		}
@@ -47,8 +47,8 @@ func (d *ladder) fault(wanted map[*Backend]bool) error {
 			return fmt.Errorf("the rung of load %v with %d members stands above that of %v: loads must ascend, and nobody's rung goes", r.load, len(r.members), below.load)
 		}
 		for i, b := range r.members {
-			n := &b.footing
-			started, ended := b.elsewhere()
+			n := &b.place
+			started, ended := b.workOffLadder()
 			switch {
 			case !wanted[b]:
 				return fmt.Errorf("%s stands there twice, or is not ready", b.address)

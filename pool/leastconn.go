@@ -10,52 +10,54 @@ import (
 )
 
 // leastConn picks the backend with the fewest in flight for its weight, exactly,
-// and a random one among equals. Where weights differ, the fewest is not one
-// backend: a request more on a light one is a larger step than on a heavy one, and
-// if each went to where the step ends lowest, the heaviest would get everything as
-// long as there is little to do. So all who stand below the lowest such end are as
-// good, and one of them is chosen by weight.
+// and a random one among equals.
 //
-// Law 1 asks that picking take no lock. An exact minimum that is counted in the
-// same step is one fact shared by all cores, and most of a pick's time goes to
-// fetching what another core has written. So many backends are spread over
-// several ladders, each with its lock, and a core stays at one of them for a
-// while, as long as there is no lower load elsewhere.
+// Where weights differ, one more request adds more load to a light backend than to a
+// heavy one. If each went where the load after it is lowest, the heaviest backend would
+// get everything as long as there is little to do. So every backend that now has less in
+// flight for its weight than the lowest load after a pick is as good as any, and one of
+// them is drawn by weight.
+//
+// Picking is to take no lock, but an exact minimum that is counted in the same step is
+// one fact shared by all cores, and most of a pick's time goes to fetching what another
+// core has written. So many backends are spread over several ladders, each with its own
+// lock, and a core stays at one of them for a while, as long as no other shows a lower
+// load.
 type leastConn struct {
 	ladders  []ladder
-	lows     []atomic.Uint64                // what each shows
+	lows     []atomic.Uint64                // the lowest load that each ladder shows
 	byWeight atomic.Pointer[weightedRandom] // nil: all weigh the same
 	seats    sync.Pool                      // of *seat: what a core puts back it mostly gets again
 
 	// Guarded by pool.mu.
-	ready   []*Backend // as set last told
+	ready   []*Backend // as given to set
 	weights []float64  // of ready
-	spread  bool       // over all ladders, not all on the first
+	spread  bool       // they are on all ladders, not only on the first
 }
 
-// seat is where one who picks last found the lowest load. It fills a cache line.
+// seat is where a core last found the lowest load. It fills a cache line.
 type seat struct {
-	at   int    // which ladder
-	left int    // picks there, before another is as good
-	seed uint64 // of ties
+	at   int    // index of the ladder
+	left int    // picks still to make there before looking for another
+	seed uint64 // of the draw among equals
 	_    [40]byte
 }
 
 const (
-	// laddersPerCore are enough for a core to find one where no other is.
+	// laddersPerCore are enough for a core to find a ladder at which no other core is.
 	laddersPerCore = 4
 	maxLadders     = 16
-	// crowd is how many backends a ladder is for, if there are several.
+	// crowd is how many backends there are for each ladder before several are used.
 	crowd = 64
-	// sitting is the number of picks for each of the equals on a ladder before
-	// another's have their turn.
+	// sitting is how many picks a core makes at a ladder, for each backend on its lowest
+	// rung, before it looks for another.
 	sitting = 4
-	// patience is how often a pick looks for the lowest load before it stops all
-	// others to find it.
+	// patience is how often a pick looks for the lowest load before it locks all ladders
+	// to find it.
 	patience = 4
 )
 
-// newLeastConn is for so many cores that pick at once.
+// newLeastConn returns a picker for as many cores that pick at once.
 func newLeastConn(cores int) *leastConn {
 	n := 1
 	if cores > 1 {
@@ -66,8 +68,8 @@ func newLeastConn(cores int) *leastConn {
 	for i := range l.ladders {
 		d := &l.ladders[i]
 		d.floor.load = -1 // below every load
-		d.low, d.shown = nobody, &l.lows[i]
-		d.shown.Store(nobody)
+		d.low, d.shown = noLoad, &l.lows[i]
+		d.shown.Store(noLoad)
 	}
 	return l
 }
@@ -90,23 +92,23 @@ func (l *leastConn) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 	return b, nil
 }
 
-// draws are how often one is drawn by weight. If none of them stands low, few do, and
-// then it matters little which.
+// draws is how often a backend is drawn by weight. If the load of none of them is low
+// enough, few backends' is, and then it matters little which one is taken.
 const draws = 6
 
-// pickByWeight picks one of those who stand below where the next step could end at
-// the least; nil if none was found.
+// pickByWeight draws a backend that now has less in flight for its weight than any would
+// have after one more; nil if none was found.
 func (l *leastConn) pickByWeight(w *weightedRandom, tried []*Backend) *Backend {
 	for range draws {
 		b := w.draw()
 		if len(tried) > 0 && slices.Contains(tried, b) {
 			continue
 		}
-		d := b.hold()
+		d := b.lockLadder()
 		if d == nil {
-			continue // it has left
+			continue // it has left the ladders since
 		}
-		stands := math.Float64bits(float64(b.footing.inFlight) / b.footing.weight)
+		stands := math.Float64bits(float64(b.place.inFlight) / b.place.weight)
 		if !l.lower(stands + 1) {
 			d.count(b, 1)
 			d.unlock()
@@ -117,7 +119,7 @@ func (l *leastConn) pickByWeight(w *weightedRandom, tried []*Backend) *Backend {
 	return nil
 }
 
-// sampler draws of ready by weight; nil if all weigh the same.
+// sampler draws from ready by weight. It is nil if all weigh the same.
 func sampler(ready []*Backend, weights []float64) *weightedRandom {
 	for _, w := range weights {
 		if w != weights[0] {
@@ -127,8 +129,8 @@ func sampler(ready []*Backend, weights []float64) *weightedRandom {
 	return nil
 }
 
-// pickAt picks from the ladder at s, or from where s finds a lower load. It is
-// nil if there was none, or others were always faster.
+// pickAt picks from the ladder of s, or moves s to one with a lower load. It returns nil
+// if there is no backend, or other cores were always faster.
 func (l *leastConn) pickAt(s *seat) *Backend {
 	for tries := range patience {
 		if s.left == 0 {
@@ -142,7 +144,7 @@ func (l *leastConn) pickAt(s *seat) *Backend {
 			}
 			d.mu.Lock()
 		}
-		if d.low == nobody || l.lower(d.low) {
+		if d.low == noLoad || l.lower(d.low) {
 			d.unlock()
 			s.left = 0
 			continue
@@ -160,7 +162,7 @@ func (l *leastConn) pickAt(s *seat) *Backend {
 	return nil
 }
 
-// lower reports whether a ladder shows a load below low.
+// lower reports whether any ladder shows a load below low.
 func (l *leastConn) lower(low uint64) bool {
 	for i := range l.lows {
 		if l.lows[i].Load() < low {
@@ -170,7 +172,7 @@ func (l *leastConn) lower(low uint64) bool {
 	return false
 }
 
-// lowest is one of the ladders that show the lowest load, at random.
+// lowest is the index of a ladder that shows the lowest load, a random one among equals.
 func (l *leastConn) lowest(s *seat) int {
 	from := s.random(len(l.lows))
 	best := from
@@ -185,8 +187,7 @@ func (l *leastConn) lowest(s *seat) int {
 	return best
 }
 
-// pickOther picks the least loaded that is not in tried, with everybody else
-// stopped.
+// pickOther picks the least loaded backend that is not in tried, with all ladders locked.
 func (l *leastConn) pickOther(tried []*Backend) *Backend {
 	s := seat{seed: rand.Uint64()}
 	l.lock()
@@ -196,7 +197,7 @@ func (l *leastConn) pickOther(tried []*Backend) *Backend {
 	start := s.random(len(l.ladders))
 	for i := range l.ladders {
 		d := &l.ladders[(start+i)%len(l.ladders)]
-		for r := d.floor.above; r != nil && (best == nil || r.load < best.footing.rung.load); r = r.above {
+		for r := d.floor.above; r != nil && (best == nil || r.load < best.place.rung.load); r = r.above {
 			if b := r.untried(s.random(len(r.members)), tried); b != nil {
 				best, from = b, d
 			}
@@ -222,7 +223,7 @@ func (l *leastConn) unlock() {
 }
 
 func (l *leastConn) take(b *Backend) {
-	if d := b.hold(); d != nil {
+	if d := b.lockLadder(); d != nil {
 		d.count(b, 1)
 		d.unlock()
 		return
@@ -231,7 +232,7 @@ func (l *leastConn) take(b *Backend) {
 }
 
 func (l *leastConn) release(b *Backend, c *cell) {
-	if d := b.hold(); d != nil {
+	if d := b.lockLadder(); d != nil {
 		d.count(b, -1)
 		d.unlock()
 		return

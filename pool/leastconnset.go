@@ -1,7 +1,7 @@
 package pool
 
-// set makes ready, of these weights and in order of address, the backends to
-// choose among. It looks at those alone that are others than before.
+// set makes ready, which have these weights and are in order of address, the backends to
+// choose among. It touches only those that are new, gone, or of another weight.
 func (l *leastConn) set(ready []*Backend, weights []float64) {
 	old, was := l.ready, l.weights
 	l.ready, l.weights = ready, weights
@@ -20,25 +20,25 @@ func (l *leastConn) set(ready []*Backend, weights []float64) {
 		switch {
 		case i < len(old) && j < len(ready) && old[i] == ready[j]:
 			if was[i] != weights[j] {
-				weigh(ready[j], weights[j])
+				setLadderWeight(ready[j], weights[j])
 			}
 			i, j = i+1, j+1
 		case j == len(ready) || i < len(old) && old[i].address <= ready[j].address:
 			gone = append(gone, old[i])
 			i++
 		default:
-			l.join(ready[j], weights[j])
+			l.add(ready[j], weights[j])
 			j++
 		}
 	}
-	// Last: a pick that comes between two of these steps must find somebody.
+	// Last: a pick that comes between two of these steps must find a backend.
 	for _, b := range gone {
-		leave(b)
+		removeFromLadder(b)
 	}
 }
 
-// arrange spreads those who stand there over all ladders if n are a crowd for
-// each, and brings them back together when they are few.
+// arrange spreads the standing over all ladders if n backends are a crowd for each, and
+// brings them back to the first when n is far below that.
 func (l *leastConn) arrange(standing []*Backend, n int) {
 	many := crowd * len(l.ladders)
 	if len(l.ladders) == 1 || l.spread == (n >= many) || l.spread && n >= many/2 {
@@ -48,18 +48,18 @@ func (l *leastConn) arrange(standing []*Backend, n int) {
 	l.lock()
 	defer l.unlock()
 	for _, b := range standing {
-		from, r := b.ladder.Load(), b.footing.rung
-		from.drop(b)
-		from.sweep(r)
+		from, r := b.ladder.Load(), b.place.rung
+		from.takeFromRung(b)
+		from.removeIfEmpty(r)
 		from.size--
 		d := l.roomiest()
 		d.size++
 		b.ladder.Store(d)
-		d.stand(b, b.footing.load(), &d.floor)
+		d.insertAt(b, b.place.load(), &d.floor)
 	}
 }
 
-// roomiest is the ladder with the fewest backends of those in use.
+// roomiest is the ladder in use that has the fewest backends.
 func (l *leastConn) roomiest() *ladder {
 	d := &l.ladders[0]
 	if l.spread {
@@ -72,37 +72,39 @@ func (l *leastConn) roomiest() *ladder {
 	return d
 }
 
-// join puts b on a ladder.
-func (l *leastConn) join(b *Backend, weight float64) {
+// add puts b on a ladder, which counts its work from now on.
+func (l *leastConn) add(b *Backend, weight float64) {
 	d := l.roomiest()
 	d.size++
 	d.mu.Lock()
-	b.footing = footing{weight: weight}
-	// First: who counts past the ladder from now on says so.
+	b.place = ladderPlace{weight: weight}
+	// First: whoever counts off the ladder from now on sees it, and reconciles (see
+	// Backend.reconcileLadder).
 	b.ladder.Store(d)
-	b.absorb()
-	d.stand(b, b.footing.load(), &d.floor)
+	b.absorbOffLadder()
+	d.insertAt(b, b.place.load(), &d.floor)
 	d.unlock()
 }
 
-// leave takes b off its ladder and its counts with it.
-func leave(b *Backend) {
-	d := b.hold()
+// removeFromLadder takes b off its ladder, and what that has counted goes to b's own
+// counters.
+func removeFromLadder(b *Backend) {
+	d := b.lockLadder()
 	d.size--
-	n := b.footing
-	d.drop(b)
-	d.sweep(n.rung)
+	n := b.place
+	d.takeFromRung(b)
+	d.removeIfEmpty(n.rung)
 	b.started.Add(n.leases)
 	b.ended.Add(n.leases - int64(n.inFlight))
-	b.footing = footing{}
+	b.place = ladderPlace{}
 	b.ladder.Store(nil)
 	d.unlock()
 }
 
-// weigh gives b another weight.
-func weigh(b *Backend, weight float64) {
-	d := b.hold()
-	b.footing.weight = weight
+// setLadderWeight gives b, on its ladder, another weight.
+func setLadderWeight(b *Backend, weight float64) {
+	d := b.lockLadder()
+	b.place.weight = weight
 	d.move(b)
 	d.unlock()
 }

@@ -56,13 +56,13 @@ func (r *roundRobin) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 	if len(r.ready) == 0 {
 		return nil, nil
 	}
-	s := r.turns.near()
+	s := r.turns.borrow()
 	b := r.next(s, tried)
 	var c *cell
 	if b != nil {
-		c = b.start(s.core)
+		c = b.takeIn(s.core)
 	}
-	r.turns.leave(s)
+	r.turns.giveBack(s)
 	return b, c
 }
 

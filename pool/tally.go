@@ -2,9 +2,10 @@ package pool
 
 import "sync/atomic"
 
-// tally counts the work of some backends apart for each core, so that cores that
-// use the same backend need not fetch one another's cache lines. It is for
-// policies that only count and do not ask: to know the sum is to read them all.
+// tally counts the work of some backends separately for each core, so that cores that
+// use the same backend need not fetch one another's cache lines. It is for policies that
+// only count and never look at the counts while they pick: the sum takes a look at each
+// core's.
 type tally struct {
 	cores [][tallyColumns]cell
 }
@@ -35,8 +36,8 @@ func (p *Pool) assignCell(b *Backend) {
 	}
 }
 
-// start counts one more on b, in this core's cell if b has one.
-func (b *Backend) start(core int) *cell {
+// takeIn counts one more on b, in the core's cell if b has any, and returns that cell.
+func (b *Backend) takeIn(core int) *cell {
 	t := b.tally.Load()
 	if t == nil {
 		counting{}.take(b)
@@ -44,7 +45,7 @@ func (b *Backend) start(core int) *cell {
 	}
 	c := &t.cores[core][b.column]
 	c.begun.Add(1)
-	b.settle()
+	b.reconcileLadder()
 	return c
 }
 

@@ -14,9 +14,9 @@ func collide(t *turns, goroutines, each int, n uint64) (all []uint64) {
 		own.Go(func() {
 			taken := make([]uint64, each)
 			for i := range taken {
-				s := t.near()
+				s := t.borrow()
 				taken[i] = t.take(s, n)
-				t.leave(s)
+				t.giveBack(s)
 			}
 			mu.Lock()
 			defer mu.Unlock()

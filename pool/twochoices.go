@@ -67,7 +67,7 @@ func (t *twoChoices) cost(i uint32, now int64) float64 {
 	if latency == 0 {
 		latency = t.mean.seconds()
 	}
-	started, ended := b.elsewhere()
+	started, ended := b.workOffLadder()
 	// Before anything was measured in-flight alone decides.
 	return max(latency, 1e-6) * float64(started-ended+1) / t.weights[i]
 }

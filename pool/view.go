@@ -180,7 +180,7 @@ type counting struct{}
 
 func (counting) take(b *Backend) {
 	b.started.Add(1)
-	b.settle()
+	b.reconcileLadder()
 }
 
 func (counting) release(b *Backend, c *cell) {
@@ -189,14 +189,14 @@ func (counting) release(b *Backend, c *cell) {
 	} else {
 		b.ended.Add(1)
 	}
-	b.settle()
+	b.reconcileLadder()
 }
 
-// settle tells its ladder of what was counted past it, by one who still holds the
-// view from before least_conn.
-func (b *Backend) settle() {
-	if d := b.hold(); d != nil {
-		b.absorb()
+// reconcileLadder has b's ladder, if it stands on one, take in what was counted off it: by
+// somebody who still holds a view from before the policy was least_conn.
+func (b *Backend) reconcileLadder() {
+	if d := b.lockLadder(); d != nil {
+		b.absorbOffLadder()
 		d.move(b)
 		d.unlock()
 	}
