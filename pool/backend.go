@@ -7,7 +7,7 @@ import (
 	"portside/discovery"
 )
 
-// State is where a backend stands.
+// State is whether a backend gets work, and why.
 type State string
 
 // The states of a backend.
@@ -22,62 +22,77 @@ const (
 // As long as the address stays, the *Backend does. Its methods are safe for
 // concurrent use.
 type Backend struct {
-	// One cache line, and all that least_conn and round_robin read and write. With
-	// thousands of them side by side it is misses that a pick's time goes to.
+	// The fields up to record are one cache line, and all that least_conn and
+	// round_robin read and write: with thousands of backends it is cache misses that a
+	// pick's time goes to.
 	place  ladderPlace
-	ladder atomic.Pointer[ladder] // where it stands; changes under the lock of that
+	ladder atomic.Pointer[ladder] // where it stands, or nil; changes under that ladder's lock
 	streak atomic.Int32           // failures since the last success
 	proven atomic.Bool            // has answered since it was last in doubt
-	column uint32                 // of the tally
-	life   atomic.Uint32          // how often it was back from having left
+	column uint32                 // its column in tally
+	life   atomic.Uint32          // counts its lives; see clearFailures
 	tally  atomic.Pointer[tally]
 	*record
 
-	started atomic.Int64 // leases counted here, ever; see work
+	started atomic.Int64 // leases counted neither on a ladder nor in a tally; see work
 	ended   atomic.Int64 // of those
 	latency average
 }
 
-// record is what the pool knows of a backend's life. Where nothing else is said
-// pool.mu guards it.
+// record is what the pool knows of a backend besides. The atomic fields are for everybody;
+// address never changes; pool.mu guards the rest.
 type record struct {
-	address  string      // never changes
-	left     atomic.Bool // gone: should the address return a new *Backend takes over, unless this one still has work
-	trial    atomic.Bool // an ejected backend's one trial is under way
+	address  string
+	left     atomic.Bool // it is gone; see Pool.join for what becomes of it if its address returns
+	trial    atomic.Bool // its one trial is under way
 	failures atomic.Uint64
 
-	endpoint  discovery.Endpoint
-	weight    float64
-	joined    uint64 // with which update, or back; see Pool.updates
-	state     State
-	drained   bool     // by hand
-	kept      bool     // fails, but too many others are out
-	trouble   trouble  // kept or ejected: for what
-	doubted   bool     // gone from the registry in a mass: what is not out is suspect
-	unhealthy bool     // set aside by health checks, which alone bring it back
-	probing   bool     // a probe is under way
-	timed     bool     // among Pool.timed
-	touched   bool     // among rotation.touched
-	counted   standing // by rotation
+	endpoint discovery.Endpoint // as last listed
+	weight   float64
+	joined   uint64 // the update with which it joined, or came back; see Pool.updates
+	state    State
+	reason   string // of state
+	since    time.Time
+	drained  bool     // by hand
+	timed    bool     // it is in Pool.timed
+	touched  bool     // it is in rotation.touched
+	counted  standing // as the rotation has counted it
+	ejection
+	suspicion
+	probes
+}
 
-	reason    string
-	since     time.Time
+// ejection is what becomes of a backend that fails.
+type ejection struct {
+	kept      bool      // in rotation all the same, because too many others are out
+	trouble   trouble   // why it is kept or ejected
+	unhealthy bool      // ejected by health checks, which alone bring it back
+	staying   bool      // readmitted because its trial goes on; see trialStays
 	level     int       // trials failed in a row
-	until     time.Time // ejected: the next trial
-	suspected time.Time // doubted: since when
-	doubt     string    // doubted: why
-	staying   bool      // back because its trial went on
-	probeAt   time.Time // the next probe
-	checks    int       // health checks in a row: passed > 0, failed < 0
+	until     time.Time // when its next trial is due
+}
+
+// suspicion is what is known of a backend that has left the registry in a mass.
+type suspicion struct {
+	doubted   bool // it has; unless it is ejected or draining, it is [Suspect]
+	doubt     string
+	suspected time.Time // since when
+}
+
+// probes are the state of a backend's probes: health checks, or those of a suspect.
+type probes struct {
+	probing bool      // one is under way
+	probeAt time.Time // when the next one is due
+	checks  int       // health checks in a row: passed > 0, failed < 0
 }
 
 // trouble is why a backend is ejected, or kept in rotation though it fails.
 type trouble uint8
 
 const (
-	badAnswers    trouble = iota // its answers, or their lack
+	badAnswers    trouble = iota // its answers, or the lack of them
 	cannotConnect                // it could not even be reached
-	failsChecks                  // health checks, not what traffic has shown
+	failsChecks                  // it fails health checks, whatever traffic has shown
 )
 
 func newBackend(address string, weight float64) *Backend {
@@ -114,9 +129,10 @@ func (b *Backend) InFlight() int64 {
 	return inFlight
 }
 
-// work is the number of leases ever, and of those not yet released. A lease is
-// counted where its policy found it cheapest, on its way in and on its way out,
-// which may differ; only the sums mean something.
+// work is the number of leases ever, and of those not yet released. A lease is counted in
+// one of three places, whichever is cheapest for the policy that acquires it, and perhaps
+// in another when it is released: on a ladder, in a tally, or in started and ended. Only
+// the sums over the three mean something.
 func (b *Backend) work() (leases, inFlight int64) {
 	for {
 		d := b.lockLadder()
@@ -125,13 +141,13 @@ func (b *Backend) work() (leases, inFlight int64) {
 			leases, inFlight = b.place.leases, int64(b.place.inFlight)
 			d.mu.Unlock()
 		} else if b.ladder.Load() != nil {
-			continue // some of it went there meanwhile
+			continue // it came to stand on one meanwhile, which took over some of the counts
 		}
 		return leases + started, inFlight + started - ended
 	}
 }
 
-// workOffLadder is the work that is not counted on the ladder.
+// workOffLadder is the work that is counted in the tally, or in started and ended.
 func (b *Backend) workOffLadder() (started, ended int64) {
 	ended = b.ended.Load() // before started: what has ended had started
 	t := b.tally.Load()
@@ -145,7 +161,8 @@ func (b *Backend) workOffLadder() (started, ended int64) {
 	return started, ended
 }
 
-// Left reports whether the backend has left the pool. It may be called back.
+// Left reports whether the backend has left the pool. If its address returns while it has
+// work in flight, it is in the pool again, and Left is false.
 func (b *Backend) Left() bool { return b.left.Load() }
 
 // Proven reports whether the backend has answered since it was last in doubt.
@@ -153,5 +170,5 @@ func (b *Backend) Left() bool { return b.left.Load() }
 // moment for signs of life of one that is not.
 func (b *Backend) Proven() bool { return b.proven.Load() }
 
-// Failing reports whether the last that was heard of the backend is failures.
+// Failing reports whether the last work on the backend that is known of has failed.
 func (b *Backend) Failing() bool { return b.streak.Load() > 0 }

@@ -13,14 +13,14 @@ type average struct {
 	stamp atomic.Int64  // unix nanoseconds of the last sample
 }
 
-// decay is the time after which an old average has lost 63 % of its say.
+// decay is the time after which an old average counts for 1/e, 37 %, of what it did.
 const decay = 10 * time.Second
 
 func (a *average) seconds() float64 { return math.Float64frombits(a.bits.Load()) }
 
-// faded is the average at now: what was long not seen again fades, so that one who
-// was slow once, and has got nothing since, is tried again (Finagle's does as much
-// on each reading).
+// faded is the average as it counts at now. It fades without new samples, so that a
+// backend that was slow once, and has got nothing since, is tried again (Finagle's does
+// as much on each reading).
 func (a *average) faded(now int64) float64 {
 	age := now - a.stamp.Load()
 	if age <= 0 {
