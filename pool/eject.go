@@ -143,7 +143,7 @@ func (b *Backend) effectiveWeight() float64 {
 
 // setAside ejects b, or ejects it anew after a failed trial.
 func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
-	p.ejections[o.Label()]++
+	p.ejections[o.label()]++
 	b.staying = false
 	b.proven.Store(false) // whatever it has answered
 	b.until = p.nextTrial(b, now)

@@ -55,8 +55,8 @@ var outcomeLabel = [...]string{
 	ServerError: "server_error",
 }
 
-// Label names the outcome in a metric's label.
-func (o Outcome) Label() string {
+// label is the outcome as a metric's label has it.
+func (o Outcome) label() string {
 	if int(o) < len(outcomeLabel) {
 		return outcomeLabel[o]
 	}

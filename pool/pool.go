@@ -66,7 +66,7 @@ func New(cfg Config) *Pool {
 	}
 	for o := range Outcome(len(outcomeLabel)) {
 		if o.failure(On5xx) {
-			p.ejections[o.Label()] = 0 // a counter begins at zero, not when it is first needed
+			p.ejections[o.label()] = 0 // a counter begins at zero, not when it is first needed
 		}
 	}
 	p.ejections[byCheck] = 0

@@ -33,16 +33,8 @@ func strides(weights []float64) []uint64 {
 	if len(weights) == 0 {
 		return nil
 	}
-	top, low := weights[0], weights[0]
-	for _, w := range weights {
-		if w > top {
-			top = w
-		}
-		if w < low {
-			low = w
-		}
-	}
-	if top == low {
+	top := slices.Max(weights)
+	if top == slices.Min(weights) {
 		return nil
 	}
 	s := make([]uint64, len(weights))
