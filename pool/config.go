@@ -16,15 +16,15 @@ type Config struct {
 	Eject Eject
 	// Guard says when departures are doubted.
 	Guard Guard
-	// Probe answers whether the backend at address can serve now; it must
-	// return by ctx's deadline. It decides over suspects, and over all when
-	// Health says so. Nil: a TCP connect.
+	// Probe asks the backend at address whether it can serve now: nil if it can. It must
+	// return by ctx's deadline and be safe for concurrent use. Suspects are probed, and
+	// with Health every backend. Nil: a TCP connect.
 	Probe func(ctx context.Context, address string) error
-	// Health has every backend probed all the time.
+	// Health says how often every backend is probed, if at all.
 	Health Health
-	// OnEvent, when set, is told of each change of a backend's state, and of the
-	// pool's own. It is called one at a time and in order; it must not block, and may read the pool
-	// but not change it.
+	// OnEvent, when set, is told of each change of a backend's state, and of the pool's
+	// own, one at a time and in order. It must not block. It may read the pool but not
+	// change it.
 	OnEvent func(Event)
 }
 
@@ -45,7 +45,7 @@ const (
 type Eject struct {
 	// Consecutive failures set a backend aside. Zero: 5. Negative: never.
 	Consecutive int
-	// On is which answers count as failures besides those of connecting.
+	// On says which answers count as failures. Failures to connect always do.
 	// Empty: [On5xx].
 	On EjectOn
 	// Backoff is the first wait before a trial; it doubles with each trial
@@ -60,16 +60,16 @@ type Eject struct {
 // EjectOn is a class of HTTP answers that count against a backend.
 type EjectOn string
 
-// The classes, each wider than the next.
+// The classes, the widest first.
 const (
-	On5xx     EjectOn = "5xx"     // any 5xx, but 501 and 505 count as answers
+	On5xx     EjectOn = "5xx"     // any 5xx but 501 and 505
 	OnGateway EjectOn = "gateway" // 502, 503, 504
-	OnConnect EjectOn = "connect" // none: only failures of connecting
+	OnConnect EjectOn = "connect" // none: only failures to connect
 )
 
-// Guard says when departures from the registry are doubted: more than MaxLeave
-// of a pool of two or more gone within Window, not announced and not replaced.
-// The doubted stay in rotation as suspects while they answer the probe.
+// Guard says when departures from the registry are doubted: when more than MaxLeave of
+// a pool of two or more are gone within Window, neither announced nor replaced. What is
+// doubted stays in rotation, as a suspect, while it answers the probe.
 type Guard struct {
 	// Off turns the guard off: what the registry deletes is gone.
 	Off bool
@@ -84,9 +84,9 @@ type Guard struct {
 	ProbeEvery time.Duration
 }
 
-// Health says how backends are probed. One that keeps failing is ejected, under
-// the same limits as any, and returns when it passes; a passed probe does not
-// overrule what traffic has shown.
+// Health says how backends are probed. One that keeps failing its probes is ejected,
+// under the same limits as any, and returns when it passes them again. A passed probe
+// does not bring back what traffic has ejected.
 type Health struct {
 	// Interval between two probes of a backend, jittered by a tenth. Zero: never.
 	Interval time.Duration
@@ -120,7 +120,7 @@ func (c Config) withDefaults() *Config {
 	return &c
 }
 
-// connect is the probe of those who name none.
+// connect is the default of Config.Probe.
 func connect(ctx context.Context, address string) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)

@@ -13,5 +13,5 @@
 //
 // What discovery says and what traffic shows meet here. Discovery adds and
 // removes backends; failures set them aside for a while. Neither alone takes the
-// last one away. The package opens no connection of its own but for probes.
+// last one away. The package opens no connections but those of probes.
 package pool

@@ -51,7 +51,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 	case Active, Suspect:
 		limit := p.cfg.Eject.Consecutive
 		if limit < 0 || int(streak) < limit {
-			if trial && b.unreachable() { // kept under other limits
+			if trial && b.unreachable() { // it was kept under limits that have changed since
 				b.level++
 				b.until = p.nextTrial(b, now)
 				p.publish()
@@ -64,7 +64,7 @@ func (p *Pool) failed(b *Backend, o Outcome, trial bool) {
 			p.keep(b, reason, o.trouble(), trial)
 			return
 		}
-		if b.staying && int(streak) > limit { // it has answered nobody since it was out
+		if b.staying && int(streak) > limit { // it has not answered since it was ejected
 			b.level++
 		} else {
 			b.level = 0
@@ -145,7 +145,7 @@ func (b *Backend) effectiveWeight() float64 {
 func (p *Pool) setAside(b *Backend, o Outcome, reason string, now time.Time) {
 	p.ejections[o.label()]++
 	b.staying = false
-	b.proven.Store(false) // whatever it has answered
+	b.proven.Store(false) // it may have answered, if badly
 	b.until = p.nextTrial(b, now)
 	b.trouble = o.trouble()
 	if b.state == Ejected {

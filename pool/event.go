@@ -10,8 +10,8 @@ const Gone State = "gone"
 // failing. It appears in events only.
 const FailOpen State = "fail_open"
 
-// Event is one change of one backend's state; or, with no Backend, of the pool's
-// own, between Active and [FailOpen].
+// Event is one change of one backend's state; or, where Backend is nil, of the pool's own,
+// between [Active] and [FailOpen].
 type Event struct {
 	Time     time.Time
 	Backend  *Backend
@@ -36,7 +36,7 @@ func (p *Pool) noteFailOpen(v *view, now time.Time) {
 	p.events = append(p.events, e)
 }
 
-// moved sets b's state and notes the event. The caller holds p.mu.
+// moved sets b's state and notes the event. The caller holds p.mu and publishes.
 func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 	from := b.state
 	if from == "" {
@@ -55,12 +55,12 @@ func (p *Pool) moved(b *Backend, to State, reason string, now time.Time) {
 	}
 }
 
-// unlock ends a change: it lets go of p.mu and tells of what happened, in order
-// and one at a time, even if several goroutines change the pool at once.
+// unlock ends a change: it unlocks p.mu and tells OnEvent what has happened, in order and
+// one event at a time even if several goroutines change the pool at once.
 func (p *Pool) unlock() {
 	tell := p.cfg.OnEvent
 	if tell == nil {
-		p.events = nil // of one who has changed the pool while somebody still listened
+		p.events = nil // noted before Reconfigure took OnEvent away
 	}
 	pending := len(p.events) > 0
 	p.mu.Unlock()

@@ -7,7 +7,8 @@ import (
 	"portside/discovery"
 )
 
-// Known is what another pool needs to take this one's place, in order of address.
+// Known is what another pool needs to take this one's place, for [Pool.Restore]. Its
+// endpoints are in order of address.
 func (p *Pool) Known() discovery.Known {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -22,9 +23,9 @@ func (p *Pool) Known() discovery.Known {
 	return k
 }
 
-// Restore has p, which is new, begin with what was known before. Who was lost is suspect
-// for as long as is left of [Guard]'s SuspectMax, and so is who turns out, with the first
-// Update, to have been lost since k.At.
+// Restore has p, which is new, begin with what was known before. What was lost by then is
+// suspect for what is left of [Guard]'s SuspectMax since it was lost. So is what the first
+// Update shows to have been lost after k.At, if it is a mass.
 func (p *Pool) Restore(k discovery.Known) {
 	p.mu.Lock()
 	defer p.unlock()
@@ -46,7 +47,7 @@ func (p *Pool) Restore(k discovery.Known) {
 		if b.state == Active {
 			p.moved(b, Suspect, b.doubt, now)
 		}
-		p.noteTimed(b) // be it drained by hand
+		p.noteTimed(b) // moved has not, where b is drained by hand
 		suspects = append(suspects, b)
 	}
 	p.restore(suspects)

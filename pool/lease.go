@@ -7,11 +7,11 @@ import "time"
 type Lease struct {
 	pool     *Pool
 	backend  *Backend
-	cell     *cell  // where it is counted; nil: where the policy likes
-	life     uint32 // of the backend, in which it began
+	cell     *cell  // where pick has counted it; nil: in no cell
+	life     uint32 // the backend's life in which it began
 	trial    bool
 	reported bool
-	stayed   bool // it has passed by staying
+	stayed   bool // a trial that has readmitted its backend by going on; see Stays
 }
 
 // Backend is the one that was chosen.
@@ -21,18 +21,18 @@ func (l *Lease) Backend() *Backend { return l.backend }
 func (l *Lease) Trial() bool { return l.trial }
 
 // Report says what the work taught about the backend, as soon as it is known.
-// The first report counts; later ones are ignored. One that changes the backend's
-// state waits for the pool's lock, and calls [Config.OnEvent].
-//
-// Of a backend that has left and come back since, with a clean record, it teaches
-// nothing.
+// The first report counts; later ones are ignored, but for one after [Lease.Stays]. A
+// report that changes the backend's state waits for the pool's lock, and calls
+// [Config.OnEvent]. It has no effect if the backend has left and come back since, with a
+// clean record.
 func (l *Lease) Report(o Outcome) {
 	if l.outdated() {
 		return
 	}
 	if l.stayed && o != Unknown {
 		if l.stayed = false; l.backend.proven.Load() {
-			l.learned(o) // others have found out meanwhile: it is one piece of work among many
+			// Others have had answers meanwhile: this is one piece of work among many.
+			l.learned(o)
 			return
 		}
 		l.pool.trialSettled(l.backend, o, o.failure(l.pool.view.Load().cfg.Eject.On))
@@ -49,9 +49,9 @@ func (l *Lease) Report(o Outcome) {
 	}
 }
 
-// Stays says that a trial's work goes on, and nobody can tell whether it is work in
-// which the backend will be silent for hours. That readmits it; a failure reported
-// later, before it has answered anybody, sets it aside again, as one of the trial.
+// Stays says that a trial's work goes on without an answer, and that the backend may well
+// be silent in it for hours. That readmits the backend. A failure reported later, before
+// it has answered anybody, ejects it again, as a failed trial.
 func (l *Lease) Stays() {
 	if !l.trial || l.reported || l.outdated() {
 		return
@@ -61,7 +61,7 @@ func (l *Lease) Stays() {
 	l.backend.trial.Store(false)
 }
 
-// learned passes on what the work taught.
+// learned applies what the work taught.
 func (l *Lease) learned(o Outcome) {
 	b := l.backend
 	v := l.pool.view.Load()
@@ -88,7 +88,7 @@ func (l *Lease) learned(o Outcome) {
 	l.pool.failed(b, o, l.trial)
 }
 
-// Latency takes in how long the backend took to its first byte, seen at now.
+// Latency reports how long the backend took to its first byte, which came at now.
 func (l *Lease) Latency(d time.Duration, now time.Time) {
 	if l.outdated() {
 		return

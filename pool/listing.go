@@ -9,15 +9,15 @@ import (
 	"portside/discovery"
 )
 
-// listing is what discovery said last, strictly in order of address. It is a copy:
-// to compare with it costs no look at a backend, and whoever handed a list over
-// may do with it as he likes.
+// listing is what discovery said last, in order of address, no address twice. It is a copy:
+// comparing with it costs no look at a backend, and the slice that Update was given stays
+// its caller's.
 type listing []discovery.Endpoint
 
 func byAddress(a, b discovery.Endpoint) int { return strings.Compare(a.Address, b.Address) }
 
-// update makes l what endpoints says. From place from on, was entries differed and
-// is, which l owns, now stands for them.
+// update makes l the same as endpoints. It returns where they differed: in the place of was
+// entries from index from on, there is now is, a part of l.
 func (l *listing) update(endpoints []discovery.Endpoint) (was int, is []discovery.Endpoint, from int) {
 	from, last, ok := l.differ(endpoints)
 	if !ok {
@@ -31,8 +31,8 @@ func (l *listing) update(endpoints []discovery.Endpoint) (was int, is []discover
 	return was, (*l)[from:end], from
 }
 
-// differ is how many at the start and how many at the end of endpoints are as in
-// l, and whether all are strictly in order.
+// differ is how many endpoints at the start and how many at the end are as in l, and whether
+// all are in order of address, no address twice.
 func (l listing) differ(endpoints []discovery.Endpoint) (first, last int, ordered bool) {
 	n := min(len(l), len(endpoints))
 	for first < n && sameEndpoint(&l[first], &endpoints[first]) {
@@ -43,7 +43,7 @@ func (l listing) differ(endpoints []discovery.Endpoint) (first, last int, ordere
 	for last < n && sameEndpoint(&old[len(old)-1-last], &is[len(is)-1-last]) {
 		last++
 	}
-	// What is as in l is in order; the rest, and where they meet, need a look.
+	// What is as in l is in order. The rest, and both its ends, need a look.
 	for i := max(first, 1); i < len(endpoints) && i <= len(endpoints)-last; i++ {
 		if endpoints[i-1].Address >= endpoints[i].Address {
 			return 0, 0, false

@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// OwnFault reports whether err, of a connection that was tried, is for want of something
-// of ours: descriptors, ports or memory. It says nothing about a backend.
+// OwnFault reports whether err, of an attempt to connect, is for want of something on our
+// own machine: descriptors, ports or memory. Such an error says nothing about the backend.
 func OwnFault(err error) bool {
 	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, own) {
 			return own != syscall.EADDRNOTAVAIL || !unreachable(err)
 		}
-		// What keeps Go from asking for a name's address it tells as text.
+		// What keeps Go from looking up a name is in its error only as text.
 		if dns, ok := errors.AsType[*net.DNSError](err); ok && strings.HasSuffix(dns.Err, own.Error()) {
 			return true
 		}

@@ -19,18 +19,19 @@ var (
 	ErrTried   = errors.New("pool: every backend has been tried")
 )
 
-// ErrNotFound answers a verb about an address that is not in the pool.
+// ErrNotFound is the answer to [Pool.Drain], [Pool.Undrain] and [Pool.Forget] for an address
+// that is not there.
 var ErrNotFound = errors.New("pool: no such backend")
 
 // Pool keeps the backends of one service. Its methods are safe for concurrent
 // use.
 type Pool struct {
 	view      atomic.Pointer[view]
-	latency   average // of all backends, for policies that need a guess
+	latency   average // of all backends, for policies that have to guess one's
 	leastConn *leastConn
-	cores     int // that pick at once, at the most
-	synced    chan struct{}
-	wake      chan struct{} // something became due earlier than Run thought
+	cores     int           // how many pick at once, at most
+	synced    chan struct{} // closed when the first set is in
+	wake      chan struct{} // has Run look again at what is due
 
 	mu         sync.Mutex
 	cfg        *Config
@@ -39,16 +40,16 @@ type Pool struct {
 	rotation   rotation   // those to choose among
 	timed      []*Backend // change with time, or did when last looked at
 	departures departures
-	tally      *tally              // has columns left, or nil
+	tally      *tally              // the one that has columns left; nil: none
 	columns    uint32              // used of it
-	inherited  map[string]bool     // addresses to be drained by hand once they join
-	away       map[string]*Backend // left, with work in flight or just now
-	ejections  map[string]uint64
-	events     []Event
-	restored   time.Time // when the registry had what Restore was given, while that is all there is
-	updates    uint64    // of discovery, so far
+	inherited  map[string]bool     // addresses to be drained by hand as soon as they join
+	away       map[string]*Backend // left a moment ago, or with work in flight; by address
+	ejections  map[string]uint64   // by reason
+	events     []Event             // not told yet
+	restored   time.Time           // when the registry had what Restore was given; zero once there was an Update
+	updates    uint64              // how many lists have come
 
-	telling sync.Mutex
+	telling sync.Mutex // held while OnEvent is called
 }
 
 // New returns a pool that knows no backends yet. Trials, probes and health checks
@@ -66,7 +67,7 @@ func New(cfg Config) *Pool {
 	}
 	for o := range Outcome(len(outcomeLabel)) {
 		if o.failure(On5xx) {
-			p.ejections[o.label()] = 0 // a counter begins at zero, not when it is first needed
+			p.ejections[o.label()] = 0 // so that the counter is there, at zero, before the first
 		}
 	}
 	p.ejections[byCheck] = 0
@@ -90,7 +91,7 @@ func (p *Pool) Reconfigure(cfg Config) {
 			continue
 		}
 		if next := p.nextTrial(b, now); b.triable() && next.Before(b.until) {
-			b.until = next // by what is now the backoff
+			b.until = next // the backoff is shorter now
 		}
 		p.assignCell(b)
 	}
@@ -108,14 +109,14 @@ func (p *Pool) Reconfigure(cfg Config) {
 func (p *Pool) Synced() <-chan struct{} { return p.synced }
 
 // Acquire chooses a backend that is not in tried and counts the work on it, in
-// one step. The key is the client's, for policies with affinity. It takes no
+// one step. The key is the client's, for policies with affinity. Acquire takes no
 // longer with 10,000 backends than with ten, does not block and does not
-// allocate; under [Hash] a key not seen lately costs a look at every backend.
-// Errors: [ErrSyncing], [ErrEmpty], [ErrTried].
+// allocate; but under [Hash] a key not seen lately costs a look at every backend.
+// The caller releases the lease. Errors: [ErrSyncing], [ErrEmpty], [ErrTried].
 func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 	for {
 		v := p.view.Load()
-		if len(tried) == 0 { // a second try is not spent on who failed before
+		if len(tried) == 0 { // a second try is not spent on a backend that failed before
 			if b := v.dueTrial(); b != nil {
 				return Lease{pool: p, backend: b, life: b.life.Load(), trial: true}, nil
 			}
@@ -126,7 +127,8 @@ func (p *Pool) Acquire(key uint64, tried []*Backend) (Lease, error) {
 		if b := v.lastResort(tried); b != nil {
 			return Lease{pool: p, backend: b, life: b.life.Load(), trial: true}, nil
 		}
-		// A view comes before it is said that there is one.
+		// The first list publishes its view before it closes synced: without another look
+		// at the view, none could say that a pool is empty which is not.
 		if err := p.none(v); p.view.Load() == v {
 			return Lease{}, err
 		}
@@ -151,17 +153,17 @@ func (p *Pool) Others(tried []*Backend) bool {
 	return firstUntried(p.view.Load().ready, tried) != nil
 }
 
-// FailingOpen reports whether every backend that is left to choose from fails,
-// and is kept only so that the pool is not empty: no time for second tries that any
-// of them would see.
+// FailingOpen reports whether every backend that is left to choose from fails, and is
+// kept only so that the pool is not empty. Second tries would then only add to the load.
 func (p *Pool) FailingOpen() bool { return p.view.Load().failOpen }
 
-// Update makes endpoints, the whole truth of discovery, the pool's own. What is
-// equal keeps its counts, its health and its connections.
+// Update makes endpoints the pool's own: all that discovery knows, not a difference. A
+// backend whose address stays keeps its counts, its health and its connections. The slice
+// stays the caller's. A mass that leaves is doubted, see [Guard].
 func (p *Pool) Update(endpoints []discovery.Endpoint) { p.update(endpoints, false) }
 
-// Replace is [Pool.Update] by a discovery that has nothing to do with the former
-// one: what is not in endpoints leaves undoubted.
+// Replace is [Pool.Update] for endpoints of another origin than those before: whatever is
+// not among them leaves undoubted.
 func (p *Pool) Replace(endpoints []discovery.Endpoint) { p.update(endpoints, true) }
 
 func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
@@ -184,10 +186,10 @@ func (p *Pool) update(endpoints []discovery.Endpoint, undoubted bool) {
 	p.listArrived(changed)
 }
 
-// lostSince is when who is missing in endpoints, which come at now, may have been lost. An
-// empty list after an outage of any length is no news of how old what was known is, but
-// most likely of an etcd that has lost everything: that is doubted as if it had been
-// followed.
+// lostSince is the last moment at which the registry had, for sure, what is missing from
+// endpoints, which come at now. After Restore that may be long ago, and what left long ago
+// is not doubted. An empty list is the exception: most likely etcd has lost everything, so
+// it is doubted as if nothing had been missed.
 func (p *Pool) lostSince(endpoints []discovery.Endpoint, now time.Time) time.Time {
 	switch {
 	case p.restored.IsZero(), !p.restored.Before(now):
@@ -216,10 +218,10 @@ func (p *Pool) listArrived(changed bool) {
 	}
 }
 
-// match brings the backends in line with endpoints. Those in gone are in no list
-// any more. It reports whether a new view is needed.
+// match brings the backends in line with endpoints. Gone are those that are not listed any
+// more; they are no longer among p.backends. It reports whether a new view is needed.
 func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (gone []*Backend, changed bool) {
-	aligned := len(p.backends) == len(p.listed) // backend by backend: nobody is doubted
+	aligned := len(p.backends) == len(p.listed) // each backend is listed: none is doubted
 	was, is, from := p.listed.update(endpoints)
 	if !aligned {
 		was, is, from = len(p.backends), p.listed, 0
@@ -232,8 +234,8 @@ func (p *Pool) match(endpoints []discovery.Endpoint, now time.Time) (gone []*Bac
 	return gone, changed
 }
 
-// merge walks some backends and what is now said in their place side by side,
-// both in order of address.
+// merge matches some backends to the endpoints that now stand in their place, both in order
+// of address.
 func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Time) (next, gone []*Backend, changed bool) {
 	next = make([]*Backend, 0, len(endpoints))
 	i := 0
@@ -253,13 +255,13 @@ func (p *Pool) merge(old []*Backend, endpoints []discovery.Endpoint, now time.Ti
 	return next, append(gone, old[i:]...), changed
 }
 
-// straggling is how long after a backend left somebody may still choose it by the view
-// from before.
+// straggling is how long after a backend has left it may still be chosen, by an Acquire that
+// had loaded the view from before.
 const straggling = time.Second
 
-// join makes the backend of a new address: a clean record, whatever a former
-// holder of the address had done. One that left with work which goes on is called
-// back: its connections are the address's as much as new ones are.
+// join makes the backend of a new address, with a clean record whatever a former holder of
+// the address had done. If that one still has work in flight, it is called back instead,
+// with its record cleared: its connections are the address's as much as new ones are.
 func (p *Pool) join(e discovery.Endpoint, now time.Time) *Backend {
 	b := p.away[e.Address]
 	delete(p.away, e.Address)
@@ -287,8 +289,7 @@ const (
 	byHand    = "drained by hand"
 )
 
-// describe takes over what discovery now says of b. It reports whether a new
-// view is needed.
+// describe applies what discovery now says of b. It reports whether a new view is needed.
 func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (changed bool) {
 	if !b.doubted && b.endpoint.Equal(e) {
 		return false
@@ -296,14 +297,14 @@ func (p *Pool) describe(b *Backend, e discovery.Endpoint, now time.Time) (change
 	returned := e.Returns > b.endpoint.Returns
 	anew := b.doubted || returned
 	if b.doubted {
-		b.joined = p.updates // meanwhile it was not listed
+		b.joined = p.updates // it was not listed meanwhile
 	}
 	b.endpoint, b.doubted = e, false
 	if anew { // whatever state it is in
 		b.clearFailures()
 	}
 	if returned {
-		b.drained = false // it had left
+		b.drained = false // which holds until it leaves, and it had
 	}
 	if w := weight(e); w != b.weight {
 		b.weight, changed = w, true
@@ -356,8 +357,8 @@ func (p *Pool) Drain(address string) error {
 	return nil
 }
 
-// Inherit has p, which is new, take the place of former: what was drained by hand
-// there is so here as soon as it joins.
+// Inherit prepares p, which is new, to take the place of former: a backend that is drained
+// by hand there will be drained here as soon as it joins.
 func (p *Pool) Inherit(former *Pool) {
 	drained := map[string]bool{}
 	former.mu.Lock()
@@ -383,7 +384,7 @@ func (p *Pool) Undrain(address string) error {
 	b.drained = false
 	if b.state == Draining && !b.endpoint.Draining {
 		p.moved(b, b.stateInRotation(), "undrained by hand", time.Now())
-		b.reason = b.doubtReason() // it is as it was: that is for the event alone
+		b.reason = b.doubtReason() // "undrained by hand" is for the event alone
 		p.publish()
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"sort"
 )
 
-// weightedRandom draws by weight.
+// weightedRandom chooses at random, by weight.
 type weightedRandom struct {
 	counting
 	ready []*Backend

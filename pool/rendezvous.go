@@ -11,10 +11,11 @@ import (
 // rendezvous sends a key to the backend whose weighted hash with it is highest
 // (Thaler and Ravishankar; weights after Schindelhauer and Schomaker), so that a
 // backend that comes or goes moves only the keys it gains or loses. Every
-// portside computes the same. Scoring all backends is remembered per key: the one
-// policy whose pick grows with the pool, for keys not seen lately, and whose memory
-// has a lock. What moves fewer keys by looking at fewer backends, such as a ring,
-// spreads them less evenly.
+// portside computes the same.
+//
+// Scoring looks at every backend, so this is the one policy whose pick takes longer in a
+// larger pool. The results for the latest keys are remembered, behind a lock. A ring would
+// look at fewer backends, and spread the keys less evenly.
 type rendezvous struct {
 	counting
 	ready   []*Backend
@@ -23,11 +24,11 @@ type rendezvous struct {
 	memory  *lru.Cache[uint64, *Backend]
 }
 
-// affinities is how many keys' backends are remembered; a forgotten one is
-// computed again, some 5 ns a backend.
+// affinities is for how many keys the backend is remembered; for others it is computed
+// again, some 5 ns a backend.
 const affinities = 4096
 
-// newRendezvous takes over from old, which may be nil, the seeds it can.
+// newRendezvous takes the seeds of backends that stay from old, which may be nil.
 func newRendezvous(old *rendezvous, ready []*Backend, weights []float64) *rendezvous {
 	if old == nil {
 		old = &rendezvous{}

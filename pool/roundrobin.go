@@ -19,7 +19,7 @@ type roundRobin struct {
 
 const strideTop = 1<<16 - 1
 
-// newRoundRobin goes on where old, which may be nil, had got to.
+// newRoundRobin goes on where old has got to; nil: at a random place.
 func newRoundRobin(old *roundRobin, ready []*Backend, weights []float64, cores int) *roundRobin {
 	if old != nil {
 		return &roundRobin{ready: ready, strides: strides(weights), turns: old.turns}
@@ -28,7 +28,7 @@ func newRoundRobin(old *roundRobin, ready []*Backend, weights []float64, cores i
 	return &roundRobin{ready: ready, strides: strides(weights), turns: newTurns(uint64(rand.Uint32()), cores)}
 }
 
-// strides scales weights so that the greatest becomes strideTop.
+// strides are weights scaled so that the greatest is strideTop; nil if all are equal.
 func strides(weights []float64) []uint64 {
 	if len(weights) == 0 {
 		return nil
@@ -58,11 +58,11 @@ func (r *roundRobin) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
 	return b, c
 }
 
-// next is whose turn it is of those not in tried.
+// next is the backend whose turn it is, of those not in tried; nil if there is none.
 func (r *roundRobin) next(s *stripe, tried []*Backend) *Backend {
 	n := uint64(len(r.ready))
-	// Everyone of full weight is seen within a round; the bound is for the rare
-	// caller who has tried those, not for the usual one.
+	// A backend of full weight comes within one round; the bound is only reached by a
+	// caller who has tried those.
 	for range 2*n + 2 {
 		turn := r.turns.take(s, n)
 		i := turn % n
@@ -73,7 +73,7 @@ func (r *roundRobin) next(s *stripe, tried []*Backend) *Backend {
 			return b
 		}
 	}
-	// Not always the same one: most second tries would go there.
+	// From a place that moves: else most second tries would go to the same backend.
 	at := int(r.turns.take(s, n) % n)
 	if b := firstUntried(r.ready[at:], tried); b != nil {
 		return b

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Run gives ejected backends their trials when their time is up, and probes
-// suspects and, with [Health], all. It returns ctx's error when all that it
-// started has ended.
+// Run blocks until ctx ends. Meanwhile it gives ejected backends their trials when they are
+// due, and probes suspects and, with [Health], every backend. It returns ctx's error when
+// all that it started has ended.
 func (p *Pool) Run(ctx context.Context) error {
 	var probes sync.WaitGroup
 	defer probes.Wait()
@@ -40,10 +40,10 @@ func (p *Pool) Run(ctx context.Context) error {
 }
 
 const (
-	// maxProbes of one pool run at a time.
+	// maxProbes is how many probes of one pool run at a time.
 	maxProbes = 64
-	// minTick is the finest grain of probes and trials: with thousands of
-	// backends to check, what is due together is done together.
+	// minTick is the least time between two looks at what is due: with thousands of
+	// backends to check, what is due about the same time is done together.
 	minTick = 10 * time.Millisecond
 	// idleTick is how long Run sleeps when nothing is due.
 	idleTick = time.Hour
@@ -57,7 +57,7 @@ func (p *Pool) wakeRun() {
 	}
 }
 
-// tick does what is due at now and returns whom to probe and how long until
+// tick does what is due at now. It returns the backends to probe, and how long it is until
 // something else is due.
 func (p *Pool) tick(now time.Time) (probe []*Backend, next time.Duration) {
 	p.mu.Lock()
@@ -109,7 +109,7 @@ func (p *Pool) probed(b *Backend) bool {
 	return b.doubted || p.cfg.Health.Interval > 0 && b.state != Draining
 }
 
-// probe asks b once and takes in the answer.
+// probe probes b once, when there is a slot for it, and applies the result.
 func (p *Pool) probe(ctx context.Context, b *Backend, slots chan struct{}) {
 	select {
 	case slots <- struct{}{}:
@@ -123,7 +123,7 @@ func (p *Pool) probe(ctx context.Context, b *Backend, slots chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := ask(ctx, b.address)
-	if errors.Is(ctx.Err(), context.Canceled) { // by whoever ends Run; its own limit is another error
+	if errors.Is(ctx.Err(), context.Canceled) { // Run is to end; a timeout is another error
 		return
 	}
 	p.probeAnswered(b, err, time.Now())

@@ -12,7 +12,7 @@ type Status struct {
 	Synced    bool // the first set is in
 	FailOpen  bool // see [Pool.FailingOpen]
 	Backends  []BackendStatus
-	Ejections map[string]uint64 // since the start, by reason; of every reason there is
+	Ejections map[string]uint64 // since the start, by reason; each reason there is has an entry
 }
 
 // BackendStatus is a snapshot of a backend. Counters are since it joined.
@@ -22,14 +22,14 @@ type BackendStatus struct {
 	State    State
 	Reason   string
 	Since    time.Time
-	Until    time.Time // ejected: its next trial; suspect: its last moment
+	Until    time.Time // ejected: when its next trial is due; suspect: when it leaves at the latest
 	Weight   float64
 	Zone     string
 	Version  string
 	InFlight int64
 	Requests uint64
 	Failures uint64
-	Latency  time.Duration // to the first byte, moving average, failures slow under ewma; zero: not measured
+	Latency  time.Duration // moving average of the time to the first byte; under EWMA a failure counts as slow; zero: not measured
 }
 
 // Status takes a snapshot, backends in order of address.

@@ -14,7 +14,7 @@ type twoChoices struct {
 	counting
 	ready   []*Backend
 	weights []float64 // of ready: a backend's own may change under the pool's lock
-	mean    *average  // of the pool: what is assumed of the unseen
+	mean    *average  // of the pool: what is assumed where nothing was measured
 }
 
 func (t *twoChoices) pick(_ uint64, tried []*Backend) (*Backend, *cell) {
@@ -54,9 +54,10 @@ func (t *twoChoices) choose() *Backend {
 	return t.ready[i]
 }
 
-// penalty is the latency that a failure of b counts as: twice that of the pool,
-// whose average keeps near the slowest of late. Failures are fast, and would draw
-// traffic (linkerd has a rate limit count as 5 s; here one does not banish).
+// penalty is the latency that a failure of b counts as: twice that of the pool, whose
+// average stays near the slowest of late. By their own latency failures, which are fast,
+// would draw traffic. (In linkerd a rate limit counts as 5 s; here one failure is not to
+// keep traffic away for so long.)
 func penalty(b *Backend, pool *average) time.Duration {
 	return time.Duration(max(2*pool.seconds(), b.latency.seconds()) * float64(time.Second))
 }
@@ -68,6 +69,6 @@ func (t *twoChoices) cost(i uint32, now int64) float64 {
 		latency = t.mean.seconds()
 	}
 	started, ended := b.workOffLadder()
-	// Before anything was measured in-flight alone decides.
+	// The least latency is above zero, so that in-flight decides before anything was measured.
 	return max(latency, 1e-6) * float64(started-ended+1) / t.weights[i]
 }

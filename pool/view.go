@@ -11,25 +11,25 @@ type view struct {
 	cfg      *Config
 	ready    []*Backend // may be chosen, in order of address
 	weights  []float64  // of ready
-	trials   []*Backend // of aside: their time is up
-	aside    []*Backend // for a trial to bring back, in its time
+	aside    []*Backend // wait for a trial that may bring them back
+	trials   []*Backend // those of aside whose trial is due
 	picker   picker     // chooses among ready
-	in, out  int        // in rotation, and ejected
-	kept     int        // of ready: failing, kept because too many are out
-	failOpen bool       // nothing but kept ones is ready
+	in, out  int        // how many are in rotation, and ejected
+	kept     int        // how many of ready fail, and are kept because too many are out
+	failOpen bool       // all of ready are kept ones
 }
 
 // picker is a policy. It chooses among the backends it was made for, and counts
 // what it chose, in one step.
 type picker interface {
-	// pick chooses a backend not in tried and counts it, in the cell if it says
-	// one; nil if there is none. Backends equal under the policy may be told
-	// apart by key.
+	// pick chooses a backend not in tried and counts one more on it; nil if there is
+	// none. It also returns the cell in which it has counted, if it uses one. Only a
+	// policy with affinity looks at key.
 	pick(key uint64, tried []*Backend) (*Backend, *cell)
-	// take counts one more on b, which need not be among the chosen-from.
+	// take counts one more on b, which need not be one that pick chooses among.
 	take(b *Backend)
-	// release counts one less on b. The cell is the one that pick said, which may
-	// have been another picker's.
+	// release counts one less on b. The cell is what pick returned, perhaps another
+	// picker's pick; nil after take.
 	release(b *Backend, c *cell)
 }
 
@@ -37,8 +37,8 @@ type picker interface {
 func (p *Pool) newPicker(old picker, v *view) picker {
 	switch p.cfg.Balance {
 	case LeastConn:
-		// The count of each backend and its place in the order change under one
-		// lock, so this picker lives as long as the pool and is told of the new set.
+		// A backend's count and its place in the order change under one lock, and must
+		// outlive a view: so this picker lives as long as the pool and is given each set.
 		p.leastConn.set(v.ready, v.weights)
 		return p.leastConn
 	case EWMA:
@@ -69,7 +69,7 @@ func (p *Pool) publish() {
 		}
 	}
 	if len(v.ready) == 0 {
-		// The good ones left while these were out. Ejection never empties a pool.
+		// The good ones have left while these were out. Ejection never empties a pool.
 		v.ready = leastBad(p.backends)
 		v.weights = weights(v.ready)
 		v.kept = len(v.ready)
@@ -88,12 +88,12 @@ func (p *Pool) publish() {
 	}
 	p.view.Store(v)
 	if old.picker == p.leastConn && v.picker != p.leastConn {
-		// Only now: who still holds the old view would find nobody.
+		// Not before: a pick by the old view would find no backend.
 		p.leastConn.set(nil, nil)
 	}
 }
 
-// leastBad returns those of the ejected that have failed the fewest trials.
+// leastBad are the ejected backends that have failed the fewest trials.
 func leastBad(backends []*Backend) (least []*Backend) {
 	for _, b := range backends {
 		if b.state != Ejected {
@@ -109,7 +109,7 @@ func leastBad(backends []*Backend) (least []*Backend) {
 	return least
 }
 
-// weights are those of ready now. The caller holds p.mu.
+// weights are the present weights of ready. The caller holds p.mu.
 func weights(ready []*Backend) []float64 {
 	ws := make([]float64, len(ready))
 	for i, b := range ready {
@@ -118,10 +118,11 @@ func weights(ready []*Backend) []float64 {
 	return ws
 }
 
-// triable reports whether a trial is to bring b back: no health check's to do so.
+// triable reports whether a trial may bring b back; health checks bring back what they have
+// ejected.
 func (b *Backend) triable() bool { return b.state == Ejected && !b.unhealthy || b.unreachable() }
 
-// trial has b tried by one more, if it is not already.
+// trial begins b's trial and counts its work; false if one is under way.
 func (v *view) trial(b *Backend) bool {
 	if b.trial.Load() || !b.trial.CompareAndSwap(false, true) {
 		return false
@@ -130,12 +131,12 @@ func (v *view) trial(b *Backend) bool {
 	return true
 }
 
-// trialsAsked is how many of those whose trial is due an Acquire asks: with thousands
-// that hang, most trials are under way.
+// trialsAsked is how many due trials an Acquire looks at, at most: with thousands of
+// backends that hang, most of their trials are under way.
 const trialsAsked = 8
 
-// dueTrial is one whose trial is due, and now begun; nil if there is none, or others
-// were faster.
+// dueTrial begins a trial that is due and returns its backend; nil if there is none, or
+// others were faster.
 func (v *view) dueTrial() *Backend {
 	n, first := len(v.trials), 0
 	if n > trialsAsked {
@@ -149,8 +150,8 @@ func (v *view) dueTrial() *Backend {
 	return nil
 }
 
-// lastResort is an ejected backend to try before its time, for who has tried all
-// that are in rotation: it may be well again by now, and they are not.
+// lastResort begins the trial of an ejected backend before its time, for a client that has
+// tried all in rotation: it may be well again by now, and they are not.
 func (v *view) lastResort(tried []*Backend) *Backend {
 	if len(tried) == 0 || len(v.aside) == 0 {
 		return nil
@@ -165,7 +166,8 @@ func (v *view) lastResort(tried []*Backend) *Backend {
 	return nil
 }
 
-// firstUntried is the last resort of every policy.
+// firstUntried is the first of ready that is not in tried, or nil: what a policy falls back
+// on when its own choice keeps hitting tried ones.
 func firstUntried(ready, tried []*Backend) *Backend {
 	for _, b := range ready {
 		if !slices.Contains(tried, b) {
@@ -175,7 +177,7 @@ func firstUntried(ready, tried []*Backend) *Backend {
 	return nil
 }
 
-// counting is the take and release of policies that need no order.
+// counting is take and release for policies that do not choose by load on a ladder.
 type counting struct{}
 
 func (counting) take(b *Backend) {
