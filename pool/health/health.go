@@ -23,8 +23,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"portside/pool"
 )
@@ -156,3 +158,5 @@ func Exec(command []string) Check {
 		return err
 	}
 }
+
+func unimplemented(err error) bool { return status.Code(err) == codes.Unimplemented }

@@ -6,9 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"portside/pool"
 )
 
@@ -99,5 +96,3 @@ func (v *verdict) take(good bool) (changed bool) {
 	v.known, v.ok, v.run = true, good, 0
 	return true
 }
-
-func unimplemented(err error) bool { return status.Code(err) == codes.Unimplemented }
