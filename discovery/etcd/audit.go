@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 )
@@ -89,4 +90,16 @@ func (f *follower) onDrift(d difference) {
 	n := d.added + d.removed + d.changed
 	f.note(func(s *seen) { s.drift += uint64(n) })
 	f.log.Warn("etcd: an audit corrected what the watch had missed", "difference", d)
+}
+
+// auditFailed says so, once for each reason.
+func (f *follower) auditFailed(err error) {
+	if refused(err) {
+		f.note(func(s *seen) { s.refusal = err })
+	}
+	level, reason := slog.LevelDebug, plain(err, f.prefix, f.client.cfg.Username, f.seen.proven)
+	if f.auditTold != cause(err) {
+		f.auditTold, level = cause(err), slog.LevelWarn
+	}
+	f.log.Log(context.Background(), level, "etcd: an audit failed; the watch alone is relied on", "reason", reason)
 }

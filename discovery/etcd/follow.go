@@ -3,7 +3,6 @@ package etcd
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -210,32 +209,6 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 	f.retryAt = now.Add(wait)
 	f.log.Debug("etcd: list failed", "err", l.err, "again_in", wait)
 	f.moan(l.err, now)
-}
-
-// auditFailed says so, once for each reason.
-func (f *follower) auditFailed(err error) {
-	if refused(err) {
-		f.note(func(s *seen) { s.refusal = err })
-	}
-	level, reason := slog.LevelDebug, plain(err, f.prefix, f.client.cfg.Username, f.seen.proven)
-	if f.auditTold != cause(err) {
-		f.auditTold, level = cause(err), slog.LevelWarn
-	}
-	f.log.Log(context.Background(), level, "etcd: an audit failed; the watch alone is relied on", "reason", reason)
-}
-
-// moan says once that there is no first list, or that etcd refuses a later one: that
-// at once, since somebody has to do something about it.
-func (f *follower) moan(err error, now time.Time) {
-	if f.seen.known && refused(err) && f.refused != cause(err) {
-		f.refused = cause(err)
-		f.log.Warn("etcd: no list, the last known endpoints stand", "reason", plain(err, f.prefix, f.client.cfg.Username, f.seen.proven))
-	}
-	if f.seen.known || f.moaned || !refused(err) && now.Sub(f.toldAt) < f.client.cfg.liveness() {
-		return
-	}
-	f.moaned = true
-	f.log.Warn("etcd: no list yet", "reason", plain(err, f.prefix, f.client.cfg.Username, f.toldAt))
 }
 
 // onUnproven takes one member's own view, which may be old, for want of a
