@@ -60,11 +60,3 @@ func newConfig(std stdio) *cobra.Command {
 	})
 	return cmd
 }
-
-// count is n things.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}

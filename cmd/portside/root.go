@@ -4,13 +4,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"portside/cmd/portside/config"
 	"portside/discovery/record"
@@ -168,31 +166,6 @@ func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(legibleJSON{std.logs}, &slog.HandlerOptions{Level: level, ReplaceAttr: readableAttr})), nil
 	default:
 		return nil, usage("unknown log format %q; text or json", format)
-	}
-}
-
-// colourful reports whether w is a terminal whose user has not said no: a NO_COLOR
-// that is not empty (no-color.org).
-func colourful(w any) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == ""
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// outputFlag gives cmd -o.
-func outputFlag(cmd *cobra.Command) { cmd.Flags().StringP("output", "o", "table", "table or json") }
-
-func wantJSON(cmd *cobra.Command) (bool, error) {
-	switch o, _ := cmd.Flags().GetString("output"); strings.ToLower(o) {
-	case "table":
-		return false, nil
-	case "json":
-		return true, nil
-	default:
-		return false, usage("unknown output %q; table or json", o)
 	}
 }
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -64,31 +62,6 @@ func fetch(cmd *cobra.Command, c adminClient, args []string) ([]admin.Service, e
 		err = c.stranger("it speaks of no service")
 	}
 	return []admin.Service{one}, err
-}
-
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(legibleJSON{w})
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-// writeWhole writes what print prints, in one piece, and says so if that fails: half a
-// page on a full disk is no answer.
-func writeWhole(w io.Writer, print func(io.Writer) error) error {
-	var page bytes.Buffer
-	if err := print(&page); err != nil {
-		return err
-	}
-	_, err := page.WriteTo(w)
-	return err
-}
-
-// writeLine writes v as one line of JSON.
-func writeLine(w io.Writer, v any) error {
-	enc := json.NewEncoder(legibleJSON{w})
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // printStatus prints a paragraph a service: a line about it, a line a backend.
@@ -167,21 +140,6 @@ func latency(ms float64) string {
 	return fmt.Sprintf("%.2fms", ms)
 }
 
-// age is a duration as people say it.
-func age(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", max(d, 0).Seconds())
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
 // why is a backend's reason and what follows from it.
 func why(b admin.Backend) string {
 	if b.Until == nil {
@@ -195,31 +153,5 @@ func why(b admin.Backend) string {
 		return fmt.Sprintf("%s; next trial in %s", b.Reason, left)
 	default:
 		return fmt.Sprintf("%s; for %s more at the most", b.Reason, left.Round(time.Second))
-	}
-}
-
-// painter colours words, when it is true.
-type painter bool
-
-func (p painter) paint(code, s string) string {
-	if !p {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func (p painter) bold(s string) string   { return p.paint("1", s) }
-func (p painter) red(s string) string    { return p.paint("31", s) }
-func (p painter) green(s string) string  { return p.paint("32", s) }
-func (p painter) yellow(s string) string { return p.paint("33", s) }
-
-func (p painter) state(s pool.State) string {
-	switch s {
-	case pool.Active:
-		return p.green(string(s))
-	case pool.Ejected:
-		return p.red(string(s))
-	default:
-		return p.yellow(string(s))
 	}
 }
