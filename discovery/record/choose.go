@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (w want) choose(offers []offer) (chosen offer, reason string, err error) {
 	for _, o := range offers {
 		if o.address != offers[0].address {
 			return offer{}, "", fmt.Errorf("several endpoints and none for protocol %q: %s; set protocol, or format: kratos+%s",
-				w.spoken(), list(offers), offers[0].scheme)
+				cmp.Or(w.protocol, "tcp"), list(offers), offers[0].scheme)
 		}
 	}
 	return offers[0], "", nil
@@ -74,13 +75,6 @@ func (w want) named(offers []offer) (offer, string, error) {
 		}
 	}
 	return offer{}, fmt.Sprintf("no %s endpoint among %s", w.only, list(offers)), nil
-}
-
-func (w want) spoken() string {
-	if w.protocol == "" {
-		return "tcp"
-	}
-	return w.protocol
 }
 
 func list(offers []offer) string {

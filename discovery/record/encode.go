@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -49,7 +50,7 @@ func Encode(f Format, r Registrant) (w Written, err error) {
 		return w, err
 	}
 	r.Endpoint.Address = address
-	fill(&r.Protocol, scheme)
+	r.Protocol = cmp.Or(r.Protocol, scheme)
 	if err := fits(r.Endpoint); err != nil {
 		return w, err
 	}
@@ -196,9 +197,7 @@ func writeKratos(r Registrant) (string, error) {
 	if w := weightOf(e, kratosOrdinary); w != kratosOrdinary {
 		all = with(all, "weight", strconv.Itoa(w))
 	}
-	scheme := r.Protocol
-	fill(&scheme, e.Metadata["protocol"])
-	fill(&scheme, "http")
+	scheme := cmp.Or(r.Protocol, e.Metadata["protocol"], "http")
 	if !isScheme(scheme) {
 		return "", fmt.Errorf("protocol %q is not a URL scheme", short(scheme))
 	}

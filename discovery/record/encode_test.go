@@ -147,7 +147,9 @@ func TestEncodeRefusesWhatTheFormatCannotHold(t *testing.T) {
 		{Kratos, discovery.Endpoint{Version: "v1\n"}, "read back"},
 	}
 	for _, tt := range tests {
-		fill(&tt.e.Address, "10.0.0.5:80")
+		if tt.e.Address == "" {
+			tt.e.Address = "10.0.0.5:80"
+		}
 		rec, err := Encode(tt.f, Registrant{Endpoint: tt.e})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %+v: wrote %q, %v; want an error with %q", tt.f, tt.e, rec.Value, err, tt.want)

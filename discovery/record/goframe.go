@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -42,7 +43,7 @@ func (in entry) goFrameAddresses() (string, error) {
 		if caution(address) == "" {
 			return address, nil
 		}
-		fill(&first, address)
+		first = cmp.Or(first, address)
 	}
 	return first, nil
 }

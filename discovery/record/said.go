@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -66,9 +67,7 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	if err != nil {
 		return e, "", err
 	}
-	if s.scheme != "" {
-		scheme = s.scheme
-	}
+	scheme = cmp.Or(s.scheme, scheme)
 	e = discovery.Endpoint{Address: address, Version: s.version, Draining: s.draining}
 	draining := take(s.more, "draining")
 	e.Draining = isTrue(draining) || e.Draining
@@ -76,8 +75,8 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 		doubt = join(doubt, fmt.Sprintf("draining=%q is neither true nor false: taken as false", short(draining)))
 	}
 	e.Zone = take(s.more, "zone")
-	fill(&e.Version, take(s.more, "version"))
-	weight := take(s.more, "weight")
+	version, weight := take(s.more, "version"), take(s.more, "weight")
+	e.Version = cmp.Or(e.Version, version)
 	switch {
 	case s.weight != "" || !isZero(weight):
 	case s.typed:
@@ -87,8 +86,7 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 		e.Draining, weight = true, ""
 		doubt = join(doubt, "weight 0: no new work, as with draining=true")
 	}
-	fill(&s.weight, weight)
-	w, odd := weigh(s.weight, s.ordinary)
+	w, odd := weigh(cmp.Or(s.weight, weight), s.ordinary)
 	e.Weight = w
 	doubt = join(doubt, odd, cut(&e.Zone, "zone"), cut(&e.Version, "version"))
 	if scheme != "" {
@@ -132,12 +130,6 @@ func cut(word *string, name string) (warning string) {
 	warning = fmt.Sprintf("%s of %d bytes cut at %d", name, len(*word), maxWord)
 	*word = strings.ToValidUTF8((*word)[:maxWord], "")
 	return warning
-}
-
-func fill(to *string, from string) {
-	if *to == "" {
-		*to = from
-	}
 }
 
 // The widest weights, relative to an ordinary peer, that are taken as meant.
