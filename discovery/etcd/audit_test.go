@@ -126,7 +126,7 @@ func TestAnAuditUnderWayDoesNotHoldUpADoubt(t *testing.T) {
 	v.becomes("10.0.0.1:80")
 	<-auditing
 	link, _ := c.link()
-	link.stream.fail(errors.New("cut"))
+	link.stream.cancel(errors.New("cut"))
 	op.put("s/b", "10.0.0.2:80")
 	began := time.Now()
 	v.becomes("10.0.0.1:80", "10.0.0.2:80")

@@ -51,3 +51,11 @@ func (t *tries) reset() {
 	t.soon.reset()
 	t.slow.reset()
 }
+
+// soonest is the earlier of a and b.
+func soonest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -198,7 +198,7 @@ func TestACompactedWatchIsADoubt(t *testing.T) {
 		}
 		return ""
 	})
-	s.fail(context.Canceled)
+	s.cancel(context.Canceled)
 	<-done
 }
 

@@ -297,25 +297,20 @@ func (f *follower) staleAt() time.Time {
 // deadline is when to act next if nothing happens before.
 func (f *follower) deadline(l link) time.Time {
 	next := time.Now().Add(time.Hour)
-	sooner := func(t time.Time) {
-		if t.Before(next) {
-			next = t
-		}
-	}
 	if f.watch != nil {
-		sooner(f.silentAt())
+		next = soonest(next, f.silentAt())
 		if l.stream != nil && !f.listing && f.audit == nil && !f.auditAt.IsZero() {
-			sooner(f.auditAt)
+			next = soonest(next, f.auditAt)
 		}
 	}
 	if f.watch == nil && !f.listing && f.mayList(l) {
-		sooner(f.retryAt)
+		next = soonest(next, f.retryAt)
 	}
 	if f.told == discovery.Synced {
-		sooner(f.staleAt())
+		next = soonest(next, f.staleAt())
 	}
 	if !f.bareAt.IsZero() {
-		sooner(f.bareAt)
+		next = soonest(next, f.bareAt)
 	}
 	return next
 }

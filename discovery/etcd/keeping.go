@@ -156,7 +156,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 		return r.unreachable(l, want)
 	}
 	if err := r.observe(ctx, l, want.reg.ttl()); err != nil {
-		return r.failed(ctx, l, want, err)
+		return r.failed(ctx, want, err)
 	}
 	r.outgrow(want)
 	action := judge(r.found, r.wish(want), r.leaseID(), r.ours, r.newcomer)
@@ -178,7 +178,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 		err = r.erase(ctx, l)
 	}
 	if err != nil {
-		return r.failed(ctx, l, want, err)
+		return r.failed(ctx, want, err)
 	}
 	r.settledAs(want)
 	return 0
@@ -224,7 +224,7 @@ func (r *keeping) unreachable(l link, want wanted) time.Duration {
 // nobody else's is overwritten.
 func (r *keeping) asked() string { return r.key + ", which takes reading and writing" }
 
-func (r *keeping) failed(ctx context.Context, l link, want wanted, err error) time.Duration {
+func (r *keeping) failed(ctx context.Context, want wanted, err error) time.Duration {
 	if ctx.Err() != nil {
 		return time.Hour
 	}

@@ -122,12 +122,5 @@ func idle(ways []*way) *way {
 	return nil
 }
 
-func soonest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
 // between is half way from a to b.
 func between(a, b time.Time) time.Time { return a.Add(b.Sub(a) / 2) }

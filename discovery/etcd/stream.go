@@ -82,9 +82,6 @@ func (s *stream) run() error {
 	return err
 }
 
-// fail ends the stream for err.
-func (s *stream) fail(err error) { s.cancel(err) }
-
 // last is when etcd last said anything on s, if it has.
 func (s *stream) last() (at time.Time, spoke bool) {
 	s.mu.Lock()
@@ -204,7 +201,7 @@ func (s *stream) send() {
 		case now := <-pulse.C:
 			ask, silent := s.beat(now)
 			if silent {
-				s.fail(errSilent)
+				s.cancel(errSilent)
 				return
 			}
 			if ask {
