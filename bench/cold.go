@@ -23,7 +23,7 @@ func startWorkload() workload {
 			}
 			proc.watch()
 			defer proc.stop()
-			if err := proc.awaitEvery(ctx, 200*time.Microsecond, func() error { return serves(on.setup) }); err != nil {
+			if err := proc.await(ctx, 200*time.Microsecond, func() error { return serves(on.setup) }); err != nil {
 				return nil, err
 			}
 			took := time.Since(began)

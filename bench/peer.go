@@ -68,7 +68,7 @@ func (p peer) start(ctx context.Context, dir string, s setup) (*process, error) 
 		return nil, err
 	}
 	proc.watch()
-	if err := proc.await(ctx, func() error { return serves(s) }); err != nil {
+	if err := proc.await(ctx, 5*time.Millisecond, func() error { return serves(s) }); err != nil {
 		proc.stop()
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}

@@ -84,12 +84,9 @@ func startRole(role string, args ...string) (*process, []string, error) {
 	return p, strings.Fields(line), nil
 }
 
-// await waits until ready says nil, asking again and again.
-func (p *process) await(ctx context.Context, ready func() error) error {
-	return p.awaitEvery(ctx, 5*time.Millisecond, ready)
-}
-
-func (p *process) awaitEvery(ctx context.Context, pause time.Duration, ready func() error) error {
+// await asks ready again and again, after a pause each, until it says nil, the process has
+// ended or 20 s are over.
+func (p *process) await(ctx context.Context, pause time.Duration, ready func() error) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		err := ready()

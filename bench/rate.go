@@ -7,7 +7,7 @@ import (
 )
 
 // rateWorkload is the open loop: the same requests a second for all.
-func rateWorkload(perSec float64) workload {
+func rateWorkload() workload {
 	return workload{
 		name: "http/rate", says: "small GET on 64 kept connections at a fixed rate, 30 % of what portside can",
 		figures:  []figure{p99, p50, p999, cpuOp, rate, pss, generatorOp, faults},

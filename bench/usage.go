@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// usage is what a process group has used, or holds, at a moment.
+// usage is the processor time that a process group has used so far.
 type usage struct {
 	cpu          time.Duration
 	user, system float64 // in ticks; only their shares mean something

@@ -10,7 +10,7 @@ var (
 // workloads are all of them, in the order of their running.
 func workloads(o options) (all []workload) {
 	all = append(all, httpWorkloads()...)
-	all = append(all, rateWorkload(o.rate))
+	all = append(all, rateWorkload())
 	all = append(all, grpcWorkloads()...)
 	all = append(all, tcpWorkloads()...)
 	all = append(all, idleWorkloads()...)
