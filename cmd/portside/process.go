@@ -209,7 +209,7 @@ func (p *process) watchDiscovery() error {
 		last = map[*service]string{} // those that have gone are forgotten
 		for _, s := range p.running() {
 			s.news.calm(time.Now(), func() int { return len(s.pool.Status().Backends) })
-			d := s.discovery(time.Now())
+			d := s.following.status(time.Now())
 			last[s] = string(d.State)
 			if was := was[s]; was != last[s] {
 				p.events.Tell(admin.Event{Time: time.Now().UTC(), Service: s.name, Kind: "discovery", From: was, To: string(d.State), Reason: d.Reason})
@@ -228,7 +228,7 @@ func (p *process) sayUnlisted() {
 	for _, s := range p.running() {
 		if !s.following.synced() {
 			services = append(services, s.name)
-			reason = cmp.Or(reason, s.discovery(time.Now()).Reason)
+			reason = cmp.Or(reason, s.following.status(time.Now()).Reason)
 		}
 	}
 	if len(services) == 0 {
@@ -270,7 +270,7 @@ func (p *process) watchRegistrations(was map[*etcd.Keeper]etcd.KeeperStatus) map
 func (p *process) running() []*service {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]*service(nil), p.services...)
+	return slices.Clone(p.services)
 }
 
 // ready says what is missing, if anything is.
@@ -279,7 +279,7 @@ func (p *process) ready() error {
 		return errors.New("draining")
 	}
 	if s := p.unsynced(); s != nil {
-		return fmt.Errorf("service %s has had no list of endpoints yet: %s", s.name, s.discovery(time.Now()).Reason)
+		return fmt.Errorf("service %s has had no list of endpoints yet: %s", s.name, s.following.status(time.Now()).Reason)
 	}
 	return nil
 }

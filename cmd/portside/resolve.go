@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -254,9 +255,4 @@ func (f resolution) print(w io.Writer) error {
 	return nil
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return legible(s)
-}
+func orDash(s string) string { return cmp.Or(legible(s), "-") }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"os"
@@ -34,8 +35,8 @@ registration alive.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v; see %s --help", err, cmd.CommandPath())
 	})
-	root.PersistentFlags().String("log-level", env("PORTSIDE_LOG_LEVEL", "info"), "debug, info, warn or error")
-	root.PersistentFlags().String("log-format", env("PORTSIDE_LOG_FORMAT", "text"), "text or json")
+	root.PersistentFlags().String("log-level", cmp.Or(os.Getenv("PORTSIDE_LOG_LEVEL"), "info"), "debug, info, warn or error")
+	root.PersistentFlags().String("log-format", cmp.Or(os.Getenv("PORTSIDE_LOG_FORMAT"), "text"), "text or json")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if flags := cmd.Flags(); !flags.Changed("log-level") && !flags.Changed("log-format") {
 			return nil
@@ -79,13 +80,6 @@ func leadsOn(cmd *cobra.Command) {
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-}
-
-func env(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
 }
 
 // addConfigFlags gives cmd the flags that say where the configuration is and

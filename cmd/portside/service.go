@@ -110,9 +110,6 @@ func (s *service) suspects() (all, suspects int) {
 	return len(backends), suspects
 }
 
-// discovery says how sure the endpoints are.
-func (s *service) discovery(now time.Time) admin.Discovery { return s.following.status(now) }
-
 // status is s as the API shows it.
 func (s *service) status(now time.Time) admin.Service {
 	cfg := s.config()
@@ -121,7 +118,7 @@ func (s *service) status(now time.Time) admin.Service {
 	as := admin.Service{
 		Name: s.name, Listen: s.ln.Addr().String(), Protocol: string(cfg.Protocol), Balance: string(cfg.Pool.Balance),
 		Guard:    admin.Guard{Off: cfg.Pool.Guard.Off, MaxLeave: cfg.Pool.Guard.MaxLeave, SuspectMax: cfg.Pool.Guard.SuspectMax.String()},
-		FailOpen: ps.FailOpen, Discovery: s.discovery(now), Backends: admin.BackendsOf(ps), Ejections: ps.Ejections,
+		FailOpen: ps.FailOpen, Discovery: s.following.status(now), Backends: admin.BackendsOf(ps), Ejections: ps.Ejections,
 		Traffic: admin.Traffic{
 			Connections: st.Connections.Load(), Active: st.Active.Load(),
 			ToBackend: st.Bytes.ToBackend.Load(), ToClient: st.Bytes.ToClient.Load(),

@@ -77,7 +77,7 @@ func (es *Events) listen() ([]Event, chan Event) {
 	}
 	l := make(chan Event, behind)
 	es.listeners[l] = struct{}{}
-	return append([]Event(nil), es.past...), l
+	return slices.Clone(es.past), l
 }
 
 func (es *Events) leave(l chan Event) {

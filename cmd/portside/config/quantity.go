@@ -185,7 +185,7 @@ func parseSize(text string) (n int64, problem string) {
 
 func writeSize(n int64) string {
 	for _, u := range units {
-		if n > 0 && n%u.bytes == 0 && strings.Contains(u.name+"B", "iB") {
+		if n > 0 && n%u.bytes == 0 && strings.HasSuffix(u.name, "iB") {
 			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
 		}
 	}
