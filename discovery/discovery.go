@@ -33,8 +33,8 @@ type Endpoint struct {
 	// Draining marks an endpoint that announced its departure: it gets no new
 	// work, and its deletion is then no surprise.
 	Draining bool
-	// Returns counts how often the address had left and was back before a set
-	// without it was handed over.
+	// Returns counts how often the address has left and come back between two sets, so
+	// that both have it: whoever compares them would not see that it had left.
 	Returns int `json:",omitempty"`
 	// Keys are the registry keys that name this address, sorted.
 	Keys []string
@@ -54,9 +54,9 @@ type Source interface {
 	// Run follows the name until ctx ends, then returns ctx's error. It calls
 	// update, never concurrently, with the whole set sorted by address: once
 	// when the set is first known, then each time it changes. An empty set
-	// means that the registry proved the name empty; doubt, an unreachable
-	// registry or a refused request never call update. Update must not keep
-	// Run waiting and must not modify the slice.
+	// means that the registry has proved that there is no endpoint: an unreachable
+	// registry, a refused request or any other doubt never leads to a call. Update must
+	// not keep Run waiting and must not modify the slice.
 	Run(ctx context.Context, update func([]Endpoint)) error
 
 	// Status is a snapshot, safe to take at any time from any goroutine.

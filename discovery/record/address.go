@@ -13,14 +13,14 @@ const maxPort = 65535
 
 var errNoPort = errors.New("no port")
 
-// Address cleans what registrars write for an address into host:port: scheme,
-// user, path and query are cut off, host names lowered, IPv6 put in single
-// brackets and its shortest form (RFC 5952), IPv4 in IPv6 made IPv4. Bracketless
-// IPv6 is split at its last colon when what precedes it is IPv6 too. A missing
-// port becomes defaultPort or, when that is zero, the one its scheme implies.
-// The scheme is lowered; it is empty when raw has none.
+// Address brings what registrars write for an address into the form host:port. Scheme,
+// user, path and query are cut off, host names are lower-cased, IPv6 gets single brackets
+// and its shortest form (RFC 5952), and IPv4 in IPv6 becomes IPv4. IPv6 without brackets
+// is split at its last colon when what precedes that is IPv6, too. A missing port becomes
+// defaultPort or, when that is zero, the port of its scheme. The scheme is returned in
+// lower case; it is empty when raw has none.
 //
-// Address of a cleaned address is the same address.
+// An address that is in this form already stays as it is.
 func Address(raw string, defaultPort int) (address, scheme string, err error) {
 	scheme, authority, err := cutScheme(strings.TrimSpace(raw))
 	if err != nil {
@@ -36,7 +36,7 @@ func Address(raw string, defaultPort int) (address, scheme string, err error) {
 	return address, scheme, nil
 }
 
-// isAddress tells an address with a port of its own.
+// isAddress reports whether s is an address with a port of its own.
 func isAddress(s string) bool {
 	_, _, err := Address(s, 0)
 	return err == nil

@@ -74,9 +74,9 @@ func (in entry) claims() ([]Format, error) {
 	return claims, err
 }
 
-// plainClaim asks whether value, or key when there is no value, is an address.
-// A bare word is one only by courtesy of the default port, and then not beside
-// a key that has a whole one: it might as well say "up".
+// plainClaim reports whether the value, or the key when there is no value, is an address.
+// With a default port any word is one, such as "up". So where the key has a whole address,
+// a word that says another one is an error.
 func (in entry) plainClaim() (bool, error) {
 	if in.text == "" {
 		return in.namesAddress(), nil

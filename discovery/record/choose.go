@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// want is which endpoint a service is after.
+// want says which of several endpoints a service means.
 type want struct {
 	protocol string // what the service speaks
 	only     string // what the user named after the format's plus sign
@@ -19,8 +19,8 @@ type offer struct {
 	scheme, address string
 }
 
-// order is which schemes suit a protocol, the best first. Twins with TLS come
-// after the plain ones.
+// order are the schemes that suit the protocol, the best first. Those with TLS come after
+// the same without.
 func (w want) order() []string {
 	switch w.protocol {
 	case "http":
@@ -41,15 +41,15 @@ func (w want) plain(address, scheme string) string {
 	return ""
 }
 
-// suits reports whether what a record says it is, is what the user named.
+// suits reports whether the scheme, or role, of a record is what the user named, if anything.
 func (w want) suits(scheme string) bool {
 	return w.only == "" || scheme == w.only || scheme == w.only+"s"
 }
 
-// choose takes one of the offers of one process: what the user named; else
-// the only address; else the first scheme in the protocol's order. It does not
-// guess: TCP over a record that offers http and grpc is an error. A reason
-// means that nothing of what the user named is offered.
+// choose takes one of the offers of one process: what the user named; else the first in
+// the protocol's order; else the only address there is. It does not guess: a record that
+// offers http and grpc at two addresses is an error for tcp. A reason is returned when
+// none of the offers is what the user named.
 func (w want) choose(offers []offer) (chosen offer, reason string, err error) {
 	if w.only != "" {
 		return w.named(offers)
@@ -68,6 +68,7 @@ func (w want) choose(offers []offer) (chosen offer, reason string, err error) {
 	return offers[0], "", nil
 }
 
+// named is choose where the user has named one.
 func (w want) named(offers []offer) (offer, string, error) {
 	for _, scheme := range []string{w.only, w.only + "s"} {
 		if i := slices.IndexFunc(offers, func(o offer) bool { return o.scheme == scheme }); i >= 0 {

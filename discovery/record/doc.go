@@ -1,5 +1,5 @@
-// Package record turns what stands under a registry key into endpoints, and an
-// endpoint into what to put there, in the formats that services already write:
+// Package record turns the value of a registry key into endpoints, and an endpoint
+// into the value to write, in the formats that services already use:
 //
 //	d, err := record.New("service/orders/", record.Options{Protocol: "http"})
 //	r, err := d.Decode("service/orders/a", []byte("10.0.0.5:8080\n"))
@@ -13,7 +13,8 @@
 //
 // Weight is what the format gives an ordinary peer; an endpoint's weight is
 // relative to it. Weight, zone, version and draining are honoured in the
-// metadata of any format; a weight of 0 there is draining. "k": the key, not the value, holds the address.
+// metadata of any format; a weight of 0 there is draining. A "k" before the value says
+// that the key, not the value, holds the address.
 //
 //	format    key, where its own writers put it                value                                weight
 //	plain     <prefix>/<any>                                   host:port, URL, host:port;weight=2   1
@@ -55,16 +56,16 @@
 // A Kratos record holds one process in several protocols. The service's
 // protocol chooses: http takes http, https, rest, ws, wss, h2c, tri, grpc,
 // grpcs, the first there is; grpc takes grpc, grpcs, tri, h2c; tcp takes tcp,
-// tls. Where none is there, all endpoints must name one address. Otherwise it
-// is an error and not a guess, for http at a grpc port fails in obscure ways;
-// "kratos+grpc" as the format says which is meant. GoFrame lists one process on
-// each of its networks: the first other machines can reach is taken. APISIX'
-// nodes and go-micro's are backends of their own, all are.
+// tls. Where a record has none of these, all its endpoints must have one address.
+// Otherwise it is an error and not a guess, because http at a grpc port fails in
+// obscure ways; "kratos+grpc" as the format says which is meant. GoFrame lists one
+// process on each of its networks: the first address that other machines can reach is
+// taken. The nodes of an APISIX or go-micro record are all backends of their own.
 //
 // # Auto
 //
-// Auto reads a record as every format whose signs it bears and takes the
-// reading they agree on. Where they differ it errs, naming the formats to set.
-// Values that are bare addresses it calls plain, go-zero's and go-kit's among
-// them.
+// Auto reads a record as every format whose signs it bears, and takes the reading
+// that they agree on. Where they differ it is an error that names the formats to
+// choose from. A value that is a bare address is called plain, even if go-zero or
+// go-kit wrote it.
 package record

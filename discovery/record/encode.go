@@ -27,6 +27,7 @@ type Registrant struct {
 
 // Written is what the registry is to hold.
 type Written struct {
+	// Value is the key's value while the server serves.
 	Value string
 	// Draining replaces Value while the server leaves; empty when the format
 	// has no room for that.
@@ -36,9 +37,8 @@ type Written struct {
 // Writable lists the formats that [Encode] writes.
 func Writable() []Format { return []Format{Plain, Etcd, GoZero, Kratos, Kitex, Hertz} }
 
-// Encode is how r is written in format f, the way the format's own libraries
-// write and read it. Whatever the format has no room for is an error; a weight
-// is rounded to what it has.
+// Encode writes r in format f, as the format's own libraries do and as they read it. What
+// the format has no room for is an error, but a weight is rounded to what there is.
 func Encode(f Format, r Registrant) (w Written, err error) {
 	defer func() {
 		if err != nil {
@@ -61,7 +61,7 @@ func Encode(f Format, r Registrant) (w Written, err error) {
 	return w, err
 }
 
-// write returns the value that says r, having read it back.
+// write returns the value for r, after reading it back.
 func (r Registrant) write(f Format, draining bool) (string, error) {
 	r.Endpoint.Draining = draining
 	value, err := write(f, r)
@@ -84,9 +84,11 @@ func (r Registrant) readsBack(f Format, value string) bool {
 	if _, said := want.Metadata["scheme"]; !said {
 		delete(got.Metadata, "scheme") // told by the URL
 	}
-	want.Weight, want.Keys = got.Weight, nil // a weight may be rounded
+	want.Weight, want.Keys = got.Weight, nil // a weight may have been rounded
 	want.Metadata = maps.Clone(want.Metadata)
-	maps.DeleteFunc(want.Metadata, func(_, value string) bool { return value == "" }) // others may tell it from none
+	// Reading leaves empty values out. They are written all the same: other readers may
+	// tell an empty value from none.
+	maps.DeleteFunc(want.Metadata, func(_, value string) bool { return value == "" })
 	return want.Equal(got)
 }
 
@@ -106,7 +108,7 @@ func write(f Format, r Registrant) (string, error) {
 	return "", fmt.Errorf("not a format to write; those are %s", strings.Trim(fmt.Sprint(Writable()), "[]"))
 }
 
-// fits refuses what would not read back.
+// fits refuses what would not read back in any format.
 func fits(e discovery.Endpoint) error {
 	if e.Weight < 0 || math.IsNaN(e.Weight) || e.Weight > maxWeight || e.Weight != 0 && e.Weight < minWeight {
 		return fmt.Errorf("weight %g: not from %g to %g", e.Weight, minWeight, maxWeight)
@@ -131,7 +133,7 @@ func weightOf(e discovery.Endpoint, ordinary float64) int {
 	return max(1, int(math.Round(e.Weight*ordinary)))
 }
 
-// attributes is the metadata with what the format has no field for.
+// attributes is the metadata, with zone and draining added.
 func attributes(e discovery.Endpoint) map[string]string {
 	all := with(maps.Clone(e.Metadata), "zone", e.Zone)
 	if e.Draining {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// What an endpoint may carry along; a registry is not a place for documents.
+// Bounds on the metadata of an endpoint; a registry is not a place for documents.
 const (
 	maxEntries   = 64
 	maxMetadata  = 4 << 10 // bytes of keys and values together
@@ -61,7 +61,7 @@ func textOf(raw json.RawMessage) string {
 	return string(text)
 }
 
-// loose is a JSON value whose writers disagree about its type: 5, "5", true.
+// loose is a JSON value of which writers disagree whether it is a string: 5, "5", true.
 type loose string
 
 // UnmarshalJSON accepts any value. Null is the empty string.

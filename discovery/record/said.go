@@ -11,25 +11,25 @@ import (
 	"portside/discovery"
 )
 
-// said is what a record says of one address, as it says it.
+// said is what a record says of one address, in the record's own words.
 type said struct {
-	address  string            // host, host:port or URL
-	port     string            // where the record keeps it apart from the host; or the same once more
-	scheme   string            // where it is not the address's own
-	weight   string            // empty when unsaid
-	ordinary float64           // the weight of an ordinary peer in this format; zero: 1
-	version  string            // empty when unsaid
-	draining bool              //
-	more     map[string]string // whatever else; changed by the reading
-	typed    bool              // more is a struct of the writer's, whose unset fields are zero
+	address  string  // host, host:port or URL
+	port     string  // where the record has a field for it, besides or instead of address's
+	scheme   string  // where address has none
+	weight   string  // empty when unsaid
+	ordinary float64 // the weight of an ordinary peer in this format; zero: 1
+	version  string  // empty when unsaid
+	draining bool
+	more     map[string]string // whatever else; endpoint removes what it understands
+	typed    bool              // the writer keeps more in a struct, where an unset field is zero
 }
 
-// absent is a record that declares that there is nobody to call.
+// absent is the reading of a record that declares that there is no endpoint, and why.
 func absent(format string, args ...any) (Reading, error) {
 	return Reading{Reason: fmt.Sprintf(format, args...)}, nil
 }
 
-// one reads a record of one endpoint.
+// one is the reading of a record with one endpoint.
 func (in entry) one(s said) (Reading, error) {
 	e, warning, err := in.endpoint(s)
 	if err != nil {
@@ -38,7 +38,8 @@ func (in entry) one(s said) (Reading, error) {
 	return Reading{Endpoints: []discovery.Endpoint{e}, Warning: warning}, nil
 }
 
-// several reads a record of many. A bad one among good ones is a warning.
+// several is the reading of a record with several endpoints. A bad one among good ones is a
+// warning.
 func (in entry) several(all []said) (Reading, error) {
 	var r Reading
 	var firstErr error
@@ -60,8 +61,8 @@ func (in entry) several(all []said) (Reading, error) {
 	return r, nil
 }
 
-// endpoint cleans what was said. What the format has no field for — weight,
-// zone, version, draining — is honoured where the metadata has it.
+// endpoint makes an endpoint of what was said. Weight, zone, version and draining may be in
+// the metadata where the format has no field for them.
 func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err error) {
 	address, scheme, doubt, err := in.address(s)
 	if err != nil {
@@ -82,7 +83,8 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	case s.typed:
 		doubt = join(doubt, "weight 0 is taken as unset: draining=true takes a server out")
 	default:
-		// Who writes it by name takes the server out, as in Kratos, rpcx and Dubbo.
+		// Whoever writes a zero by name means to take the server out, as in Kratos, rpcx
+		// and Dubbo.
 		e.Draining, weight = true, ""
 		doubt = join(doubt, "weight 0: no new work, as with draining=true")
 	}
@@ -97,8 +99,8 @@ func (in entry) endpoint(s said) (e discovery.Endpoint, warning string, err erro
 	return e, join(doubt, dropped, in.want.plain(address, scheme), caution(address)), nil
 }
 
-// address is where s is. An address with a port of its own is whole, and a port beside
-// it that says something else at most a doubt.
+// address is the address of s, cleaned. If its text has a port of its own, that one counts,
+// and another one in the record's port field is only worth a warning.
 func (in entry) address(s said) (address, scheme, doubt string, err error) {
 	if s.port == "" || s.port == "0" {
 		address, scheme, err = Address(s.address, in.want.port)
@@ -111,7 +113,7 @@ func (in entry) address(s said) (address, scheme, doubt string, err error) {
 	address, scheme, err = Address(s.address, port)
 	_, whole, _ := strings.Cut(s.address, "://")
 	switch {
-	case port == 0 && (err != nil || scheme != "" && !isAddress(whole)): // no scheme's port stands for it
+	case port == 0 && (err != nil || scheme != "" && !isAddress(whole)): // a scheme's port does not stand in for a bad one
 		return "", "", "", fmt.Errorf("port %q is not a number from 1 to %d", short(s.port), maxPort)
 	case err == nil && !strings.HasSuffix(address, ":"+s.port):
 		doubt = fmt.Sprintf("port %q beside address %q is passed over", short(s.port), short(s.address))
@@ -122,7 +124,7 @@ func (in entry) address(s said) (address, scheme, doubt string, err error) {
 // maxWord bounds a zone and a version, in bytes.
 const maxWord = 128
 
-// cut bounds word and says so.
+// cut shortens word to maxWord, and warns if it has.
 func cut(word *string, name string) (warning string) {
 	if len(*word) <= maxWord {
 		return ""
@@ -141,8 +143,8 @@ func isZero(text string) bool {
 	return err == nil && n == 0
 }
 
-// weigh makes a format's weight relative. Missing and zero are ordinary: the
-// formats that have a field for it write a zero where it is unset.
+// weigh makes a format's weight relative to an ordinary peer's. A missing one and zero are
+// ordinary: formats with a field for it write zero where it is unset.
 func weigh(text string, ordinary float64) (weight float64, warning string) {
 	if text == "" {
 		return 1, ""
@@ -188,7 +190,7 @@ func dockerBridge() netip.Addr { return netip.AddrFrom4([4]byte{172, 17, 0, 1}) 
 // maxWarning bounds a warning; a record may have thousands of faults.
 const maxWarning = 400
 
-// join puts warnings that there are into one line.
+// join puts those warnings that are not empty into one line.
 func join(warnings ...string) string {
 	const more = "; and more"
 	line := ""

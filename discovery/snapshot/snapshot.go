@@ -5,8 +5,8 @@
 //	known, err := file.Load()
 //	err = file.Save(known)
 //
-// A file is replaced whole or not at all, and one that was damaged is not
-// believed. It does not decide whether an old snapshot is better than none.
+// A file is replaced whole or not at all, and a damaged one is refused. The package does
+// not decide whether an old snapshot is better than none.
 package snapshot
 
 import (
@@ -26,25 +26,28 @@ import (
 	"portside/discovery"
 )
 
-// File is where one service's endpoints are kept. The zero File is none.
+// File is where one service's endpoints are kept. It is a value, safe for concurrent use;
+// of two saves at once either may stand. The zero File is none.
 type File struct{ path, prefix, reading, protocol string }
 
-// In is the file in dir of the named service, whose endpoints are those of prefix. Reading
-// says how its records are read: with another format they might yield other addresses.
+// In is the file in dir for the endpoints that the named service has under prefix. Reading
+// says how their records are read, such as their format: read in another way they might
+// yield other addresses. In opens nothing.
 func In(dir, name, prefix, reading string) File {
 	return File{path: filepath.Join(dir, base(name)+".json"), prefix: prefix, reading: reading}
 }
 
-// For is f for who reads the records for that protocol. What was saved for another one is
-// loaded all the same, and says so: with most records it is no other.
+// For is f for endpoints whose records are read for that protocol. What was saved for
+// another protocol is loaded all the same, and [discovery.Known] says which: most records
+// yield the same addresses for any.
 func (f File) For(protocol string) File {
 	f.protocol = protocol
 	return f
 }
 
-// base is a file's name for name, without what follows the dot. Each slash takes three
-// bytes in it, and file systems end at 255: the end of a long one is a hash of the whole.
-// No name of a service has a tilde, so it is not the name of another's file.
+// base is the file's name for a service's name, without its extension. Escaping makes three
+// bytes of each slash, and file systems allow 255 bytes: so a long one is cut, and ends in a
+// hash of the whole. No service's name has a tilde, so no other's file has that name.
 func base(name string) string {
 	const most, digits = 200, 16
 	escaped := url.PathEscape(name)
@@ -57,21 +60,21 @@ func base(name string) string {
 var (
 	// ErrDamaged is what Load answers for a file that is not as it was saved.
 	ErrDamaged = errors.New("snapshot is damaged")
-	// ErrOther is what Load answers for a file whose endpoints are another prefix's, or
-	// were read otherwise: the service has been changed since.
+	// ErrOther is what Load answers for a file whose endpoints are those of another prefix,
+	// or were read in another way: the service has been changed since.
 	ErrOther = errors.New("snapshot is of another prefix or format")
 
 	errNotRegular = errors.New("not a regular file")
 )
 
-// content is the file: a line that vouches for the rest would not survive an
-// editor that adds a newline, so the sum covers the parsed endpoints' own bytes.
+// content is what a file holds. Its sum covers the bytes of the two lists and not those of
+// the whole file, so that an editor that adds a newline at the end damages nothing.
 type content struct {
-	Taken     time.Time       `json:"taken"` // when the registry had Endpoints
+	Taken     time.Time       `json:"taken"` // Known.At
 	Prefix    string          `json:"prefix"`
-	Reading   string          `json:"reading,omitempty"`  // empty: nobody knows
-	Protocol  string          `json:"protocol,omitempty"` // likewise
-	SHA256    string          `json:"sha256"`             // of Endpoints and Lost, as they stand
+	Reading   string          `json:"reading,omitempty"`  // empty: unknown
+	Protocol  string          `json:"protocol,omitempty"` // empty: unknown
+	SHA256    string          `json:"sha256"`             // of Endpoints and Lost, as they are written
 	Endpoints json.RawMessage `json:"endpoints"`
 	Lost      json.RawMessage `json:"lost,omitempty"`
 }
@@ -107,10 +110,10 @@ func (f File) Load() (discovery.Known, error) {
 	return known, nil
 }
 
-// read reads a regular file and no other. A pipe, once opened, may never have anything to
-// read, nor a device an end, and who waits for either cannot be told to stop.
+// read reads a regular file and no other. A pipe may never have anything to read, and a
+// device no end; nothing could interrupt the wait for either.
 func read(name string) ([]byte, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a pipe waits for who writes
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // else opening a pipe waits for its writer
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +151,8 @@ func (f File) Save(known discovery.Known) error {
 	return replace(f.path, append(data, '\n'))
 }
 
-// replace writes beside name and renames, so that a reader, or a power cut, sees
-// the old file or the new.
+// replace writes a file beside name and renames it, so that a reader sees the old content
+// or the new, as does whoever starts after a power cut.
 func replace(name string, data []byte) (err error) {
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -175,7 +178,7 @@ func replace(name string, data []byte) (err error) {
 	return syncDir(dir)
 }
 
-// syncDir has the names in dir be on disk, where directories can be asked for that.
+// syncDir writes the names in dir to disk, where the file system can do that.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -3,7 +3,7 @@
 //	source := static.New(endpoints)
 //	err := source.Run(ctx, pool.Update)
 //
-// It resolves no names: a host name is dialled as it is, and looked up then.
+// It resolves no names: a host name is looked up each time it is dialled.
 package static
 
 import (
