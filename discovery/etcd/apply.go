@@ -11,7 +11,7 @@ func (f *follower) below(kvs []*mvccpb.KeyValue) []*mvccpb.KeyValue {
 	return slices.DeleteFunc(kvs, func(kv *mvccpb.KeyValue) bool { return len(kv.Key) <= len(f.prefix) })
 }
 
-// apply takes one event into the table. What the list already had is passed over.
+// apply applies one event to the table, unless the list already had it.
 func (f *follower) apply(e *mvccpb.Event) {
 	if e.Kv.ModRevision <= f.base || len(e.Kv.Key) <= len(f.prefix) {
 		return
@@ -26,8 +26,8 @@ func (f *follower) apply(e *mvccpb.Event) {
 	f.table.put(e.Kv)
 }
 
-// publish notes what is known now and hands the set over if it is another than
-// before, or the first.
+// publish notes what is known now, as change says, and hands the set over if it has changed
+// or is the first.
 func (f *follower) publish(change func(*seen)) difference {
 	d := f.table.flush()
 	first := !f.seen.known

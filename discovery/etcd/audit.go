@@ -11,11 +11,11 @@ import (
 // errDrift is a difference that the watch should have told of and did not.
 var errDrift = errors.New("an audit found a difference")
 
-// An audit compares what was followed with what etcd has, though nothing seems
-// wrong: a net under faults nobody thought of, such as events lost by a server
-// (etcd-io/etcd#17612, #19249). It lists keys and revisions at some revision R,
-// waits until the watch has been told everything up to R, and compares, leaving
-// out what changed after R.
+// An audit compares the set with what etcd has, though nothing seems wrong: a safety net
+// for faults that nobody thought of, such as events lost by a server
+// (etcd-io/etcd#17612, #19249). It lists keys and their revisions at some revision R,
+// waits until the watch has told everything up to R, and compares, leaving out keys that
+// changed after R.
 type audit struct {
 	stop    context.CancelFunc // ends its list
 	listed  *listing           // nil: under way
@@ -26,7 +26,7 @@ func newAudit(stop context.CancelFunc) *audit {
 	return &audit{stop: stop, touched: map[string]int64{}}
 }
 
-// scheduleAudit spreads audits a tenth either way.
+// scheduleAudit plans the next audit, give or take a tenth of the interval.
 func (f *follower) scheduleAudit(now time.Time) {
 	every := f.client.cfg.audit()
 	if every == 0 {
@@ -41,14 +41,14 @@ func (f *follower) auditDue(now time.Time) bool {
 }
 
 func (f *follower) onAudit(l listing) {
-	if f.audit == nil || f.watch == nil { // doubted meanwhile
+	if f.audit == nil || f.watch == nil { // a doubt has ended it meanwhile
 		return
 	}
 	if f.another(l.cluster) {
 		f.doubt(errCluster)
 		return
 	}
-	f.audit.listed, f.auditTold = &l, ""
+	f.audit.listed, f.loggedAudit = &l, ""
 	f.note(func(s *seen) { s.refusal = nil })
 	f.compare()
 }
@@ -92,14 +92,14 @@ func (f *follower) onDrift(d difference) {
 	f.log.Warn("etcd: an audit corrected what the watch had missed", "difference", d)
 }
 
-// auditFailed says so, once for each reason.
+// auditFailed notes and logs that an audit failed: as a warning once for each reason.
 func (f *follower) auditFailed(err error) {
 	if refused(err) {
 		f.note(func(s *seen) { s.refusal = err })
 	}
 	level, reason := slog.LevelDebug, plain(err, f.prefix, f.client.cfg.Username, f.seen.proven)
-	if f.auditTold != cause(err) {
-		f.auditTold, level = cause(err), slog.LevelWarn
+	if f.loggedAudit != cause(err) {
+		f.loggedAudit, level = cause(err), slog.LevelWarn
 	}
 	f.log.Log(context.Background(), level, "etcd: an audit failed; the watch alone is relied on", "reason", reason)
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A backoff spaces tries out: each wait is twice the last up to most, and a
-// random part of it is left off so that a fleet does not come back in step.
+// A backoff spaces tries out: each wait is twice the last, up to most, less a random part of
+// it, so that a fleet does not come back in step.
 type backoff struct {
 	first, most time.Duration
 	tries       int
@@ -31,8 +31,8 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
-// tries spaces out tries whose errors differ in hope: what etcd refuses needs
-// somebody to change something first, so it is tried slowly.
+// tries spaces out tries by their errors: what etcd refuses is tried again slowly, since
+// somebody has to change something first.
 type tries struct{ soon, slow backoff }
 
 func newTries(first, most time.Duration) *tries {

@@ -19,7 +19,7 @@ func TestAThousandSourcesAreNotAThousandLines(t *testing.T) {
 		sources := make([]*follower, 1000)
 		for i := range sources {
 			f := newFollower(c.Source(fmt.Sprintf("s%d", i), decodePlain), func([]discovery.Endpoint) {})
-			f.told, f.seen.known, f.seen.proven = discovery.Synced, true, time.Now()
+			f.loggedState, f.seen.known, f.seen.proven = discovery.Synced, true, time.Now()
 			sources[i] = f
 		}
 		report := func() (lines []string) {

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// claims has the keepers of one key run one after another. They would hang it on
-// the same lease, and could not tell whose it is: one that leaves would take the
-// next one's along.
-type claims struct {
+// keyLocks has the keepers of one key run one after another. At the same time they would
+// put the key under the same lease, and could not tell whose it is: the one that leaves
+// would delete the other's.
+type keyLocks struct {
 	mu    sync.Mutex
-	taken map[string]chan struct{} // closed, and gone from here, when given up
+	taken map[string]chan struct{} // by key; closed, and removed, on release
 }
 
-// take waits until key is nobody's, and is given up by release.
-func (cs *claims) take(ctx context.Context, key string) (release func(), err error) {
+// take waits until no other keeper has key, and takes it until release is called.
+func (cs *keyLocks) take(ctx context.Context, key string) (release func(), err error) {
 	for {
 		cs.mu.Lock()
 		holder := cs.taken[key]
@@ -36,7 +36,7 @@ func (cs *claims) take(ctx context.Context, key string) (release func(), err err
 	}
 }
 
-func (cs *claims) release(key string, mine chan struct{}) {
+func (cs *keyLocks) release(key string, mine chan struct{}) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	delete(cs.taken, key)

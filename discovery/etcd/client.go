@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// callTimeout bounds every single call. A call that takes longer is made
-	// again, by then perhaps to another member.
+	// callTimeout bounds every single call. A call that takes longer is made again,
+	// perhaps to another member.
 	callTimeout = 3 * time.Second
 	// dialTimeout bounds the first contact and the opening of a stream.
 	dialTimeout = 5 * time.Second
@@ -26,20 +26,20 @@ const (
 // A Client is one connection to etcd, shared by every source and keeper made
 // from it. Its methods are safe for concurrent use.
 type Client struct {
-	cfg    Config
-	log    *slog.Logger
-	lists  chan struct{} // one token a list under way
-	extra  []grpc.DialOption
-	hedger hedger
-	leases *leases
-	claims claims
-	chorus chorus
+	cfg      Config
+	log      *slog.Logger
+	lists    chan struct{} // holds a token for each list under way
+	extra    []grpc.DialOption
+	hedger   hedger
+	leases   *leases
+	keyLocks keyLocks
+	chorus   chorus
 
 	mu          sync.Mutex
 	now         link
 	changed     chan struct{} // closed, and replaced, when now changes
-	failures    int           // in this outage
-	toldRefused bool
+	failures    int           // of the connection, since it last worked
+	toldRefused bool          // that etcd refuses, since then
 }
 
 // link is what a Client knows of its connection.
@@ -50,7 +50,7 @@ type link struct {
 	err    error            // why down
 }
 
-// New is a client that is not connected yet. It contacts nobody: Run does.
+// New returns a client that is not connected: Run connects it. A nil log writes nothing.
 func New(cfg Config, log *slog.Logger) *Client {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -67,9 +67,9 @@ func New(cfg Config, log *slog.Logger) *Client {
 	return c
 }
 
-// Run keeps the connection until ctx ends, then closes it and returns ctx's
-// error. No fault of etcd ends it. Sources and keepers work while it runs; a
-// keeper that is to leave must have left before ctx ends.
+// Run keeps the connection until ctx ends, then closes it and returns ctx's error. No
+// fault of etcd ends it. Sources and keepers work only while it runs; a keeper that is to
+// leave must have left before ctx ends.
 func (c *Client) Run(ctx context.Context) error {
 	etcd, err := c.connect(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *Client) Run(ctx context.Context) error {
 			tries.reset()
 		}
 		c.down(ctx, etcd, err)
-		c.leases.broke()
+		c.leases.connectionBroke()
 		waitReady(ctx, etcd.ActiveConnection(), tries.next(err))
 	}
 	c.down(ctx, nil, context.Cause(ctx))
@@ -124,8 +124,8 @@ func (c *Client) serve(ctx context.Context, etcd *clientv3.Client) error {
 	return s.run()
 }
 
-// waitReady waits for d, less when the connection becomes ready meanwhile: a
-// wait that was meant for an etcd that is down is over when it is back.
+// waitReady waits for d, or until the connection becomes ready: a wait that is meant for an
+// etcd that is down is over when it is back.
 func waitReady(ctx context.Context, conn *grpc.ClientConn, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -153,8 +153,8 @@ func (c *Client) up(etcd *clientv3.Client, s *stream) {
 	c.set(func(l *link) { l.etcd, l.stream, l.err = etcd, s, nil })
 }
 
-// down notes why there is no stream. A stream that was opened and never heard
-// from does not interrupt an outage.
+// down notes that there is no stream, and why. An outage counts from when etcd last said
+// anything: a stream that was opened and never heard from does not interrupt it.
 func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 	c.set(func(l *link) {
 		if l.stream != nil {
@@ -163,8 +163,9 @@ func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 			}
 		}
 		if refused(l.err) && brokenOff(err) {
-			// A certificate that etcd refuses is most often met as a connection that
-			// breaks: its reason and our next message cross.
+			// An etcd that refuses our certificate says why, but its alert and our next
+			// message cross, and we see most often a connection that breaks. The reason
+			// that was seen before stands.
 			err = l.err
 		}
 		l.etcd, l.stream, l.err = etcd, nil, err
@@ -175,8 +176,8 @@ func (c *Client) down(ctx context.Context, etcd *clientv3.Client, err error) {
 	}
 }
 
-// tell logs an outage once, and once more if it turns out that etcd refuses.
-// The first failure is not told yet: another member may do.
+// tell logs an outage once, and once more if it turns out that etcd refuses. The first
+// failure is not logged: another member may answer.
 func (c *Client) tell(err error) {
 	c.mu.Lock()
 	l := c.now

@@ -10,8 +10,9 @@ type Config struct {
 	Username, Password string
 	// TLS names the files for https endpoints; nil means the system's roots.
 	TLS *TLS
-	// Liveness is how long a watch may prove nothing before it is doubted and
-	// the prefix listed again. Zero: 10 s.
+	// Liveness is how long a set counts as current without a proof. A watch that
+	// proves nothing for nearly as long is doubted, and the prefix listed again.
+	// Zero: 10 s.
 	Liveness time.Duration
 	// Audit is how often a prefix is listed though nothing seems wrong, give or
 	// take a tenth. Zero: 5 min. Negative: never.
@@ -32,7 +33,7 @@ func (c Config) liveness() time.Duration {
 	return c.Liveness
 }
 
-// audit is zero when there shall be none.
+// audit is how often to audit; zero: never.
 func (c Config) audit() time.Duration {
 	switch {
 	case c.Audit < 0:

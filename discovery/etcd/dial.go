@@ -19,9 +19,9 @@ import (
 	"portside/discovery/etcd/internal/zapslog"
 )
 
-// dial makes etcd's client for c. With a user name that takes an answer, and
-// etcd's client does not say why there was none; then without is tried, which
-// tells.
+// dial makes etcd's client for c. With a user name that takes an answer from etcd, and
+// when there is none etcd's client does not say why: a connection without the user name
+// does.
 func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
 	cfg, err := c.etcdConfig(ctx)
 	if err != nil {
@@ -34,8 +34,8 @@ func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
 	return etcd, err
 }
 
-// whyUnreachable is what a connection without a user name fails with at once;
-// nil if it does not.
+// whyUnreachable is the error with which a connection without the user name fails; nil if
+// it does not fail.
 func whyUnreachable(ctx context.Context, cfg clientv3.Config) error {
 	cfg.Username, cfg.Password = "", ""
 	etcd, err := clientv3.New(cfg)
@@ -53,7 +53,7 @@ func whyUnreachable(ctx context.Context, cfg clientv3.Config) error {
 		case !brokenOff(err) || ctx.Err() != nil:
 			return err
 		}
-		select { // the next one may be told why
+		select { // a connection that breaks says nothing; the next one may end with a reason
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
 		}
@@ -80,19 +80,19 @@ func (c *Client) etcdConfig(ctx context.Context) (clientv3.Config, error) {
 		Username:             c.cfg.Username,
 		Password:             c.cfg.Password,
 		DialTimeout:          dialTimeout,
-		DialKeepAliveTime:    10 * time.Second, // etcd resents less than 5 s, gRPC raises less than 10 s
+		DialKeepAliveTime:    10 * time.Second, // gRPC allows no less, and etcd ends connections that ping more often than every 5 s
 		DialKeepAliveTimeout: 3 * time.Second,
-		// A call is made again by whoever made it: more tries in here would only
-		// hide why it fails. The second is for a token that has expired, which is
-		// renewed between the two.
+		// Our own code makes a failed call again; more tries inside etcd's client would
+		// only hide why it fails. The second one is for an expired token, which the
+		// client renews before it.
 		MaxUnaryRetries: 2,
 		DialOptions:     append(options, c.extra...),
 		Logger:          zapslog.New(c.log, quiet),
 	}, nil
 }
 
-// quiet puts everything etcd's client says at debug. It warns of each retry of
-// each call; what matters of that is in Status.
+// quiet puts all that etcd's client logs at debug: it warns of each retry of each call, and
+// what matters of that is in Status.
 func quiet(zapcore.Level) slog.Level { return slog.LevelDebug }
 
 // secure reports whether the first endpoint asks for TLS, which decides for

@@ -6,14 +6,14 @@
 //	source := client.Source("service/orders/", decode)
 //	err := source.Run(ctx, pool.Update)
 //
-// What it holds to, whatever etcd does:
+// What holds whatever etcd does:
 //
-//   - The view never empties for want of an answer. Doubt of any kind leads to
-//     another list, and only a list or an event changes the set.
-//   - Following never stops. A stream that ended, was compacted, refused or fell
-//     silent is a reason to list again, not to return.
+//   - The set never becomes empty because etcd does not answer. Doubt of any kind
+//     leads to another list, and only a list or an event changes the set.
+//   - Following never stops. A stream that has ended, was compacted, refused or
+//     fell silent is a reason to list again, not to return.
 //   - Silence is noticed. A set that was not proven current within
-//     Config.Liveness is stale, and says so on time even while calls hang.
+//     Config.Liveness is stale, and Status says so on time even while calls hang.
 //   - A registration that was lost is made again, for ever.
 //
 // One connection and one watch stream serve every source and keeper of a

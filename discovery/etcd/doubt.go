@@ -12,9 +12,10 @@ var (
 	errCluster   = errors.New("another cluster answers")
 )
 
-// suspicious looks for an etcd that was restored or emptied behind a
-// connection that stands. Only a confirmation may come from a member that lags
-// behind the list; etcd sends nothing else before it has caught up.
+// suspicious returns an error if h, the header of a response, shows that etcd was restored
+// or emptied behind a connection that stands. Revision is how far the set is known. Only
+// the confirmation that a watch was created may come from a member that lags behind it;
+// etcd sends nothing else before that member has caught up.
 func (f *follower) suspicious(h *pb.ResponseHeader, revision int64, created bool) error {
 	switch {
 	case h == nil:
@@ -27,14 +28,15 @@ func (f *follower) suspicious(h *pb.ResponseHeader, revision int64, created bool
 	return nil
 }
 
-// another reports whether cluster is not the one that was listed. Zero is none: etcd's
-// grpc-proxy names none when it confirms a watch.
+// another reports whether cluster is another one than was listed. Zero is no cluster: etcd's
+// grpc-proxy sends it when it confirms a watch.
 func (f *follower) another(cluster uint64) bool {
 	return cluster != 0 && f.seen.cluster != 0 && cluster != f.seen.cluster
 }
 
-// doubt gives the watch up. The set stands, and a list decides: at once, though not for
-// all sources in one moment, and later where doubts in a row have been in vain.
+// doubt gives the watch up because of err. The set stands until the next list, which comes
+// soon, though not for all sources in one moment, and later the more doubts in a row have
+// led to lists without a difference.
 func (f *follower) doubt(err error) {
 	if f.watch == nil {
 		return
@@ -52,14 +54,14 @@ func (f *follower) doubt(err error) {
 		}
 	})
 	if time.Since(f.watched) > f.client.cfg.liveness()/2 {
-		f.vain.reset()
+		f.fruitless.reset()
 	}
-	f.retryAt = time.Now().Add(f.vain.next())
+	f.retryAt = time.Now().Add(f.fruitless.next())
 	f.log.Debug("etcd: in doubt", "why", f.why, "err", err)
 }
 
-// doubts are the labels in Status().Resyncs, and what they stand for: of the first
-// that knows an error, or of the last, for a connection that broke.
+// doubts are the labels in Status().Resyncs, with the errors that they stand for. The first
+// match counts; the last one, for a connection that broke, stands for all other errors.
 var doubts = [...]struct {
 	label string
 	is    func(error) bool
@@ -80,7 +82,7 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-// noDoubts is each label, never seen: a counter begins at zero.
+// noDoubts has each label at zero, so that a counter is there before the first doubt.
 func noDoubts() map[string]uint64 {
 	never := map[string]uint64{}
 	for _, d := range doubts {
@@ -99,8 +101,9 @@ func doubtName(err error) (label string) {
 	return label
 }
 
-// silentAt is when a watch that has said nothing is in doubt. The list before it
-// may have taken long, and so may its turn to be created: that is not its silence.
+// silentAt is when the watch is in doubt if nothing proves the set until then. It counts from
+// when etcd was asked for the watch, at the earliest: the list before it may have taken long,
+// and so may its turn to be created.
 func (f *follower) silentAt() time.Time {
 	since := f.seen.proven
 	if asked := f.watch.stream.since(f.watch); asked.After(since) {

@@ -27,46 +27,38 @@ type follower struct {
 	update func([]discovery.Endpoint)
 	table  *table
 
-	watch   *watch // nil: in doubt
-	watched time.Time
-	base    int64  // revision of the list under the watch
-	why     string // the doubt that the next list answers; empty: the first list
+	watch   *watch    // nil: in doubt
+	watched time.Time // when the watch began
+	base    int64     // revision of the list from which the watch goes on
+	why     string    // the doubt that the next list answers; empty: it is the first list
 	stream  *stream
-	listing bool
+	listing bool // a list is under way
 	pace    pace
 	listed  chan listing
 	calls   sync.WaitGroup
 
-	retryAt time.Time
-	tries   *tries
-	vain    backoff // between doubts in quick succession whose lists find nothing
-	lone    bool    // the last list found no quorum
+	retryAt   time.Time // not before this the next list
+	tries     *tries    // between lists that fail
+	fruitless backoff   // between doubts in quick succession whose lists find no difference
+	noQuorum  bool      // the last list found no quorum
 
-	auditAt   time.Time
-	audit     *audit
-	auditTold string // what was last said of one that failed
+	auditAt time.Time // when the next one is due; zero: none is
+	audit   *audit    // nil: none is under way
 
-	refused string          // why a list was, as it was last logged
-	told    discovery.State // the state last logged
-	toldAt  time.Time
-	lapsed  time.Time  // when what is stale now was last proven; zero: never
-	bareAt  time.Time  // when to say that there are no keys; zero: not
-	moaned  bool       // that there is no first list
-	changes difference // since then
+	logged
 }
 
 func newFollower(s *Source, update func([]discovery.Endpoint)) *follower {
 	t := newTable(s.decode, s.log)
 	t.reuse = s.Reuse
 	return &follower{
-		Source: s,
-		update: update,
-		table:  t,
-		listed: make(chan listing, 1),
-		tries:  newTries(100*time.Millisecond, 5*time.Second),
-		vain:   backoff{first: 50 * time.Millisecond, most: s.client.cfg.liveness() / 2},
-		told:   discovery.Syncing,
-		toldAt: time.Now(),
+		Source:    s,
+		update:    update,
+		table:     t,
+		listed:    make(chan listing, 1),
+		tries:     newTries(100*time.Millisecond, 5*time.Second),
+		fruitless: backoff{first: 50 * time.Millisecond, most: s.client.cfg.liveness() / 2},
+		logged:    logged{loggedState: discovery.Syncing, loggedAt: time.Now()},
 	}
 }
 
@@ -104,15 +96,16 @@ func (f *follower) close() {
 	}
 }
 
-// onStream makes a new stream a reason not to wait any longer.
+// onStream notes that the stream is another one now, or gone. A new one is a reason not to
+// wait any longer for the next list.
 func (f *follower) onStream(s *stream) {
 	f.stream = s
 	if s == nil {
 		return
 	}
-	f.vain.reset() // the client spaces its streams
+	f.fruitless.reset() // the client spaces its streams already
 	f.retryAt = time.Now()
-	if f.why != "" { // come back, but not all in one moment
+	if f.why != "" { // etcd is back: not all sources are to list in one moment
 		f.retryAt = f.retryAt.Add(rand.N(50 * time.Millisecond))
 	}
 }
@@ -131,25 +124,25 @@ func (f *follower) act(ctx context.Context, link link, now time.Time) {
 	}
 }
 
-// mayList reports whether a list has any prospect. While etcd is away the
-// client alone tries to reach it, not each of its sources.
+// mayList reports whether a list can succeed. While etcd is away only the client tries to
+// reach it, not each of its sources.
 func (f *follower) mayList(l link) bool {
-	return l.stream != nil || l.etcd != nil && f.alone(l.err)
+	return l.stream != nil || l.etcd != nil && f.meansNoQuorum(l.err)
 }
 
-// kind is what to list now: one member's own view at a start without quorum,
-// where an old set is better than none, and else the truth. The two take turns
-// until there is a quorum.
+// kind is what to list now: at a start without quorum one member's own view, since an old
+// set is better than none; else what a quorum has. The two take turns until there is a
+// quorum.
 func (f *follower) kind(l link) listKind {
-	if l.stream == nil || f.lone {
+	if l.stream == nil || f.noQuorum {
 		return unproven
 	}
 	return whole
 }
 
-// alone reports whether err, at a start, means that a member answers and a
-// quorum does not.
-func (f *follower) alone(err error) bool {
+// meansNoQuorum reports whether err, at a start, means that a member answers and has no
+// quorum.
+func (f *follower) meansNoQuorum(err error) bool {
 	return !f.seen.known && err != nil && (leaderless(err) || timedOut(err))
 }
 
@@ -201,20 +194,20 @@ func (f *follower) onListFailed(l listing, now time.Time) {
 		return
 	}
 	f.note(func(s *seen) { s.err = l.err })
-	f.lone = l.kind == whole && f.alone(l.err)
+	f.noQuorum = l.kind == whole && f.meansNoQuorum(l.err)
 	wait := f.tries.next(l.err)
 	if errors.Is(rpctypes.Error(l.err), rpctypes.ErrCompacted) {
-		wait = 0 // between two pages
+		wait = 0 // it happened between two pages of the list
 	}
 	f.retryAt = now.Add(wait)
 	f.log.Debug("etcd: list failed", "err", l.err, "again_in", wait)
-	f.moan(l.err, now)
+	f.warnNoList(l.err, now)
 }
 
-// onUnproven takes one member's own view, which may be old, for want of a
-// better one. That the member knows of nothing proves nothing.
+// onUnproven hands over one member's own view, which may be old, for want of a better one.
+// An empty one proves nothing and is not handed over.
 func (f *follower) onUnproven(l listing, now time.Time) {
-	f.lone = false
+	f.noQuorum = false
 	f.retryAt = now.Add(f.tries.next(nil))
 	f.note(func(s *seen) { s.err = rpctypes.ErrNoLeader })
 	kvs := f.below(l.kvs)
@@ -225,8 +218,8 @@ func (f *follower) onUnproven(l listing, now time.Time) {
 	f.publish(func(s *seen) { s.revision, s.cluster = l.revision, l.cluster })
 }
 
-// onWhole takes a list over, whatever its revision: a lower one, or another
-// cluster's, is what etcd is now.
+// onWhole makes a list the set, whatever its revision: even if it is lower than before, or
+// another cluster's, it is what etcd has now.
 func (f *follower) onWhole(l listing, now time.Time) {
 	f.tries.reset()
 	f.table.replace(f.below(l.kvs))
@@ -238,7 +231,7 @@ func (f *follower) onWhole(l listing, now time.Time) {
 		}
 	})
 	if !d.empty() {
-		f.vain.reset()
+		f.fruitless.reset()
 	}
 	if f.why != "" {
 		f.log.Debug("etcd: listed again", "why", f.why, "revision", l.revision, "difference", d)
@@ -246,7 +239,7 @@ func (f *follower) onWhole(l listing, now time.Time) {
 	if f.why == "audit" {
 		f.onDrift(d)
 	}
-	f.why, f.audit, f.refused = "", nil, ""
+	f.why, f.audit, f.loggedRefusal = "", nil, ""
 	f.scheduleAudit(now)
 	if l.stream != nil {
 		f.watched = now
@@ -261,8 +254,8 @@ func (f *follower) watchReady() <-chan struct{} {
 	return f.watch.ready
 }
 
-// onWatch applies everything that has arrived, then hands it on at once: a
-// burst is one update, and its first change does not wait for the last.
+// onWatch applies all that has arrived on the watch and then hands the set over, once: a
+// burst is one update, and does not wait for events that are still to come.
 func (f *follower) onWatch() {
 	batch, ended := f.watch.take()
 	at := f.seen.proven
@@ -306,11 +299,11 @@ func (f *follower) deadline(l link) time.Time {
 	if f.watch == nil && !f.listing && f.mayList(l) {
 		next = soonest(next, f.retryAt)
 	}
-	if f.told == discovery.Synced {
+	if f.loggedState == discovery.Synced {
 		next = soonest(next, f.staleAt())
 	}
-	if !f.bareAt.IsZero() {
-		next = soonest(next, f.bareAt)
+	if !f.warnNoKeysAt.IsZero() {
+		next = soonest(next, f.warnNoKeysAt)
 	}
 	return next
 }

@@ -14,24 +14,23 @@ import (
 )
 
 const (
-	// hedgeAfter is how long one member is waited for before the next is asked, too, at
-	// the least.
+	// hedgeAfter is the least time to wait for one member before another is asked, too.
 	hedgeAfter = 500 * time.Millisecond
-	// hedges is how many are asked at most.
+	// hedges is how many members are asked at most.
 	hedges = 3
 )
 
-// A hedger knows how long answers take, and so what is long.
-type hedger struct{ took atomic.Int64 } // in ns, the last
+// A hedger knows how long the last answer took, and so how long is too long.
+type hedger struct{ took atomic.Int64 } // nanoseconds
 
 func (h *hedger) after() time.Duration {
 	return min(max(hedgeAfter, 3*time.Duration(h.took.Load())), callTimeout/2)
 }
 
-// hedged makes a call that may be made twice. One that takes long is made again while
-// the first is waited for: there may be other members, and gRPC, which goes round them,
-// takes 13 s to find out that one hangs. What was answered first is the answer. Late
-// reports whether etcd may still carry out one of the others, or this one.
+// hedged makes a call that may safely be made more than once. If the answer takes long, the
+// call is made again while the first one goes on: gRPC goes from member to member, but takes
+// 13 s to find out that one hangs. The first answer counts. Late reports whether etcd may
+// still carry out any of the calls.
 func hedged[T any](ctx context.Context, h *hedger, etcd *clientv3.Client, call func(context.Context) (T, error)) (got T, late bool, err error) {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), callTimeout)
 	var asking sync.WaitGroup
@@ -70,7 +69,7 @@ func hedged[T any](ctx context.Context, h *hedger, etcd *clientv3.Client, call f
 	}
 }
 
-// unheard reports whether err leaves it open what became of a call.
+// unheard reports whether err leaves open whether etcd has carried the call out.
 func unheard(err error) bool {
 	var said rpctypes.EtcdError
 	code := status.Code(err)

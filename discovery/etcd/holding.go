@@ -10,16 +10,15 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// errChanged is a guarded write that found another key than it expected.
+// errChanged is the error of a transaction that found the key changed.
 var errChanged = errors.New("the key changed meanwhile")
 
-// write puts the value that is wished for under our lease, if the key is still
-// what was found.
+// write puts the wanted value under our lease, if the key is still what was found.
 func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 	if err := r.grant(ctx, l, want.reg.seconds()); err != nil {
 		return err
 	}
-	value := r.wish(want)
+	value := r.desired(want)
 	r.note(func(*KeeperStatus) { r.wrote = true })
 	t, late, err := hedged(ctx, &r.client.hedger, l.etcd, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return l.etcd.Txn(ctx).
@@ -27,14 +26,15 @@ func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 			Then(clientv3.OpPut(r.key, value, clientv3.WithLease(clientv3.LeaseID(r.lease.id)))).
 			Commit()
 	})
-	// What is ours is erased when we leave: a write that expects it then comes to nothing.
+	// Etcd may still carry out a write that we gave up waiting for. Where it expects a key
+	// of ours that does no harm: we delete that key when we leave, and the write then fails.
 	r.late = r.late || late && !r.ours[r.found.lease]
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		r.loseLease()
 		return errChanged
 	case err != nil:
-		r.lookAgain() // it may have been done: look
+		r.lookAgain() // etcd may have done it all the same
 		return err
 	case !t.Succeeded:
 		r.lookAgain()
@@ -48,8 +48,8 @@ func (r *keeping) write(ctx context.Context, l link, want wanted) error {
 	return nil
 }
 
-// paceNext makes the next repair wait, the longer the faster repairs were
-// needed one after another. The first is made at once.
+// paceNext makes the next repair of a lost key wait, the longer the more repairs there have
+// been in quick succession. The first is made at once.
 func (r *keeping) paceNext() {
 	if time.Since(r.notBefore) > 2*r.patience() {
 		r.repairs.reset()
@@ -78,14 +78,14 @@ func (r *keeping) erase(ctx context.Context, l link) error {
 	return nil
 }
 
-// grant makes sure of a lease of so many seconds.
+// grant makes sure that there is a lease, of so many seconds.
 func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 	if r.lease != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout) // others' turn included
 	defer cancel()
-	held, err := r.client.leases.hold(ctx, l.etcd, seconds)
+	held, err := r.client.leases.acquire(ctx, l.etcd, seconds)
 	if err != nil {
 		return err
 	}
@@ -94,11 +94,12 @@ func (r *keeping) grant(ctx context.Context, l link, seconds int64) error {
 	return nil
 }
 
-// giveBack lets go of leases on which nothing of ours hangs, and tries to revoke those
-// on which nothing of others' does either. Where a late write may yet hang our key on one,
-// the others have to leave it: they would keep the key alive.
+// giveBack gives up leases that our key is not under any more, and tries to revoke those that
+// no other's key is under either. If etcd may still carry out a write of our key under one of
+// them, the others have to move to another lease: they would keep our key alive.
 //
-// Whoever removed the key may end the keeper now; the leases are given back all the same.
+// The keeper's ctx may end now that the key is removed; the leases are given back all the
+// same.
 func (r *keeping) giveBack(ctx context.Context, l link, leases []*lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -106,9 +107,9 @@ func (r *keeping) giveBack(ctx context.Context, l link, leases []*lease) {
 	r.late = false
 	for _, held := range leases {
 		if late {
-			r.client.leases.lose(held)
+			r.client.leases.abandon(held)
 		}
-		if !r.client.leases.letGo(held) {
+		if !r.client.leases.release(held) {
 			continue
 		}
 		_, _, err := hedged(ctx, &r.client.hedger, l.etcd, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {

@@ -21,9 +21,9 @@ type Record struct {
 	TTL      time.Duration // what is left of the lease; zero: not known, or nothing
 }
 
-// Records reads every key under prefix once, in order, and says at which
-// revision. It waits for a connection, and tries again, until ctx ends; the error
-// then says what was in the way. The client must be running.
+// Records reads every key under prefix once, in order, at the revision that it returns. It
+// waits for a connection, and tries again, until ctx ends; the error then says what was in
+// the way. If etcd refuses, it returns at once. The client must be running.
 func (c *Client) Records(ctx context.Context, prefix string) (records []Record, revision int64, err error) {
 	prefix = strings.TrimRight(prefix, "/") + "/"
 	var p pace
@@ -74,8 +74,8 @@ func recordsOf(l listing) []Record {
 // leasesAtOnce bounds how many leases are asked about together.
 const leasesAtOnce = 16
 
-// remaining fills in what is left of the records' leases, as far as etcd says so within
-// callTimeout: the records are worth having without.
+// remaining fills in what is left of the records' leases, as far as etcd answers within
+// callTimeout: without that the records are still worth having.
 func remaining(ctx context.Context, conn *grpc.ClientConn, records []Record) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

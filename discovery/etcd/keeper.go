@@ -12,9 +12,9 @@ type KeeperState string
 
 // The states of a registration.
 const (
-	Waiting    KeeperState = "waiting"    // not to be in etcd now, or not yet tried
+	Waiting    KeeperState = "waiting"    // not wanted in etcd now, or not tried yet
 	Registered KeeperState = "registered" // in etcd, under a lease that is kept alive
-	Retrying   KeeperState = "retrying"   // to be in etcd, and not known to be; tried again for ever
+	Retrying   KeeperState = "retrying"   // wanted in etcd, and not known to be there; tried again for ever
 	Taken      KeeperState = "taken"      // another holder has the key; waiting until it is free
 	Left       KeeperState = "left"       // removed for good
 )
@@ -41,10 +41,10 @@ type KeeperStatus struct {
 //	keeper.Leave(ctx)         // marked as draining, where the record can say so
 //	keeper.Remove(ctx)        // gone; Run returns nil
 //
-// It works by comparing what shall be with what is, so it does not matter how
-// the two came apart: a lease that lapsed, a key deleted or overwritten by
-// hand, an etcd that was killed, restored or emptied. A key that another holder
-// took is not fought over. Its methods are safe for concurrent use.
+// It works by comparing what is to be in etcd with what is there, so it does not matter
+// how the two came to differ: a lease that expired, a key deleted or overwritten by hand,
+// an etcd that was killed, restored or emptied. A key that another holder has taken is not
+// fought over. Its methods are safe for concurrent use.
 type Keeper struct {
 	client *Client
 	key    string
@@ -52,25 +52,25 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	want    wanted
-	wrote   bool   // etcd may have it by us
-	asked   uint64 // counts changes of want
-	settled uint64 // the last of them that etcd has, or cannot while the key is another's
+	wrote   bool   // we may have the key in etcd
+	turn    uint64 // counts changes of want
+	settled uint64 // the last turn that etcd has, or cannot have while the key is another's
 	status  KeeperStatus
 	wake    chan struct{} // want changed
 	moved   chan struct{} // closed, and replaced, when settled or status changes
 }
 
-// wanted is what shall be in etcd.
+// wanted is what is to be in etcd.
 type wanted struct {
 	reg      Registration
-	absent   bool   // for now
+	absent   bool   // there is to be no key for now
 	why      string // it is absent
 	draining bool
-	handedOn bool // to another keeper of the same key: that it takes it is no loss
-	removed  bool // for good
+	handedOn bool // another keeper may take the key, which is then no loss
+	removed  bool // there is to be no key any more
 }
 
-// Keeper is a keeper of reg. It does nothing until its Run.
+// Keeper returns a keeper of reg. It does nothing until its Run.
 func (c *Client) Keeper(reg Registration) *Keeper {
 	return &Keeper{
 		client: c,
@@ -87,7 +87,7 @@ func (c *Client) Keeper(reg Registration) *Keeper {
 // ends, and then returns its error and leaves the key to its lease. It blocks. While
 // another keeper of the same Client has the key, it waits for that one's end.
 func (k *Keeper) Run(ctx context.Context) error {
-	release, err := k.client.claims.take(ctx, k.key)
+	release, err := k.client.keyLocks.take(ctx, k.key)
 	if err != nil {
 		return err
 	}
@@ -105,58 +105,57 @@ func (k *Keeper) patience() time.Duration {
 	return min(want.reg.ttl()/3, 5*time.Second)
 }
 
-// Change puts reg in the place of what was to be in etcd, under the same key,
-// which is written anew and never gone meanwhile. It returns at once.
+// Change replaces the registration by reg, but for its key. The key is written again and
+// never gone meanwhile. It returns at once.
 func (k *Keeper) Change(reg Registration) {
-	k.ask(func(w *wanted) {
+	k.changeWanted(func(w *wanted) {
 		reg.Key = k.key
 		w.reg = reg
 	})
 }
 
-// Present says whether the key shall be in etcd now. It is, until told
-// otherwise. It returns at once.
+// Present says whether the key is to be in etcd now. At first it is. It returns at once.
 func (k *Keeper) Present(yes bool) {
 	if !yes {
 		k.Withhold("not to be in etcd now")
 		return
 	}
-	k.ask(func(w *wanted) { w.absent = false })
+	k.changeWanted(func(w *wanted) { w.absent = false })
 }
 
-// Withhold is Present(false) that says why. It returns at once.
+// Withhold is Present(false) with a reason, for Status. It returns at once.
 func (k *Keeper) Withhold(why string) {
-	k.ask(func(w *wanted) { w.absent, w.why = true, why })
+	k.changeWanted(func(w *wanted) { w.absent, w.why = true, why })
 }
 
 // Leave announces the departure: it puts Registration.Draining in the place of
 // the value, where there is one, and returns once etcd has it.
 func (k *Keeper) Leave(ctx context.Context) error {
-	return k.settle(ctx, k.ask(func(w *wanted) { w.draining = w.reg.Draining != "" }))
+	return k.settle(ctx, k.changeWanted(func(w *wanted) { w.draining = w.reg.Draining != "" }))
 }
 
 // Remove deletes the key, if it is still ours, and gives its lease back. It
 // returns once that is done; if ctx ends before, the key goes with its lease.
 func (k *Keeper) Remove(ctx context.Context) error {
-	return k.settle(ctx, k.ask(func(w *wanted) { w.removed = true }))
+	return k.settle(ctx, k.changeWanted(func(w *wanted) { w.removed = true }))
 }
 
-// HandOn says that another keeper is to have the key, such as one of another Client in
-// its place: when it has taken it, nothing is lost. It returns at once.
+// HandOn says that another keeper is to take the key, such as one of a Client that replaces
+// this one's: when it has, that does not count as a loss. It returns at once.
 func (k *Keeper) HandOn() {
-	k.ask(func(w *wanted) { w.handedOn = true })
+	k.changeWanted(func(w *wanted) { w.handedOn = true })
 }
 
-// Wrote reports whether the key may be in etcd by this keeper: where it is not, there is
-// nothing to leave.
+// Wrote reports whether this keeper may have the key in etcd; if not, there is nothing to
+// leave.
 func (k *Keeper) Wrote() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.wrote
 }
 
-// Stands waits until the registration is in etcd as has been asked for so far, or
-// another holder has its key, or it has left for good.
+// Stands waits until the registration is in etcd as asked for so far, or another holder has
+// its key, or it has left for good. Its error is why ctx has ended before.
 func (k *Keeper) Stands(ctx context.Context) error {
 	_, turn := k.wanted()
 	return k.until(ctx, func() bool {
@@ -172,34 +171,34 @@ func (k *Keeper) Status() KeeperStatus {
 	return k.status
 }
 
-func (k *Keeper) ask(change func(*wanted)) (turn uint64) {
+func (k *Keeper) changeWanted(change func(*wanted)) (turn uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	was := k.want
 	change(&k.want)
 	if k.want == was {
-		return k.asked
+		return k.turn
 	}
-	k.asked++
+	k.turn++
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
-	return k.asked
+	return k.turn
 }
 
 func (k *Keeper) wanted() (wanted, uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.want, k.asked
+	return k.want, k.turn
 }
 
-// settle waits until etcd has what was asked for with turn.
+// settle waits until etcd has what was wanted at turn.
 func (k *Keeper) settle(ctx context.Context, turn uint64) error {
 	return k.until(ctx, func() bool { return k.settled >= turn })
 }
 
-// until waits until so, which is asked under k.mu, or ctx ends.
+// until waits until so, which is called with k.mu held, is true or ctx ends.
 func (k *Keeper) until(ctx context.Context, so func() bool) error {
 	for {
 		k.mu.Lock()
@@ -216,7 +215,7 @@ func (k *Keeper) until(ctx context.Context, so func() bool) error {
 	}
 }
 
-// note changes the status, and wakes who waits for it.
+// note changes the status, and wakes those that wait for it.
 func (k *Keeper) note(change func(*KeeperStatus)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -225,7 +224,7 @@ func (k *Keeper) note(change func(*KeeperStatus)) {
 	k.moved = make(chan struct{})
 }
 
-// become logs a change of state, once.
+// become sets the state, and logs it if it is another one than before.
 func (k *Keeper) become(state KeeperState, reason string) {
 	was := k.Status()
 	want, _ := k.wanted()

@@ -14,27 +14,27 @@ import (
 type keeping struct {
 	*Keeper
 	found    found
-	watch    *watch   // on the key; nil: look again
-	lease    *lease   // nil: none that is known to live
-	outgrown []*lease // of another TTL; the key may hang on them until it is written again
-	spent    []*lease // nothing of ours hangs on them any more
-	late     bool     // a write that we gave up waiting for may yet be carried out
-	ours     map[int64]bool
-	newcomer bool   // nothing was written yet: the last writer stands, and it is us
-	stood    bool   // the key was as it shall be
-	lost     bool   // and then was not
-	had      string // what it held while it stood
+	watch    *watch         // on the key; nil: look again
+	lease    *lease         // nil: none that is known to live
+	outgrown []*lease       // of another TTL; the key may be under them until it is written again
+	spent    []*lease       // our key is under none of them any more; to be given back
+	late     bool           // etcd may still carry out a write that we no longer wait for
+	ours     map[int64]bool // leases that we have or had, by ID
+	newcomer bool           // nothing was written yet: the first write replaces whatever is there
+	stood    bool           // the key was as wanted when last looked at
+	lost     bool           // it was not any more, and has not been written again
+	had      string         // its value while it stood
 
 	pause     backoff   // between tries that fail
 	repairs   backoff   // between repairs that succeed and do not last
-	notBefore time.Time // a lost key is not written again, lest two writers chase each other
-	lookAt    time.Time // when to look though nothing seems wrong
+	notBefore time.Time // a lost key is not written again before: two writers would chase each other
+	lookAt    time.Time // when to read the key though nothing seems wrong
 }
 
 // found is the key as etcd has it.
 type found struct {
-	base     int64 // revision of the look or event
-	modified int64 // 0: there is no key
+	base     int64 // revision at which it was read, or of the event
+	modified int64 // its mod revision; 0: there is no key
 	lease    int64
 	value    string
 }
@@ -48,7 +48,7 @@ func (r *keeping) run(ctx context.Context) error {
 		wait := r.reconcile(ctx, link, want)
 		if wait == 0 {
 			r.pause.reset()
-			r.done(turn) // before the leases: who leaves has left
+			r.done(turn) // before the leases: the key is gone, which is what Remove waits for
 		}
 		if len(r.spent) > 0 {
 			r.giveBack(ctx, link, r.spent)
@@ -75,12 +75,12 @@ func (r *keeping) run(ctx context.Context) error {
 			}
 		case <-r.events():
 		case <-r.leaseLost():
-			r.lease = nil // others that held it get the same word, and a new one
+			r.lease = nil // as do all who share it; the next one is shared again
 		}
 	}
 }
 
-// done says that no more can be done of what was asked for up to turn. Only we write
+// done says that all is done that can be done of what was wanted at turn. Only it writes
 // settled.
 func (r *keeping) done(turn uint64) {
 	if r.settled < turn {
@@ -100,7 +100,7 @@ func (r *keeping) lookAgain() {
 func (r *keeping) stop() {
 	r.lookAgain()
 	for _, l := range append(r.leases(), r.spent...) {
-		r.client.leases.lose(l)
+		r.client.leases.abandon(l)
 	}
 }
 
@@ -118,16 +118,16 @@ func (r *keeping) leaseLost() <-chan struct{} {
 	return r.lease.lost
 }
 
-// loseLease gives a lease up. It may live on in etcd, with the key: the key is
+// loseLease gives the lease up. It may live on in etcd, with the key under it: the key is
 // then written again under another lease, without a gap.
 func (r *keeping) loseLease() {
 	if r.lease != nil {
-		r.client.leases.lose(r.lease)
+		r.client.leases.abandon(r.lease)
 		r.lease = nil
 	}
 }
 
-// leases are all that we have a part in.
+// leases are those that the key may be under.
 func (r *keeping) leases() []*lease {
 	if r.lease == nil {
 		return r.outgrown
@@ -135,22 +135,21 @@ func (r *keeping) leases() []*lease {
 	return append(r.outgrown, r.lease)
 }
 
-// upheld reports whether the key stood when it was last seen, on a lease that is kept
+// upheld reports whether the key was as wanted when last seen, and its lease is still kept
 // alive.
 func (r *keeping) upheld() bool {
 	return r.stood && slices.ContainsFunc(r.leases(), func(l *lease) bool { return l.id == r.found.lease && l.lives() })
 }
 
-// outgrow puts the lease aside if its TTL is not what is wanted any more, or it is to be
-// left.
+// outgrow puts the lease aside if another TTL is wanted now, or the lease is stale.
 func (r *keeping) outgrow(want wanted) {
 	if r.lease != nil && (r.lease.seconds != want.reg.seconds() || r.lease.stale.Load()) {
 		r.outgrown, r.lease = append(r.outgrown, r.lease), nil
 	}
 }
 
-// reconcile does what is needed to make the key what it shall be. It returns
-// zero once it is, or is another's, and else how long to wait for news before trying again.
+// reconcile makes the key what is wanted, one step at most. It returns zero once it is that,
+// or another's; else how long to wait for news before trying again.
 func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Duration {
 	if l.stream == nil {
 		return r.unreachable(l, want)
@@ -159,7 +158,7 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 		return r.failed(ctx, want, err)
 	}
 	r.outgrow(want)
-	action := judge(r.found, r.wish(want), r.leaseID(), r.ours, r.newcomer)
+	action := judge(r.found, r.desired(want), r.leaseID(), r.ours, r.newcomer)
 	r.countLoss(action, want)
 	var err error
 	switch action {
@@ -184,13 +183,13 @@ func (r *keeping) reconcile(ctx context.Context, l link, want wanted) time.Durat
 	return 0
 }
 
-// wish is the value that the key shall have; empty: there shall be no key.
-func (r *keeping) wish(w wanted) string {
+// desired is the value that the key is to have; empty: there is to be no key.
+func (r *keeping) desired(w wanted) string {
 	switch {
 	case w.absent || w.removed:
 		return ""
 	case w.draining && r.found.modified == 0:
-		return "" // it is gone already: nobody is to meet it anew
+		return "" // it is gone already; it is not written again only to be marked
 	case w.draining && w.reg.Draining != "":
 		return w.reg.Draining
 	}
@@ -207,7 +206,7 @@ func (r *keeping) leaseID() int64 {
 // unreachable waits for the connection. A registration whose lease is still
 // being kept stands meanwhile, as far as anybody knows.
 func (r *keeping) unreachable(l link, want wanted) time.Duration {
-	if r.wish(want) == "" && len(r.ours) == 0 { // without a lease nothing was ever written
+	if r.desired(want) == "" && len(r.ours) == 0 { // we never had a lease, so we have written nothing
 		r.settledAs(want)
 		return 0
 	}
@@ -215,14 +214,14 @@ func (r *keeping) unreachable(l link, want wanted) time.Duration {
 	case l.err == nil: // not even tried yet
 		r.become(Waiting, "not connected yet")
 	case !r.upheld():
-		r.become(Retrying, plain(l.err, r.asked(), r.client.cfg.Username, l.since))
+		r.become(Retrying, plain(l.err, r.whatIsAsked(), r.client.cfg.Username, l.since))
 	}
 	return time.Hour // the connection's change will wake us
 }
 
-// asked is what etcd is asked for: a key is looked at before it is written, so that
-// nobody else's is overwritten.
-func (r *keeping) asked() string { return r.key + ", which takes reading and writing" }
+// whatIsAsked is what we ask of etcd, for its refusals: both, since a key is read before it
+// is written, so that nobody else's is overwritten.
+func (r *keeping) whatIsAsked() string { return r.key + ", which takes reading and writing" }
 
 func (r *keeping) failed(ctx context.Context, want wanted, err error) time.Duration {
 	if ctx.Err() != nil {
@@ -231,20 +230,20 @@ func (r *keeping) failed(ctx context.Context, want wanted, err error) time.Durat
 	if errors.Is(err, errChanged) {
 		return max(r.pause.next()/2, time.Millisecond)
 	}
-	if !r.upheld() || r.wish(want) == "" {
+	if !r.upheld() || r.desired(want) == "" {
 		since := time.Now()
 		if s := r.Status(); s.State == Retrying {
 			since = s.Since
 		}
-		r.become(Retrying, plain(err, r.asked(), r.client.cfg.Username, since))
+		r.become(Retrying, plain(err, r.whatIsAsked(), r.client.cfg.Username, since))
 	}
 	r.log.Debug("etcd: registration", "err", err)
 	return max(r.pause.next(), time.Millisecond)
 }
 
-// settledAs says where a reconciled registration stands.
+// settledAs notes the state of a registration that is as wanted.
 func (r *keeping) settledAs(want wanted) {
-	if r.wish(want) != "" {
+	if r.desired(want) != "" {
 		if r.lost {
 			r.log.Info("etcd: registered again", "losses", r.Status().Losses)
 		}
@@ -270,7 +269,7 @@ func (r *keeping) settledAs(want wanted) {
 	}
 }
 
-// countLoss counts once that what stood is not there any more.
+// countLoss counts, once, that a key that was as wanted is no longer.
 func (r *keeping) countLoss(a action, want wanted) {
 	if !r.stood || a == leaveAlone || a == erase {
 		return
@@ -298,11 +297,11 @@ func (f found) says() string {
 	return "another holder has the key"
 }
 
-// observe brings found up to date: from the watch, or by a look after which a
-// watch begins. A watch that ended, whatever for, means to look again.
+// observe brings found up to date: from the watch, or, where there is none or it has ended,
+// by reading the key and watching it from there on.
 func (r *keeping) observe(ctx context.Context, l link, ttl time.Duration) error {
 	if r.watch != nil {
-		if r.hear() {
+		if r.takeEvents() {
 			return nil
 		}
 		r.lookAgain()
@@ -320,8 +319,8 @@ func (r *keeping) observe(ctx context.Context, l link, ttl time.Duration) error 
 	return nil
 }
 
-// hear takes events, and reports whether the watch lives.
-func (r *keeping) hear() bool {
+// takeEvents brings found up to date from the watch, and reports whether the watch lives.
+func (r *keeping) takeEvents() bool {
 	batch, err := r.watch.take()
 	for _, s := range batch {
 		for _, e := range s.Events {

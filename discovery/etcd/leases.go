@@ -9,20 +9,20 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// leases are those a Client keeps alive: one for each TTL, however many keepers
-// hang their keys on it.
+// leases are those that a Client keeps alive: one for each TTL, however many keepers have
+// their keys under it.
 //
-// A lease may hold up only keys that are wanted, which two things endanger:
+// A lease must keep no key alive that is not wanted any more. There are two ways to that:
 //
-//   - A keeper ends without having deleted its key. Then the lease is lost for all: they
-//     write under another, and the old one lapses with what was left on it.
-//   - A keeper deletes its key and lets go, and etcd is restored from a backup that has
-//     the key. A restore is seen as a connection that breaks. So after each break the
-//     lease that somebody has let go of is stale: the others write under another, and the
-//     last of them revokes it.
+//   - A keeper ends without having deleted its key. Then the lease is abandoned by all: they
+//     write under another, and the old one expires with the key that was left.
+//   - A keeper deletes its key and releases the lease, and then etcd is restored from a
+//     backup that has the key. A restore breaks the connection. So after each break a lease
+//     that some keeper has released is stale: the others write under another, and the last
+//     of them revokes it.
 type leases struct {
 	hedger   *hedger
-	turn     chan struct{} // held while one is granted
+	turn     chan struct{} // held while a lease is granted
 	renewing sync.WaitGroup
 
 	mu    sync.Mutex
@@ -34,22 +34,23 @@ type lease struct {
 	id      int64
 	ttl     time.Duration
 	seconds int64         // that were asked for
-	lost    chan struct{} // closed: its holders are to write under another at once
+	lost    chan struct{} // closed when it is no longer kept alive: its holders need another at once
 	cancel  context.CancelFunc
 
-	stale atomic.Bool // its holders are to write under another; until they have, it is kept alive
+	stale atomic.Bool // its holders are to change to another; until they have, it is kept alive
 
 	// leases.mu guards these.
 	holders  int
-	departed bool // one has let go
+	departed bool // some holder has released it
 }
 
 func newLeases(h *hedger) *leases {
 	return &leases{hedger: h, turn: make(chan struct{}, 1), byTTL: map[int64]*lease{}}
 }
 
-// hold returns the lease of so many seconds, and has it granted if there is none.
-func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64) (*lease, error) {
+// acquire takes part in the lease of so many seconds, and has it granted if there is none.
+// The caller releases or abandons it.
+func (ls *leases) acquire(ctx context.Context, etcd *clientv3.Client, seconds int64) (*lease, error) {
 	select {
 	case ls.turn <- struct{}{}:
 		defer func() { <-ls.turn }()
@@ -75,12 +76,12 @@ func (ls *leases) hold(ctx context.Context, etcd *clientv3.Client, seconds int64
 	ls.mu.Unlock()
 	ls.renewing.Go(func() {
 		renew(alive, etcd.ActiveConnection(), l.id, l.ttl, granted)
-		ls.lose(l)
+		ls.abandon(l)
 	})
 	return l, nil
 }
 
-// join takes part in a lease that is there.
+// join takes part in the lease of so many seconds; nil if there is none.
 func (ls *leases) join(seconds int64) *lease {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -91,9 +92,9 @@ func (ls *leases) join(seconds int64) *lease {
 	return l
 }
 
-// letGo ends one part in l, on which no key of the caller's hangs any more. It
-// reports whether nobody's does, so that it can be revoked.
-func (ls *leases) letGo(l *lease) (last bool) {
+// release ends the caller's part in l, which none of its keys are under any more. It reports
+// whether the caller was the last, so that l can be revoked.
+func (ls *leases) release(l *lease) (last bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l.holders--
@@ -105,16 +106,17 @@ func (ls *leases) letGo(l *lease) (last bool) {
 	return true
 }
 
-// lose has every holder of l write under another lease.
-func (ls *leases) lose(l *lease) {
+// abandon no longer keeps l alive: every holder has to write under another lease.
+func (ls *leases) abandon(l *lease) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.drop(l)
 }
 
-// broke says that the connection broke: what has left a lease may be there again. Until
-// there is another for those that are on it, it is kept alive.
-func (ls *leases) broke() {
+// connectionBroke makes leases stale that a keeper has released: the key that it had deleted
+// may be there again, after a restore. They are kept alive until their holders have changed
+// to another.
+func (ls *leases) connectionBroke() {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for seconds, l := range ls.byTTL {
@@ -135,7 +137,7 @@ func (l *lease) lives() bool {
 	}
 }
 
-// drop ends the keeping of l, once. The caller holds ls.mu.
+// drop no longer keeps l alive. The caller holds ls.mu.
 func (ls *leases) drop(l *lease) {
 	if !l.lives() {
 		return

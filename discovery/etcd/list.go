@@ -15,25 +15,27 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pageSize is how many keys one answer of a list holds at most; it spares etcd's
-// memory when a prefix is large. On a slow way to etcd it becomes less, down to leastPage.
+// pageSize is how many keys one page of a list holds at most, to spare etcd's memory when a
+// prefix is large. Over a slow connection pages become smaller, down to leastPage.
 const (
 	pageSize  int64 = 2000
 	leastPage int64 = 50
 )
 
-// A pace is how much of a list is asked for at a time, and how long that is waited for.
-// The zero value is the usual: a page of pageSize within callTimeout.
+// A pace is how large the pages of a list are, and how long to wait for each. The zero
+// value is the usual one: pageSize keys within callTimeout. The first three steps slower
+// make the pages smaller, further ones the wait longer.
 type pace struct{ slowed int }
 
-// mostSlowed is a page of leastPage within 12 s.
+// mostSlowed is the slowest pace: leastPage keys within 12 s.
 const mostSlowed = 5
 
 func (p pace) page() int64 { return max(pageSize>>(2*min(p.slowed, 3)), leastPage) }
 
 func (p pace) wait() time.Duration { return callTimeout << max(p.slowed-3, 0) }
 
-// learn takes in how a list went: what was too much for the time is less the next time.
+// learn adapts the pace to how a list went: slower after a timeout, faster when all pages
+// came in an eighth of the time.
 func (p *pace) learn(l listing) {
 	switch {
 	case l.err == nil && l.slowest < p.wait()/8:
@@ -48,15 +50,15 @@ func timedOut(err error) bool {
 	return status.Code(err) == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
 }
 
-// A listing is a prefix as it was at one revision.
+// A listing is the result of a list: a prefix as it was at one revision.
 type listing struct {
-	stream   *stream // open when it was asked for; nil: none
+	stream   *stream // the one that was open when the list began; nil: none
 	kvs      []*mvccpb.KeyValue
 	cluster  uint64
 	revision int64
 	asked    time.Time // it was true at some moment after this
 	kind     listKind
-	slowest  time.Duration // of its pages
+	slowest  time.Duration // how long its slowest page took
 	err      error
 }
 
@@ -90,8 +92,8 @@ func list(ctx context.Context, conn *grpc.ClientConn, prefix string, kind listKi
 			return l
 		}
 		if l.revision == 0 {
-			// Later pages name the revision of their own moment, though they
-			// show the one that was asked for.
+			// Later pages show the keys at this revision, but their headers have etcd's
+			// revision at the moment of the answer.
 			l.revision, l.cluster = page.Header.Revision, page.Header.ClusterId
 			req.Revision = l.revision
 		}

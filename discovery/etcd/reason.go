@@ -20,8 +20,8 @@ var (
 	errToken     = errors.New("the token has expired") // a new stream has a new one
 )
 
-// refused reports whether err is etcd's no, or ours to its certificate: trying
-// again soon will not help, somebody has to change something.
+// refused reports whether etcd has refused, or we have refused its certificate. Trying again
+// soon will not help: somebody has to change something.
 func refused(err error) bool {
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
@@ -31,7 +31,7 @@ func refused(err error) bool {
 		"user name is empty", "invalid auth token", "certificate", "tls: ")
 }
 
-// brokenOff reports whether err is a connection that ended without a word.
+// brokenOff reports whether err is that of a connection that ended without a reason.
 func brokenOff(err error) bool {
 	return err != nil && containsAny(err.Error(), "broken pipe", "connection reset", "EOF")
 }
@@ -56,8 +56,8 @@ func containsAny(s string, parts ...string) bool {
 	return false
 }
 
-// plain says in a user's words why etcd's answer is missing. What is what was
-// asked for, user who asked, since when there has been no answer.
+// plain says in a user's words why there is no answer from etcd. What is what was asked for,
+// user is who asked, and since is when the last answer came.
 func plain(err error, what, user string, since time.Time) string {
 	cause := cause(err)
 	switch {
@@ -83,13 +83,13 @@ func plain(err error, what, user string, since time.Time) string {
 	if answered(err) {
 		return "etcd cannot do it: " + cause
 	}
-	if strings.Contains(err.Error(), "server preface") { // of a connection that never was one of gRPC's
+	if strings.Contains(err.Error(), "server preface") { // what answers does not speak gRPC
 		cause += " (is it http:// where etcd serves TLS?)"
 	}
 	return "etcd unreachable since " + clock(since) + ": " + cause
 }
 
-// answered reports whether err is what etcd said.
+// answered reports whether err is etcd's own answer.
 func answered(err error) bool {
 	switch status.Code(rpctypes.Error(err)) {
 	case codes.ResourceExhausted, codes.FailedPrecondition, codes.InvalidArgument, codes.OutOfRange:
@@ -101,7 +101,7 @@ func answered(err error) bool {
 
 func clock(t time.Time) string { return t.Format(time.TimeOnly) }
 
-// cause is the innermost of what gRPC and etcd wrapped around an error.
+// cause is the text at the core of err, without what gRPC and etcd have wrapped around it.
 func cause(err error) string {
 	if err == nil {
 		return ""

@@ -15,9 +15,9 @@ type Registration struct {
 	// TTL of the lease, in whole seconds, rounded up; etcd may grant a longer
 	// one. Zero: 10 s.
 	TTL time.Duration
-	// Yields says that a key which another holder has is left to it from the start.
-	// Else the first write is over whatever is there, which is most often what a
-	// former self left behind.
+	// Yields leaves a key that another holder has to it from the start. Otherwise the
+	// first write replaces whatever is there, which is most often what the holder's own
+	// former process left behind.
 	Yields bool
 }
 
@@ -29,5 +29,5 @@ func (r Registration) seconds() int64 {
 	return int64((r.TTL + time.Second - 1) / time.Second)
 }
 
-// ttl is what seconds says.
+// ttl is seconds as a duration.
 func (r Registration) ttl() time.Duration { return time.Duration(r.seconds()) * time.Second }

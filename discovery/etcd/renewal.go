@@ -11,14 +11,14 @@ import (
 	"google.golang.org/grpc"
 )
 
-// renew keeps a lease alive, which lived at proven, until ctx ends, etcd has it no more,
-// or it may have lapsed.
+// renew keeps a lease alive, which lived at proven. It returns when ctx ends, when etcd no
+// longer has the lease, or when the lease may have expired.
 //
-// Etcd's own client sends all its renewals over one stream, to one member. Should that
-// member hang, they are in vain until gRPC's ping finds it out, after 13 s: longer than
-// the usual lease. Here what is not answered soon is asked of the next member as well, on
-// a stream of its own, while there is time. A stream that answers is kept: where etcd
-// wants to know who asks, each costs it a password's check.
+// Etcd's own client sends all its renewals over one stream, to one member. If that member
+// hangs, they are lost until gRPC's ping finds out, after 13 s: longer than the usual lease.
+// Here a renewal that is not answered soon is sent to the next member as well, on a stream
+// of its own, while there is time. A stream that answers is kept: where etcd has
+// authentication enabled, each new one costs it a check of the password.
 func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Duration, proven time.Time) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	var own sync.WaitGroup
@@ -42,7 +42,7 @@ func renew(ctx context.Context, conn *grpc.ClientConn, id int64, ttl time.Durati
 			next = soonest(now.Add(ttl/6), proven.Add(ttl))
 			w := idle(ways)
 			if w == nil && len(ways) == mostWays {
-				continue // all that could be asked are
+				continue // all owe an answer
 			}
 			if w == nil {
 				w = &way{ask: make(chan struct{}, 1)}
@@ -76,7 +76,7 @@ const mostWays = 3
 // A way is a stream that renewals are sent over, one after another.
 type way struct {
 	ask   chan struct{}
-	asked time.Time // when what is not answered was asked; zero: nothing is. The loop's
+	asked time.Time // when the renewal without an answer was sent; zero: none. Only renew uses it
 }
 
 // renewed is an answer.

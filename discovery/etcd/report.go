@@ -7,16 +7,28 @@ import (
 	"portside/discovery"
 )
 
-// bareFor is for how long a prefix may have no keys at first: what starts together with
-// us registers in a moment.
-const bareFor = 2 * time.Second
+// logged is what a follower has written to the log, so that it says things once.
+type logged struct {
+	loggedState   discovery.State
+	loggedAt      time.Time  // when it has logged that state
+	changes       difference // of the set since then
+	lastProven    time.Time  // before the set became stale; zero: never
+	loggedRefusal string     // why etcd refused a list
+	loggedAudit   string     // why an audit failed
+	warnedNoList  bool       // that there is no first list
+	warnNoKeysAt  time.Time  // when to warn that there are no keys; zero: not
+}
 
-// missKeys says once that there are none, which a mistyped name looks like.
-func (f *follower) missKeys(now time.Time) {
-	if f.bareAt.IsZero() || now.Before(f.bareAt) {
+// emptyFor is how long a prefix may be without keys at first before that is worth a warning:
+// servers that start together with us register in a moment.
+const emptyFor = 2 * time.Second
+
+// warnNoKeys warns once that there are no keys: the name may be mistyped.
+func (f *follower) warnNoKeys(now time.Time) {
+	if f.warnNoKeysAt.IsZero() || now.Before(f.warnNoKeysAt) {
 		return
 	}
-	f.bareAt = time.Time{}
+	f.warnNoKeysAt = time.Time{}
 	if len(f.table.records) == 0 {
 		f.client.chorus.say(f.log, slog.LevelWarn, "etcd: there are no keys under this prefix", "revision", f.seen.revision)
 	}
@@ -24,43 +36,43 @@ func (f *follower) missKeys(now time.Time) {
 
 // report logs a change of state, once; of a source among many perhaps at debug level.
 func (f *follower) report(l link, now time.Time) {
-	f.missKeys(now)
+	f.warnNoKeys(now)
 	state := f.seen.state(now, f.client.cfg.liveness())
-	if state == f.told {
+	if state == f.loggedState {
 		return
 	}
 	switch {
 	case state == discovery.Stale:
-		f.lapsed = f.seen.proven
+		f.lastProven = f.seen.proven
 		f.client.chorus.say(f.log, slog.LevelWarn, "etcd: stale, the last known endpoints stand", "reason", f.reason(l), "endpoints", len(f.table.sorted))
-	case f.told == discovery.Stale:
-		f.client.chorus.say(f.log, slog.LevelInfo, "etcd: synced again", "stale_for", now.Sub(f.toldAt).Round(time.Millisecond), "unproven_for", f.unproven(now), "revision", f.seen.revision, "difference", f.changes, "endpoints", len(f.table.sorted))
+	case f.loggedState == discovery.Stale:
+		f.client.chorus.say(f.log, slog.LevelInfo, "etcd: synced again", "stale_for", now.Sub(f.loggedAt).Round(time.Millisecond), "unproven_for", f.unproven(now), "revision", f.seen.revision, "difference", f.changes, "endpoints", len(f.table.sorted))
 	default:
-		f.bareAt = now.Add(bareFor)
+		f.warnNoKeysAt = now.Add(emptyFor)
 		f.client.chorus.say(f.log, slog.LevelInfo, "etcd: synced", "revision", f.seen.revision, "endpoints", len(f.table.sorted))
 	}
-	f.told, f.toldAt, f.changes = state, now, difference{}
+	f.loggedState, f.loggedAt, f.changes = state, now, difference{}
 }
 
-// unproven is for how long, until now, there was no proof of what became stale: longer
-// than it was stale. Zero: there had never been any.
+// unproven is how long, until now, there has been no proof of a set that became stale. That
+// is longer than it was stale. Zero: there has never been any.
 func (f *follower) unproven(now time.Time) time.Duration {
-	if f.lapsed.IsZero() {
+	if f.lastProven.IsZero() {
 		return 0
 	}
-	return now.Sub(f.lapsed).Round(time.Millisecond)
+	return now.Sub(f.lastProven).Round(time.Millisecond)
 }
 
-// moan says once that there is no first list, or that etcd refuses a later one: that
-// at once, since somebody has to do something about it.
-func (f *follower) moan(err error, now time.Time) {
-	if f.seen.known && refused(err) && f.refused != cause(err) {
-		f.refused = cause(err)
+// warnNoList warns, once, that there is still no first list, or that etcd refuses a list. A
+// refusal is said at once, since somebody has to do something about it.
+func (f *follower) warnNoList(err error, now time.Time) {
+	if f.seen.known && refused(err) && f.loggedRefusal != cause(err) {
+		f.loggedRefusal = cause(err)
 		f.log.Warn("etcd: no list, the last known endpoints stand", "reason", plain(err, f.prefix, f.client.cfg.Username, f.seen.proven))
 	}
-	if f.seen.known || f.moaned || !refused(err) && now.Sub(f.toldAt) < f.client.cfg.liveness() {
+	if f.seen.known || f.warnedNoList || !refused(err) && now.Sub(f.loggedAt) < f.client.cfg.liveness() {
 		return
 	}
-	f.moaned = true
-	f.log.Warn("etcd: no list yet", "reason", plain(err, f.prefix, f.client.cfg.Username, f.toldAt))
+	f.warnedNoList = true
+	f.log.Warn("etcd: no list yet", "reason", plain(err, f.prefix, f.client.cfg.Username, f.loggedAt))
 }

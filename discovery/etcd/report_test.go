@@ -26,11 +26,11 @@ func TestAnEmptyPrefixIsSaid(t *testing.T) {
 // How long a list was stale is less than how long there was no proof of it.
 func TestAnOutageIsToldAtItsLength(t *testing.T) {
 	now := time.Now()
-	f := follower{lapsed: now.Add(-13 * time.Second)}
+	f := follower{logged: logged{lastProven: now.Add(-13 * time.Second)}}
 	if d := f.unproven(now); d != 13*time.Second {
 		t.Errorf("unproven for %s, want 13s", d)
 	}
-	f.lapsed = time.Time{}
+	f.lastProven = time.Time{}
 	if d := f.unproven(now); d != 0 {
 		t.Errorf("unproven for %s, want nothing said of what was never proven", d)
 	}

@@ -18,11 +18,11 @@ const maxSkipped = 100
 
 // A Source follows the keys under one prefix. It is a [discovery.Source].
 type Source struct {
-	// Reuse has each update written over the last but one: with thousands of
-	// endpoints that spares most of what a change costs. A slice that was
-	// handed over stands until the next call of update has returned, and who
-	// wants it for longer copies it before; the endpoints themselves stand for
-	// ever. False: every slice does, too. Set it before Run.
+	// Reuse has each update overwrite the slice of the last but one: with
+	// thousands of endpoints that saves most of what a change costs. A slice that
+	// was handed over is then valid until the next call of update has returned;
+	// copies of its endpoints are valid for ever. False: so is every slice. Set it
+	// before Run.
 	Reuse bool
 
 	client *Client
@@ -37,21 +37,21 @@ type Source struct {
 
 // seen is what a source knows of itself; its Run writes it, Status reads it.
 type seen struct {
-	known    bool      // a set was handed over
-	proven   time.Time // when it was last proven current; zero: never
-	revision int64     // it is true for
+	known    bool      // there is a set: it was handed over
+	proven   time.Time // when the set was last proven current; zero: never
+	revision int64     // the one that the set is true for
 	cluster  uint64
-	err      error // of the last call, when it failed
-	refusal  error // etcd's, of the last audit; the watch goes on all the same
+	err      error // of the last call, if it failed
+	refusal  error // of the last audit, if etcd refused it; the watch goes on all the same
 	resyncs  map[string]uint64
 	bad      uint64
 	drift    uint64
 	skipped  []discovery.Skipped
 }
 
-// Source is a follower of prefix, whose end is made exactly one slash: the keys
-// of service/a are no part of service/ab. Nothing else of prefix is altered; a
-// leading blank is part of it. It does nothing until its Run.
+// Source returns a source for the keys under prefix. That is made to end in exactly one
+// slash, so that the keys of service/ab are no part of service/a; nothing else of it is
+// changed, not even a leading blank. The source does nothing until its Run.
 func (c *Client) Source(prefix string, decode Decode) *Source {
 	prefix = strings.TrimRight(prefix, "/") + "/"
 	return &Source{

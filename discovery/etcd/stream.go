@@ -14,42 +14,42 @@ import (
 // A stream is one gRPC watch stream that carries every watch of a Client. When
 // it ends, every watch on it ends, and nothing resumes by itself.
 //
-// That is why etcd's own watcher is not used: it re-opens a broken stream in
-// silence and resumes at the next revision. Had etcd been restored from a
-// backup meanwhile, and written to until its revision caught up, the resumed
-// watch would never mention the difference. Here a broken stream is a doubt,
-// and a doubt is a list. The rest follows: the reason why a stream broke is
-// known, nothing spins while etcd is down (etcd-io/etcd#9578), and a token that
-// expired costs a new stream instead of a watch that cannot be made (#12385).
+// That is why etcd's own watcher is not used: it reopens a broken stream without
+// a word and resumes at the next revision. If etcd was restored from a backup
+// meanwhile, and written to until its revision caught up, the resumed watch would
+// never tell the difference. Here a broken stream leads to a list. Besides, the
+// reason why a stream broke is known, nothing spins while etcd is down
+// (etcd-io/etcd#9578), and a token that has expired costs a new stream instead of
+// a watch that cannot be made (#12385).
 type stream struct {
 	rpc      pb.Watch_WatchClient
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	liveness time.Duration
-	first    func() // told once, of the first answer
+	first    func() // called once, at the first response
 
-	post chan struct{} // outbox has something
+	post chan struct{} // there is something in outbox
 
 	mu       sync.Mutex
 	outbox   []*pb.WatchRequest
-	creating []*watch         // in order
-	sent     int              // how many of creating have been asked for: the first ones
+	creating []*watch         // to be created, in order
+	sent     int              // how many of creating, the first ones, etcd was asked for
 	window   int              // how many may be
 	held     time.Time        // until then none is asked for, a proof is awaited; zero: not
 	number   int64            // of the last watch
-	open     map[int64]*watch // confirmed
-	err      error            // why it ended; nil while it lives
-	heard    time.Time        // when etcd last said anything
-	asked    time.Time        // when the oldest unanswered proof was asked for; zero: none
-	answers  bool             // it has answered such a question
-	said     bool             // it has said anything
+	open     map[int64]*watch // created, by ID
+	err      error            // why the stream has ended; nil while it lives
+	heard    time.Time        // when the last response came
+	asked    time.Time        // when the oldest progress request without an answer was sent; zero: none
+	answers  bool             // etcd has answered a progress request
+	spoke    bool             // there has been a response
 }
 
 // openStream opens a stream on conn. It fails at once, and says why, when the
 // connection is down.
 func openStream(ctx context.Context, conn *grpc.ClientConn, liveness time.Duration) (*stream, error) {
-	// Without it a member cut off from its peers would keep the stream open and
-	// say nothing for ever.
+	// Without WithRequireLeader a member that is cut off from its peers would keep the
+	// stream open and say nothing for ever.
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
 	late := time.AfterFunc(dialTimeout, func() { cancel(errSilent) })
 	rpc, err := pb.NewWatchClient(conn).Watch(ctx, grpc.MaxCallRecvMsgSize(math.MaxInt32))
@@ -82,11 +82,11 @@ func (s *stream) run() error {
 	return err
 }
 
-// last is when etcd last said anything on s, if it has.
+// last is when the last response came on s, if any did.
 func (s *stream) last() (at time.Time, spoke bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.heard, s.said
+	return s.heard, s.spoke
 }
 
 func (s *stream) end(err error) {
@@ -153,7 +153,7 @@ func (s *stream) since(w *watch) time.Time {
 	return w.asked
 }
 
-// drop is a watch's end by its holder.
+// drop ends a watch that its holder no longer wants.
 func (s *stream) drop(w *watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,9 +182,9 @@ func (s *stream) enqueue(r *pb.WatchRequest) {
 	}
 }
 
-// send writes requests and, four times in a liveness, asks for a proof that
-// the stream is alive: its answer says up to which revision every watch on the
-// stream has been told everything.
+// send writes requests and, four times in each liveness, asks for progress. The answer
+// proves that the stream is alive, and says up to which revision every watch on it has
+// been told everything.
 func (s *stream) send() {
 	pulse := time.NewTicker(s.liveness / 4)
 	defer pulse.Stop()
@@ -230,10 +230,10 @@ func (s *stream) takeOutbox() []*pb.WatchRequest {
 	return out
 }
 
-// beat decides whether to ask for a proof now, and whether etcd owes an answer
-// for too long. A stream without watches is asked nothing: etcd does not answer
-// for one. Through etcd's grpc-proxy it never does; then silence is no sign, and
-// each source lists when it has been without proof for long.
+// beat decides whether to ask for progress now, and whether an answer has been due for too
+// long. On a stream without watches etcd does not answer, so it is not asked. Through
+// etcd's grpc-proxy it never answers: then silence means nothing here, and each source
+// lists again when it has been without a proof for long.
 func (s *stream) beat(now time.Time) (ask, silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,21 +295,21 @@ func (s *stream) receive() error {
 func (s *stream) dispatch(r *pb.WatchResponse) (spokeBefore bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	spokeBefore = s.said
-	s.heard, s.said = time.Now(), true
+	spokeBefore = s.spoke
+	s.heard, s.spoke = time.Now(), true
 	switch {
 	case r.Created:
 		s.created(r)
 	case isProgress(r):
 		asked := s.asked
-		if asked.IsZero() { // etcd's own notice, every ten minutes
+		if asked.IsZero() { // not asked for: etcd sends one by itself every ten minutes
 			asked = s.heard
 		}
 		s.asked, s.answers = time.Time{}, s.answers || r.WatchId == -1
 		s.release()
 		for id, w := range s.open {
 			if r.WatchId == -1 || r.WatchId == id {
-				w.deliver(said{WatchResponse: r, at: asked})
+				w.deliver(received{WatchResponse: r, at: asked})
 			}
 		}
 	default:
@@ -322,9 +322,9 @@ func (s *stream) dispatch(r *pb.WatchResponse) (spokeBefore bool) {
 	return spokeBefore
 }
 
-// created is the answer to the first of those that were asked for, since etcd answers in
-// order. It goes by our numbers; its grpc-proxy does not, and may answer out of order:
-// there one is asked for at a time.
+// created handles the answer to the first of the watches that etcd was asked for: it answers
+// in order. Etcd uses our numbers; its grpc-proxy does not, and may answer out of order, so
+// there only one watch is asked for at a time.
 func (s *stream) created(r *pb.WatchResponse) {
 	if s.sent == 0 {
 		return
@@ -342,7 +342,7 @@ func (s *stream) created(r *pb.WatchResponse) {
 		}
 		w.id = r.WatchId
 		s.open[w.id] = w
-		w.deliver(said{WatchResponse: r, at: s.heard})
+		w.deliver(received{WatchResponse: r, at: s.heard})
 	}
 	s.create()
 }

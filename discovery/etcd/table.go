@@ -14,10 +14,11 @@ import (
 	"portside/discovery"
 )
 
-// A Decode reads one record. It returns the endpoints the record names; none
-// and a reason when it names none, being a placeholder or switched off; or an
-// error when it cannot be read, and then the key's last readable value stands.
-// It sets neither Keys nor anything shared with what it returned before.
+// A Decode reads one record. It returns the endpoints that the record names; or none and a
+// reason, when the record is a placeholder or switched off; or an error when it cannot be
+// read, and then the last readable value of the key stands. It leaves Keys empty, and what
+// it returns shares nothing with what it has returned before. It is not called
+// concurrently by one source.
 type Decode func(key string, value []byte) (endpoints []discovery.Endpoint, reason string, err error)
 
 // A table is what is known of a prefix: its keys as etcd has them, and the
@@ -30,31 +31,31 @@ type table struct {
 
 	records map[string]*record
 	sorted  []discovery.Endpoint
-	spare   []discovery.Endpoint // handed over before sorted; with reuse alone
+	spare   []discovery.Endpoint // the slice before sorted; only with reuse
 	reuse   bool                 // see Source.Reuse
 	pending map[string]*claim    // address to look at again → who names it now
 	skipped map[string]string    // key → why it yields nothing
-	skips   bool                 // skipped has changed
-	bad     uint64               // values that could not be read
+	skips   bool                 // skipped has changed since publish last looked
+	bad     uint64               // how many values could not be read
 }
 
 // A claim is the keys that name one address, sorted.
 type claim struct {
 	keys   []string
-	vacant int64 // the revision at which the last of them went; zero: there is one
-	left   bool  // and came back at a later one, since the last flush
+	vacant int64 // the revision at which the last of them went; zero: there still is one
+	left   bool  // since the last flush there was none, and then one again at a later revision
 }
 
 // record is one key.
 type record struct {
 	version
-	sum       uint64 // of the value; revisions alone repeat after a restore
+	sum       uint64 // hash of the value, because revisions repeat after a restore
 	readAt    int64  // the mod revision of the value that endpoints came from
-	told      bool   // that its value cannot be read
+	told      bool   // it has been logged that its value cannot be read
 	endpoints []discovery.Endpoint
 }
 
-// version is what tells two states of one key apart in one history.
+// version tells two states of one key apart, if etcd has not been restored in between.
 type version struct{ create, mod, count int64 }
 
 func versionOf(kv *mvccpb.KeyValue) version {
@@ -70,7 +71,7 @@ func newTable(decode Decode, log *slog.Logger) *table {
 	}
 }
 
-// put takes over one key.
+// put applies one key as etcd has it.
 func (t *table) put(kv *mvccpb.KeyValue) {
 	sum, v := maphash.Bytes(t.seed, kv.Value), versionOf(kv)
 	r := t.records[string(kv.Key)]
@@ -78,7 +79,7 @@ func (t *table) put(kv *mvccpb.KeyValue) {
 		return
 	}
 	key := string(kv.Key)
-	if r != nil && r.create != v.create { // deleted meanwhile, unseen
+	if r != nil && r.create != v.create { // it was deleted and created again, unseen
 		t.remove(key, v.create-1)
 		r = nil
 	}
@@ -112,9 +113,9 @@ func (t *table) unskip(key string) {
 	}
 }
 
-// unreadable counts a bad value, and tells of it once until the key can be read again: it
-// may be written every second. The last readable one stands: what cannot be read says
-// nothing, least of all that a server is gone.
+// unreadable counts a bad value, and logs it once until the key can be read again: it may be
+// written every second. The last readable value stands: one that cannot be read does not
+// say that a server is gone.
 func (t *table) unreadable(key string, r *record, err error) {
 	t.bad++
 	reason, level := err.Error(), slog.LevelWarn
@@ -130,7 +131,7 @@ func (t *table) unreadable(key string, r *record, err error) {
 	t.skip(key, reason)
 }
 
-// remove takes a key out, which was deleted at revision.
+// remove takes out a key that was deleted at revision.
 func (t *table) remove(key string, revision int64) {
 	r := t.records[key]
 	if r == nil {
@@ -166,7 +167,7 @@ func (t *table) hold(key string, r *record) {
 	}
 }
 
-// release has key name nothing any more, as of revision.
+// release takes key from the claims on the endpoints of r, as of revision.
 func (t *table) release(key string, r *record, revision int64) {
 	for _, e := range r.endpoints {
 		c := t.touch(e.Address)
@@ -179,8 +180,7 @@ func (t *table) release(key string, r *record, revision int64) {
 	}
 }
 
-// touch has the next flush look at address again. The claim is the caller's to
-// change.
+// touch returns the claim on address, to be changed. The next flush looks at it.
 func (t *table) touch(address string) *claim {
 	c := t.pending[address]
 	if c != nil {
@@ -198,8 +198,8 @@ func (t *table) find(address string) (i int, known bool) {
 	return slices.BinarySearchFunc(t.sorted, address, byAddress)
 }
 
-// merged is the one endpoint at address, which keys name: identity is the
-// address, not the key. Its attributes are those of the record written last.
+// merged is the endpoint at address, which keys name. There is one however many keys there
+// are: the address is the identity. Its attributes are those of the record written last.
 func (t *table) merged(address string, keys []string) (e discovery.Endpoint) {
 	var newest int64 = -1
 	for _, key := range keys {
@@ -218,7 +218,7 @@ func (t *table) merged(address string, keys []string) (e discovery.Endpoint) {
 	return e
 }
 
-// A difference is what a flush changed, in addresses.
+// A difference is how many endpoints a flush has added, removed and changed.
 type difference struct{ added, removed, changed int }
 
 func (d difference) empty() bool { return d == difference{} }
@@ -231,8 +231,8 @@ func (d difference) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("added", d.added), slog.Int("removed", d.removed), slog.Int("changed", d.changed))
 }
 
-// flush brings the sorted endpoints up to date, in another slice when they
-// changed, and says what changed.
+// flush brings the sorted endpoints up to date, in another slice if they have changed, and
+// returns what has.
 func (t *table) flush() difference {
 	edits, d := t.edits()
 	t.pending = map[string]*claim{} // not cleared: a list leaves it large
@@ -257,9 +257,9 @@ func (t *table) flush() difference {
 	return d
 }
 
-// room is a slice of n endpoints that no receiver of an earlier set still has. Ten
-// thousand are a megabyte: to have it from the runtime, and give it back, is most of
-// what an update costs, so the slice before the last is written over if it is ours again.
+// room is a slice of n endpoints that no receiver of an earlier set still has. With reuse
+// that is the slice before the last: ten thousand endpoints are a megabyte, and to allocate
+// and collect it would be most of what an update costs.
 func (t *table) room(n int) []discovery.Endpoint {
 	if !t.reuse {
 		return make([]discovery.Endpoint, n)
@@ -280,7 +280,7 @@ type edit struct {
 	endpoint     discovery.Endpoint
 }
 
-// edits are those that change anything, in order.
+// edits are the edits that change anything, in order of address.
 func (t *table) edits() (edits []edit, d difference) {
 	for _, address := range slices.Sorted(maps.Keys(t.pending)) {
 		c := t.pending[address]
@@ -312,7 +312,7 @@ func (t *table) edits() (edits []edit, d difference) {
 
 func byAddress(e discovery.Endpoint, address string) int { return strings.Compare(e.Address, address) }
 
-// someSkipped is at most n of the keys that yield nothing, in order.
+// someSkipped are at most n of the keys that yield no endpoint, in order.
 func (t *table) someSkipped(n int) []discovery.Skipped {
 	out := make([]discovery.Skipped, 0, min(n, len(t.skipped)))
 	for key, reason := range t.skipped {

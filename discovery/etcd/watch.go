@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// maxWaiting bounds the events a watch holds for a holder that does not take
-// them. Past it a list is cheaper than the queue, so the watch ends.
+// maxWaiting bounds the events that a watch holds until they are taken. With more than that
+// a list is cheaper than the queue, so the watch ends.
 const maxWaiting = 100_000
 
 // A watch is one range's events on a stream. They wait in it until they are
@@ -24,21 +24,21 @@ type watch struct {
 	asked   time.Time // zero: others come first
 
 	mu      sync.Mutex
-	waiting []said
+	waiting []received
 	events  int // in waiting
 	partial []*mvccpb.Event
 	err     error
 }
 
-// said is one thing etcd said on a watch. At is a moment at which it was true:
-// for an answer the time of the question, for an event that of its arrival.
-type said struct {
+// received is one response on a watch. At is a moment at which it was true: for an answer
+// when it was asked for, for an event when it arrived.
+type received struct {
 	*pb.WatchResponse
 	at time.Time
 }
 
 // take hands over what has arrived, and why the watch has ended if it has.
-func (w *watch) take() ([]said, error) {
+func (w *watch) take() ([]received, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := w.waiting
@@ -46,7 +46,7 @@ func (w *watch) take() ([]said, error) {
 	return out, w.err
 }
 
-// close ends the watch on the side of its holder.
+// close ends the watch; its holder no longer wants it.
 func (w *watch) close() { w.stream.drop(w) }
 
 // receive takes a response that is for this watch alone, and reports whether
@@ -65,11 +65,11 @@ func (w *watch) receive(r *pb.WatchResponse, now time.Time) (last bool) {
 	if len(w.partial) > 0 {
 		events, w.partial = append(w.partial, r.Events...), nil
 	}
-	w.deliver(said{WatchResponse: &pb.WatchResponse{Header: r.Header, WatchId: r.WatchId, Events: events}, at: now})
+	w.deliver(received{WatchResponse: &pb.WatchResponse{Header: r.Header, WatchId: r.WatchId, Events: events}, at: now})
 	return false
 }
 
-func (w *watch) deliver(s said) {
+func (w *watch) deliver(s received) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {

@@ -78,8 +78,8 @@ func (s *Server) Close() error {
 	return s.removeTemp()
 }
 
-// Abandon removes what Close would, and waits for nothing: it is for a process
-// that ends the next moment. The server is of no use any more.
+// Abandon removes what Close would, without stopping the server first: it is for a process
+// that ends the next moment. The server cannot be used any more.
 func (s *Server) Abandon() error { return s.removeTemp() }
 
 func (s *Server) removeTemp() error {
@@ -118,8 +118,8 @@ func config(o Options, temporary bool) (*embed.Config, error) {
 	return cfg, nil
 }
 
-// level is one quieter than etcd thinks: what worries a server at work is no
-// news on a developer's machine.
+// level is one below etcd's: what worries a server in production is no news on a
+// developer's machine.
 func level(l zapcore.Level) slog.Level {
 	switch {
 	case l >= zapcore.ErrorLevel:
