@@ -14,7 +14,7 @@ import (
 	"portside/proxy"
 )
 
-// accessLogs is a service's access log, as reloads replace it. The reloader alone opens.
+// accessLogs is a service's access log, which reloads may replace. Only a reload calls open.
 type accessLogs struct {
 	log     *slog.Logger
 	current atomic.Pointer[accessLog] // nil: none
@@ -24,12 +24,13 @@ type accessLogs struct {
 type accessLog struct {
 	*proxy.AccessLog
 	cfg  config.AccessLog
-	out  *outlet
+	out  *asyncWriter
 	file *logFile // nil: standard output
 }
 
-// open opens the log that c asks for; nil for none. One that is open goes on. A file
-// that cannot be opened is said, and goes without: a log is no reason not to serve.
+// open returns the log that c asks for; nil for none. One that is open already goes on. A
+// file that cannot be opened is an error in the log, and there is no access log: that is no
+// reason not to serve.
 func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 	if c == nil {
 		a.current.Store(nil)
@@ -37,7 +38,7 @@ func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 	}
 	if now := a.current.Load(); now != nil && now.cfg == *c {
 		if now.file != nil {
-			now.Flush() // what was before belongs to the file that was
+			now.Flush() // what was logged so far belongs in the former file
 			now.out.flush()
 			if err := now.file.reopen(); err != nil {
 				a.log.Error("the access log cannot be opened anew, and goes on in the former file", "error", err)
@@ -56,7 +57,7 @@ func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 		}
 		to, l.file = f, f
 	}
-	l.out = newOutlet(to, func(bytes int64, err error) {
+	l.out = newAsyncWriter(to, func(bytes int64, err error) {
 		if err != nil {
 			a.log.Error("the access log cannot be written", "file", c.File, "error", err)
 			return
@@ -68,15 +69,15 @@ func (a *accessLogs) open(c *config.AccessLog) *proxy.AccessLog {
 	return l.AccessLog
 }
 
-// flush writes what waits to be.
+// flush writes what still waits to be written, but does not wait for long.
 func (a *accessLogs) flush() {
 	if l := a.current.Load(); l != nil {
 		l.out.flush()
 	}
 }
 
-// retire closes l, which was replaced, once what is on its way through it has been
-// written. Of nil there is nothing to close.
+// retire closes l, which was replaced, when the requests that still use it have been logged.
+// A nil l has nothing to close.
 func (l *accessLog) retire(ctx context.Context) error {
 	if l == nil {
 		return nil
@@ -105,7 +106,7 @@ func openLog(path string) (*logFile, error) {
 }
 
 func (l *logFile) open() error {
-	// To open a pipe waits for who reads it, and start and reload would wait with it.
+	// Without O_NONBLOCK opening a pipe waits for its reader, and start and reload with it.
 	const how = os.O_CREATE | os.O_APPEND | os.O_WRONLY | syscall.O_NONBLOCK
 	f, err := os.OpenFile(l.path, how, 0o644)
 	if errors.Is(err, syscall.ENXIO) {
@@ -120,13 +121,13 @@ func (l *logFile) open() error {
 		return err
 	}
 	if former := l.file.Swap(f); former != nil {
-		_ = former.Close() // once it is written what is being written
+		_ = former.Close() // a write under way is finished first
 	}
 	return nil
 }
 
-// reopen opens the file anew if its path leads to another by now, or to none: those
-// who rotate logs rename them, and have the configuration read again.
+// reopen opens the file again if there is another, or none, at its path by now: tools that
+// rotate logs rename the file and then have the configuration read again.
 func (l *logFile) reopen() error {
 	now, err := os.Stat(l.path)
 	if err == nil {
@@ -140,7 +141,7 @@ func (l *logFile) reopen() error {
 func (l *logFile) Write(p []byte) (int, error) {
 	f := l.file.Load()
 	n, err := f.Write(p)
-	if err != nil && n == 0 && f != l.file.Load() { // it was replaced just now
+	if err != nil && n == 0 && f != l.file.Load() { // it was replaced, and closed, just now
 		n, err = l.file.Load().Write(p)
 	}
 	return n, err

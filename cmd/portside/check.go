@@ -54,7 +54,7 @@ func newConfig(std stdio) *cobra.Command {
 		Short: "Print the JSON Schema of portside.yaml, for editors",
 		Args:  argsBetween(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := std.out.Write(config.Schema(record.Words(), words(record.Writable())))
+			_, err := std.out.Write(config.Schema(record.Words(), formatNames(record.Writable())))
 			return err
 		},
 	})

@@ -20,10 +20,10 @@ type child struct {
 	err      error         // of starting or waiting; read after done
 }
 
-// startChild starts command with our standard streams, in a process group of its
-// own: what is sent to our group reaches us alone, who pass it on in order. If we
-// have a terminal's foreground, the command gets it, since only from there can it
-// read; Ctrl-C is then the command's alone, and we end as it does.
+// startChild starts command with our standard streams, in a process group of its own: a
+// signal to our group then reaches only us, and we pass it on when it is time. If we have
+// a terminal's foreground, the command gets it, since only from there can it read. Ctrl-C
+// then reaches only the command, and we end as it does.
 func startChild(command []string, std stdio, log *slog.Logger) *child {
 	c := &child{cmd: exec.Command(command[0], command[1:]...), log: log, done: make(chan struct{})}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = std.in, std.out, std.err
@@ -34,7 +34,7 @@ func startChild(command []string, std stdio, log *slog.Logger) *child {
 	err := c.cmd.Start()
 	c.terminal.leave()
 	if err != nil {
-		c.terminal.takeBack() // what could not be executed had it already
+		c.terminal.takeBack() // the child has it even when it cannot be executed
 		c.err = err
 		close(c.done)
 		return c
@@ -54,9 +54,8 @@ func startChild(command []string, std stdio, log *slog.Logger) *child {
 // started reports whether the command came to run at all.
 func (c *child) started() bool { return c.cmd.Process != nil }
 
-// end sends s to the command's group and waits for its end, and kills the group
-// when it has not come after timeout. Without a signal the command has ended by
-// itself, or is to be ended by SIGTERM.
+// end sends s, or SIGTERM if s is nil, to the command's group and waits until the command has
+// ended. After timeout it kills the group.
 func (c *child) end(s os.Signal, timeout time.Duration) {
 	select {
 	case <-c.done:
@@ -69,7 +68,7 @@ func (c *child) end(s os.Signal, timeout time.Duration) {
 	}
 	c.log.Info("ending the command", "signal", n, "timeout", timeout)
 	c.signal(n)
-	c.signal(syscall.SIGCONT) // one that is stopped would not hear it
+	c.signal(syscall.SIGCONT) // a stopped process would not get the signal
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -84,7 +83,7 @@ func (c *child) end(s os.Signal, timeout time.Duration) {
 // report says that the command, once it ran, has ended by itself.
 func (c *child) report() {
 	if !c.started() {
-		return // which the verdict says
+		return // verdict says so
 	}
 	level, code := slog.LevelInfo, 0
 	if e, failed := errors.AsType[exit](c.verdict()); failed {

@@ -29,22 +29,22 @@ type adminClient struct{ base string }
 func addAdminFlag(cmd *cobra.Command) {
 	cmd.Flags().String("admin", "", "address of the running portside's admin API (default $PORTSIDE_ADMIN, the configuration's, 127.0.0.1:7070)")
 	cmd.Flags().StringP("config", "c", "", "configuration file to read the address from")
-	oneFile(cmd)
+	refuseSecondFile(cmd)
 }
 
-// oneFile has cmd refuse a second -c: the first would be passed over in silence.
-func oneFile(cmd *cobra.Command) {
+// refuseSecondFile has cmd refuse a second -c: the first would be ignored without a word.
+func refuseSecondFile(cmd *cobra.Command) {
 	f := cmd.Flags().Lookup("config")
-	f.Value = &once{Value: f.Value}
+	f.Value = &onlyOnce{Value: f.Value}
 }
 
-// once is a flag's value that may be given only once.
-type once struct {
+// onlyOnce is a flag's value that may be given only once.
+type onlyOnce struct {
 	pflag.Value
 	given bool
 }
 
-func (o *once) Set(text string) error {
+func (o *onlyOnce) Set(text string) error {
 	if o.given {
 		return fmt.Errorf("only one file is read, and %s is named already", o.Value)
 	}
@@ -56,7 +56,7 @@ func (o *once) Set(text string) error {
 func newAdminClient(cmd *cobra.Command, std stdio) (adminClient, error) {
 	o := configOptions(cmd, std, nil)
 	if _, said := os.LookupEnv("PORTSIDE_ADMIN"); said || cmd.Flags().Changed("admin") {
-		// Whatever is wrong with a file, it is not needed.
+		// No file is needed, so it does not matter what may be wrong with one.
 		o.Path, o.Search = "", []string{}
 		o.Env = func(name string) (string, bool) {
 			if name != "PORTSIDE_ADMIN" {
@@ -75,7 +75,7 @@ func newAdminClient(cmd *cobra.Command, std stdio) (adminClient, error) {
 	return adminClient{"http://" + dialable(address)}, nil
 }
 
-// newQuery is newAdminClient for a command that prints what it is told: as JSON, or not.
+// newQuery is newAdminClient for a command that prints the answer, as JSON or as a table.
 func newQuery(cmd *cobra.Command, std stdio) (c adminClient, asJSON bool, err error) {
 	if asJSON, err = wantJSON(cmd); err != nil {
 		return c, false, err
@@ -84,7 +84,7 @@ func newQuery(cmd *cobra.Command, std stdio) (c adminClient, asJSON bool, err er
 	return c, asJSON, err
 }
 
-// dialable puts the loopback in the place of all interfaces.
+// dialable is address, with the loopback in the place of every interface.
 func dialable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -96,7 +96,7 @@ func dialable(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// get decodes what path, which is escaped here, answers into out.
+// get decodes the answer to GET path into out. It escapes the path.
 func (c adminClient) get(ctx context.Context, path string, out any) error {
 	return c.call(ctx, http.MethodGet, path, out)
 }
@@ -108,13 +108,13 @@ func (c adminClient) post(ctx context.Context, path string) error {
 		return err
 	}
 	if !done.OK {
-		return c.stranger("it does not say that this is done")
+		return c.notPortside("it does not say that this is done")
 	}
 	return nil
 }
 
-// call decodes the answer into out. Anything may listen where a portside is looked for,
-// so what is not as a portside says it is told as that.
+// call decodes the answer into out. Anything may listen at the address, so an answer that no
+// portside gives is an error that says so.
 func (c adminClient) call(ctx context.Context, method, path string, out any) error {
 	a, err := c.ask(ctx, method, path)
 	if err != nil {
@@ -124,15 +124,16 @@ func (c adminClient) call(ctx context.Context, method, path string, out any) err
 		return c.refusal(a)
 	}
 	if a.media != "application/json" {
-		return c.stranger(a.String())
+		return c.notPortside(a.String())
 	}
 	if err := json.Unmarshal(a.body, out); err != nil {
-		return c.stranger(err.Error())
+		return c.notPortside(err.Error())
 	}
 	return nil
 }
 
-// probe asks path, to which a portside answers with that one line, or with 503 and why not.
+// probe asks path, to which a portside answers with that line, or with 503 and the reason,
+// which is then the error.
 func (c adminClient) probe(ctx context.Context, path, line string) error {
 	a, err := c.ask(ctx, http.MethodGet, path)
 	switch {
@@ -143,7 +144,7 @@ func (c adminClient) probe(ctx context.Context, path, line string) error {
 	case a.code != http.StatusOK:
 		return c.refusal(a)
 	case string(a.body) != line+"\n":
-		return c.stranger(a.String())
+		return c.notPortside(a.String())
 	}
 	return nil
 }
@@ -152,13 +153,13 @@ func (c adminClient) probe(ctx context.Context, path, line string) error {
 func (c adminClient) refusal(a answer) error {
 	var e struct{ Error string }
 	if a.media != "application/json" || json.Unmarshal(a.body, &e) != nil || e.Error == "" {
-		return c.stranger(a.String())
+		return c.notPortside(a.String())
 	}
 	return errors.New(e.Error)
 }
 
-// stranger is the error about what listens at c and is no portside.
-func (c adminClient) stranger(why string) error {
+// notPortside is the error for an answer that no portside gives.
+func (c adminClient) notPortside(why string) error {
 	return fmt.Errorf("what answers at %s is not portside's admin API: %s", c.base, why)
 }
 
@@ -176,7 +177,7 @@ func (a answer) String() string {
 	return a.status + " with " + a.media
 }
 
-// answerWithin is how long an answer may take, to its end.
+// answerWithin bounds the time until an answer has come whole.
 const answerWithin = 5 * time.Second
 
 func (c adminClient) ask(ctx context.Context, method, path string) (a answer, err error) {
@@ -195,14 +196,14 @@ func (c adminClient) ask(ctx context.Context, method, path string) (a answer, er
 	return a, err
 }
 
-// send asks without waiting for the end of the answer, whose body is to be closed.
+// send asks, and does not wait for the end of the answer. The caller closes its body.
 func (c adminClient) send(ctx context.Context, method, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+(&url.URL{Path: path}).EscapedPath(), nil)
 	if err != nil {
 		return nil, err
 	}
-	// Without the environment's proxy, as health checks: that leads to the web, not to a
-	// neighbour, and a healthcheck through it is of the proxy.
+	// Without the environment's proxy, which is for the web: through it a healthcheck would
+	// tell how the proxy is.
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -220,8 +221,8 @@ func (c adminClient) brokenOff(why error) error {
 	return fmt.Errorf("the answer of %s broke off: %w", c.base, why)
 }
 
-// canonical is address in the form that records are brought into, however it is
-// written: with ::1:80 for [::1]:80, another form of an IPv6 address, names in capitals.
+// canonical is address in the form that addresses of records have, however the user has
+// written it: ::1:80 for [::1]:80, IPv6 not in its shortest form, names in capitals.
 func canonical(address string) string {
 	if clean, _, err := record.Address(address, 0); err == nil {
 		return clean
@@ -229,8 +230,8 @@ func canonical(address string) string {
 	return address
 }
 
-// asListed is the address under which s lists the backend that is called address; a
-// fixed list keeps names as they were written. One that is not there is canonical.
+// asListed is the address as s lists it: a fixed list keeps addresses as they were written. If
+// there is no such backend, it is the canonical form.
 func asListed(s admin.Service, address string) string {
 	clean := canonical(address)
 	found := clean

@@ -12,15 +12,15 @@ import (
 	"portside/discovery/record"
 )
 
-// decoderFor reads the records of a service.
+// decoderFor returns the decoder of a service's records.
 func decoderFor(cfg config.Service) (*record.Decoder, error) {
 	return record.New(cfg.Prefix, record.Options{Format: record.Format(cfg.Format), Protocol: string(cfg.Protocol), DefaultPort: cfg.DefaultPort})
 }
 
-// doubtsSaid is how many kinds of doubtful records of a service leave a line.
+// doubtsSaid is for how many kinds of doubtful records of a service there is a warning.
 const doubtsSaid = 5
 
-// decode joins the follower's idea of a record to the decoder's.
+// decode makes an [etcd.Decode] of d. It logs doubts about records, one of each kind.
 func decode(d *record.Decoder, log *slog.Logger) etcd.Decode {
 	var mu sync.Mutex
 	said := map[string]bool{}

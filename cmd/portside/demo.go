@@ -30,7 +30,7 @@ and leaves nothing behind.`,
 			if err != nil {
 				return err
 			}
-			return demo(cmd, life{log: log, std: std})
+			return demo(cmd, runOptions{log: log, std: std})
 		},
 	}
 	f := cmd.Flags()
@@ -40,7 +40,7 @@ and leaves nothing behind.`,
 	return cmd
 }
 
-func demo(cmd *cobra.Command, l life) error {
+func demo(cmd *cobra.Command, l runOptions) error {
 	if port, _ := cmd.Flags().GetInt("etcd-port"); port != 0 {
 		l.etcd.ClientURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 	}
@@ -57,7 +57,7 @@ func demo(cmd *cobra.Command, l life) error {
 	if err != nil {
 		return err
 	}
-	l.started = func(p *process) { invite(l.std.out, p, p.config().Etcd.Endpoints[0], backends[:]) }
+	l.started = func(p *process) { printInvitation(l.std.out, p, p.config().Etcd.Endpoints[0], backends[:]) }
 	return serve(cmd.Context(), cfg, l)
 }
 
@@ -119,8 +119,8 @@ func (b *demoBackend) stop() {
 	b.wait.Wait()
 }
 
-// invite says what to try.
-func invite(w io.Writer, p *process, endpoint string, backends []*demoBackend) {
+// printInvitation says what to try.
+func printInvitation(w io.Writer, p *process, endpoint string, backends []*demoBackend) {
 	s := p.running()[0]
 	admin := p.config().Admin
 	self := os.Args[0]

@@ -10,17 +10,17 @@ import (
 	"portside/discovery/etcd"
 )
 
-// announced is how long a draining mark stands before the record goes, so that
+// announced is how long a record stays marked as draining before it is deleted, so that
 // those who follow the prefix see both.
 const announced = 100 * time.Millisecond
 
-// leave marks the record as draining, where it can say so, and deletes it. Etcd is
-// waited for as long as patience, and once the process drains for etcdAnswers at the
-// most: after that the key goes with its lease. What was never written has nothing to
-// leave.
+// leave marks the record as draining, where its format can say so, and deletes it. It waits
+// for etcd as long as patience, but once the process drains no longer than etcdAnswers:
+// after that the key expires with its lease. A key that was never written need not be
+// deleted.
 func (p *process) leave(r *registration, patience time.Duration) {
 	defer r.stop()
-	defer r.quiet()
+	defer r.stopCheck()
 	if !r.withdraw() || !r.keeper.Wrote() {
 		return
 	}
@@ -46,16 +46,16 @@ func (p *process) leave(r *registration, patience time.Duration) {
 	}
 }
 
-// How long a registration waits for its heir. One in another etcd may take for ever:
-// that may have been mistyped, which is no reason to be in none.
+// How long a registration waits for its heir. For one in another etcd it waits for ever: if
+// the new address was mistyped, the server is still in the former etcd.
 const (
-	forever = time.Duration(math.MaxInt64)
-	moves   = 10 * time.Second
+	forever  = time.Duration(math.MaxInt64)
+	moveWait = 10 * time.Second // for one under another key
 )
 
-// leaveToHeir is a leave that waits until r's heir stands, in the next etcd or under
-// another key, or that one's heir, within patience: who follows them is not to see a moment
-// without either. R may be recalled from now on, and until that has happened.
+// leaveToHeir returns a leave that waits, within patience, until r's heir is in etcd, or the
+// heir's heir: those who follow the prefix are not to see a moment without the server. From
+// now on, and until the wait is over, r may be recalled.
 func (p *process) leaveToHeir(r *registration, patience time.Duration) (leave func()) {
 	ctx, cancel := context.WithTimeout(p.hurried, patience)
 	r.mu.Lock()
@@ -69,8 +69,8 @@ func (p *process) leaveToHeir(r *registration, patience time.Duration) (leave fu
 	}
 }
 
-// wait waits until r's heir stands, or ctx ends, and reports whether r was not recalled
-// meanwhile.
+// wait waits until r's heir is in etcd, or ctx ends. It reports whether r is to leave, not
+// having been recalled meanwhile.
 func (r *registration) wait(ctx context.Context) (goes bool) {
 	if heir := r.heir.Load(); heir != nil && r.keeper.Wrote() {
 		r.log.Info("keeping the former registration until the new one is in etcd", "key", r.cfg.Key, "new_key", heir.cfg.Key)
@@ -87,8 +87,8 @@ func (r *registration) wait(ctx context.Context) (goes bool) {
 	return goes
 }
 
-// recall has r, which was to leave, not do so, and reports whether that was in time: its
-// keeper is then another's.
+// recall stops r, which waits for its heir, from leaving. It reports whether that was in
+// time; then r's keeper is for another registration of the same key.
 func (r *registration) recall() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,12 +100,12 @@ func (r *registration) recall() bool {
 	return true
 }
 
-// stands waits until r is in etcd, by us or by another holder of its key, as it is and
-// not as its former self was, and reports whether it is.
+// stands waits until r, and not only a former registration of its key, is in etcd, or another
+// holder has the key. It reports whether that is so.
 func stands(ctx context.Context, r *registration) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(r.kept, cancel)() // it is given up
+	defer context.AfterFunc(r.keeperCtx, cancel)() // it is given up
 	select {
 	case <-r.passed:
 	case <-ctx.Done():
@@ -114,7 +114,7 @@ func stands(ctx context.Context, r *registration) bool {
 	return r.keeper.Stands(ctx) == nil && r.keeper.Status().State != etcd.Left
 }
 
-// withdraw has no check offer the server any more, and reports whether one did.
+// withdraw lets r be offered no more, and reports whether it was.
 func (r *registration) withdraw() (offered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,11 +122,11 @@ func (r *registration) withdraw() (offered bool) {
 	return r.offered
 }
 
-// etcdAnswers is how long etcd is waited for by one who is about to leave.
+// etcdAnswers is how long a registration that is about to leave waits for etcd.
 const etcdAnswers = 2 * time.Second
 
-// leaveRegistry has every registration leave, and gives those who follow them
-// the time to see it. Where the server has died already there is nothing to spare.
+// leaveRegistry has every registration leave, and then waits for leave_delay, so that those
+// who follow them see it before the server stops. Where it has died already, that is no use.
 func (p *process) leaveRegistry(died bool) {
 	var wait sync.WaitGroup
 	delay := time.Duration(0)
@@ -146,8 +146,8 @@ func (p *process) leaveRegistry(died bool) {
 	}
 }
 
-// recall puts who is departing among holders, by key, where the key is wanted again and
-// nobody has it: there is nothing to take out and put in again. The caller holds p.mu.
+// recall makes a departing registration the holder of its key, where holders has none for it:
+// the key is wanted again, and need not be deleted and written anew. The caller holds p.mu.
 func (p *process) recall(holders map[string]*registration) {
 	for _, r := range p.departing {
 		if holder, wanted := holders[r.cfg.Key]; wanted && holder == nil && r.etcd == p.etcd && r.recall() {
@@ -156,8 +156,8 @@ func (p *process) recall(holders map[string]*registration) {
 	}
 }
 
-// depart has r leave, beside all else. Who ends the process, or r's connection to
-// etcd, waits for it. The caller holds p.mu.
+// depart has r leave in the background. The end of the process, and that of r's connection to
+// etcd, wait for it. The caller holds p.mu.
 func (p *process) depart(r *registration, leave func()) {
 	p.leaving.Add(1)
 	r.etcd.leaving.Add(1)

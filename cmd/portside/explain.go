@@ -52,7 +52,7 @@ func newExplain(std stdio) *cobra.Command {
 	return cmd
 }
 
-// explanation is what can be said of a service, or of one backend.
+// explanation is what explain prints of a service, or of one backend.
 type explanation struct {
 	Service   string          `json:"service"`
 	Discovery admin.Discovery `json:"discovery"`
@@ -61,7 +61,7 @@ type explanation struct {
 }
 
 func explain(ctx context.Context, c adminClient, s admin.Service, address string) (explanation, error) {
-	events, err := c.past(ctx)
+	events, err := c.pastEvents(ctx)
 	e := explanation{Service: s.Name, Discovery: s.Discovery, Backends: []admin.Backend{}, Events: []admin.Event{}}
 	for _, b := range s.Backends {
 		if address == "" || b.Address == address {
@@ -70,7 +70,7 @@ func explain(ctx context.Context, c adminClient, s admin.Service, address string
 	}
 	known := address == "" || len(e.Backends) > 0
 	for _, ev := range events {
-		about := canonical(ev.Backend) == canonical(address) // it may have left, and be listed no more
+		about := canonical(ev.Backend) == canonical(address) // it may not be listed any more, so asListed cannot know
 		if ev.Service == s.Name && (address == "" || about || ev.Kind == "discovery") {
 			known = known || about
 			e.Events = append(e.Events, ev)
@@ -82,8 +82,8 @@ func explain(ctx context.Context, c adminClient, s admin.Service, address string
 	return e, err
 }
 
-// past reads the remembered events: those a new listener is told first.
-func (c adminClient) past(ctx context.Context) (events []admin.Event, err error) {
+// pastEvents reads the remembered events, which a new listener is told first.
+func (c adminClient) pastEvents(ctx context.Context) (events []admin.Event, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	resp, err := c.send(ctx, http.MethodGet, "/api/v1/events")
@@ -92,7 +92,7 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, c.stranger(resp.Status)
+		return nil, c.notPortside(resp.Status)
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, longestEvent)
@@ -104,7 +104,7 @@ func (c adminClient) past(ctx context.Context) (events []admin.Event, err error)
 			}
 		}
 		if strings.HasPrefix(lines.Text(), ":") {
-			return events, nil // the stream goes on with what will happen
+			return events, nil // from here on the stream tells what happens from now on
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -27,13 +27,13 @@ type following struct {
 	news  *news
 	saver *saver
 
-	next chan followed // what to follow instead
+	next chan followed // what to follow from now on
 
 	mu     sync.Mutex
 	source discovery.Source
 	filled origin    // of the pool's endpoints; zero: it has had none
-	known  time.Time // since when, if not by the present source: zero
-	saved  bool      // by a file
+	known  time.Time // when the pool's endpoints were known for sure, until source has said something; then zero
+	saved  bool      // known is from a file
 }
 
 func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news, saves chan struct{}) *following {
@@ -42,15 +42,15 @@ func newFollowing(name string, log *slog.Logger, p *pool.Pool, n *news, saves ch
 	return f
 }
 
-// followed is what to follow, and where its endpoints are kept.
+// followed is a source to follow, and where its endpoints are saved.
 type followed struct {
 	discovery.Source
-	file   snapshot.File // zero: nowhere
-	origin               // endpoints of another mean nothing any more
+	file snapshot.File // zero: nowhere
+	origin
 }
 
-// follow has cfg's fixed list followed, or its prefix in etcd. Endpoints saved in
-// stateDir stand until the registry has spoken.
+// follow follows cfg's fixed list, or its prefix in etcd. Endpoints that are saved in
+// stateDir are used until the registry has answered.
 func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	if len(cfg.Endpoints) > 0 {
 		f.change(followed{Source: static.New(cfg.Endpoints), origin: originOf(cfg)})
@@ -71,18 +71,19 @@ func (f *following) follow(cfg config.Service, r *registry, stateDir string) {
 	f.change(followed{source, file, originOf(cfg)})
 }
 
-// origin is where endpoints come from: those of another prefix, read otherwise, or of
-// another list have nothing to do with them.
+// origin is where endpoints come from. Those of another prefix, format or fixed list have
+// nothing to do with one another: when it changes, what is not listed any more leaves at
+// once and becomes no suspect.
 type origin struct {
 	of       string
-	protocol config.Protocol // that they were read for; for another they are most often the same
+	protocol config.Protocol // their records were read for it; most records yield the same for any
 }
 
 func originOf(cfg config.Service) origin {
 	return origin{fmt.Sprintf("%q %q %d %v", cfg.Prefix, cfg.Format, cfg.DefaultPort, cfg.Endpoints), cfg.Protocol}
 }
 
-// readingOf names how cfg's records are read.
+// readingOf says how cfg's records are read, for [snapshot.In].
 func readingOf(cfg config.Service) string {
 	if cfg.DefaultPort == 0 {
 		return cfg.Format
@@ -90,7 +91,7 @@ func readingOf(cfg config.Service) string {
 	return fmt.Sprintf("%s, default port %d", cfg.Format, cfg.DefaultPort)
 }
 
-// change has next followed from now on.
+// change has run follow next from now on.
 func (f *following) change(next followed) {
 	f.mu.Lock()
 	if f.source != nil {
@@ -101,18 +102,18 @@ func (f *following) change(next followed) {
 	f.source = next.Source
 	f.mu.Unlock()
 	select {
-	case <-f.next: // nobody has come to it
+	case <-f.next: // run has not come to it, and need not
 	default:
 	}
 	f.next <- next
 }
 
-// takeOver has f, whose service takes the place of former's, begin with what that one
-// has, be it gone from the registry and still answering: unless it is of something else.
-// What was read for another protocol stands until there is a list.
+// takeOver has f, whose service replaces former's, begin with the endpoints that one has,
+// suspects included, unless they have another origin. Those whose records were read for
+// another protocol stand until there is a list.
 func (f *following) takeOver(former *following, cfg config.Service) {
 	former.retire()
-	f.saver.saving = former.saver.saving // what that one is writing comes first
+	f.saver.saving = former.saver.saving // one file: what former is writing comes first
 	known := former.proven()
 	former.mu.Lock()
 	filled, saved := former.filled, former.saved
@@ -126,8 +127,8 @@ func (f *following) takeOver(former *following, cfg config.Service) {
 	f.known, f.saved = known, saved
 }
 
-// retire says that the service is to drain and may have been replaced: the file of its
-// endpoints is its successor's.
+// retire says that the service is to drain. It saves no more: the file may be its
+// successor's now.
 func (f *following) retire() { f.saver.retired.Store(true) }
 
 // run follows until ctx ends.
@@ -158,7 +159,7 @@ func (f *following) run(ctx context.Context) {
 	}
 }
 
-// heard takes in what the source that is followed says.
+// heard applies what the source that is followed says.
 func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
 	f.saver.saves(from.file, func() bool {
 		whole := f.fill(endpoints, from.origin)
@@ -169,8 +170,8 @@ func (f *following) heard(endpoints []discovery.Endpoint, from followed) {
 	})
 }
 
-// fill hands endpoints to the pool. It reports whether what the pool has now, suspects
-// included, is all of that same origin.
+// fill hands endpoints to the pool. It reports whether all that the pool has now, suspects
+// included, has that origin.
 func (f *following) fill(endpoints []discovery.Endpoint, from origin) bool {
 	if !f.synced() {
 		f.news.filling.Store(true)
@@ -178,7 +179,7 @@ func (f *following) fill(endpoints []discovery.Endpoint, from origin) bool {
 	}
 	f.mu.Lock()
 	anew := f.filled != (origin{}) && f.filled != from
-	// An empty list, which may be a prefix mistyped, is doubted all the same.
+	// An empty list may come of a mistyped prefix: the guard is to doubt it all the same.
 	anew = anew && len(endpoints) > 0
 	if anew || f.filled == (origin{}) {
 		anew = anew && (f.filled.of != from.of || !f.has(endpoints))
@@ -194,8 +195,8 @@ func (f *following) fill(endpoints []discovery.Endpoint, from origin) bool {
 	return whole
 }
 
-// has reports whether the pool has one of endpoints. If so, it does not depend on the
-// protocol which those are: who is missing has been lost, or is suspect already.
+// has reports whether the pool has any of endpoints. If so, the records yield the same
+// addresses for either protocol, and what is missing from endpoints has left the registry.
 func (f *following) has(endpoints []discovery.Endpoint) bool {
 	known := f.pool.Known()
 	had := make(map[string]bool, len(known.Endpoints)+len(known.Lost))
@@ -275,7 +276,7 @@ func (f *following) status(now time.Time) admin.Discovery {
 	if known.IsZero() || d.State != discovery.Syncing {
 		return d
 	}
-	// Old endpoints are served, not none.
+	// The pool serves old endpoints, so the service is not without any.
 	d.State, d.Age = discovery.Stale, max(now.Sub(known).Seconds(), 0)
 	if saved {
 		d.Snapshot = &known

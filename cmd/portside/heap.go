@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// The heap is small, a few megabytes, so that by itself the collector would run more than
-// a hundred times a second under gRPC calls, whose heads are garbage after each; that
-// would take half of the CPU. So garbage may gather to a fixed amount, as long as that is
-// more than the runtime's default, which is as much as is alive.
+// The heap is small, a few megabytes. With the runtime's default, under which there may be
+// as much garbage as there are live objects, the collector would run more than a hundred
+// times a second under gRPC calls, whose heads are garbage after each, and take half of the
+// CPU. So there may be a fixed amount of garbage, as long as that is more than the default.
 const (
 	garbage  = 24 << 20
 	heapTick = time.Second
-	// The runtime's own default, and the most that is set: it is reached where little is
-	// alive.
+	// The runtime's default, and the most that is set, even if little is alive.
 	leastPercent, mostPercent = 100, 400
 )
 
@@ -24,8 +23,8 @@ func gcPercent(alive uint64) int {
 	return int(min(max(garbage*100/max(alive, 1), leastPercent), mostPercent))
 }
 
-// roomyHeap lets garbage gather, for ever. Where GOGC or GOMEMLIMIT is set, that is left
-// alone.
+// roomyHeap sets GOGC by what is alive, again and again; it never returns. Where the
+// environment sets GOGC or GOMEMLIMIT, it does nothing.
 func roomyHeap() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return

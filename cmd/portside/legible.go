@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// legible is s as a terminal may have it: what is in etcd was written by others,
-// and a terminal takes some of what cannot be printed for orders. Such bytes are
-// written as Go writes them, \x1b; all others stay.
+// legible is s as it may be sent to a terminal. What is in etcd was written by others, and
+// some of what cannot be printed are commands to a terminal. Such characters become what
+// they are in Go's source, such as \x1b; all others stay.
 func legible(s string) string {
 	if isLegible(s) {
 		return s
@@ -42,9 +42,9 @@ func isLegible(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
-// legibleAttr keeps a text log's handler from cutting a text short, which tint
-// does at the first byte that is not UTF-8 (and at U+FFFD), and from leaving out
-// what follows an ESC. It quotes bytes as they are.
+// legibleAttr keeps tint, the text log's handler, from cutting a text short at the first byte
+// that is not UTF-8 (or at U+FFFD), and from leaving out what follows an ESC. As bytes, such
+// a text is quoted whole.
 func legibleAttr(groups []string, a slog.Attr) slog.Attr {
 	if k := a.Value.Kind(); k != slog.KindString && k != slog.KindAny {
 		return a
@@ -86,8 +86,8 @@ func (w legibleJSON) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readableAttr has a JSON log say durations, signals and addresses as a text log does:
-// 30s rather than 30000000000, terminated rather than 15, 10.0.0.5:80 rather than an object.
+// readableAttr makes durations, signals and addresses in a JSON log what they are in a text
+// log: 30s, not 30000000000; terminated, not 15; 10.0.0.5:80, not an object.
 func readableAttr(_ []string, a slog.Attr) slog.Attr {
 	if d := a.Value; d.Kind() == slog.KindDuration {
 		return slog.String(a.Key, d.Duration().String())

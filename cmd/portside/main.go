@@ -18,8 +18,8 @@ import (
 func main() {
 	etcd.SilenceGRPC()
 	if os.Getenv("GOGC") == "" {
-		// The data path makes no garbage, so a smaller heap costs next to nothing,
-		// and what lies beside every application should be small.
+		// Until roomyHeap decides, and where GOMEMLIMIT has it decide nothing: what runs
+		// beside every application should be small.
 		debug.SetGCPercent(50)
 	}
 	go spareThreads()
@@ -31,12 +31,12 @@ func main() {
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
-	logs     *outlet // behind err
+	logs     *asyncWriter // writes to err
 }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std stdio) int {
-	std.logs = newOutlet(std.err, func(bytes int64, err error) {
+	std.logs = newAsyncWriter(std.err, func(bytes int64, err error) {
 		if err != nil {
 			return // there is nowhere to say it
 		}
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	return code
 }
 
-// exit is an error that wants an exit code of its own; without an err, quietly.
+// exit is an error with an exit code of its own. Without an err nothing is printed.
 type exit struct {
 	code int
 	err  error
@@ -88,5 +88,5 @@ func (e exit) Error() string {
 
 func (e exit) Unwrap() error { return e.err }
 
-// usage is an error of the command line.
+// usage is an error in how portside was called.
 func usage(format string, args ...any) error { return exit{2, fmt.Errorf(format, args...)} }

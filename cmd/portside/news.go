@@ -12,24 +12,24 @@ import (
 	"portside/pool"
 )
 
-// news tells what happens to a service's backends, in the log and to who listens.
+// news tells what happens to a service's backends, in the log and to listeners of the API.
 type news struct {
 	name    string
 	log     *slog.Logger
 	events  *admin.Events
 	filling atomic.Bool   // the pool is getting its first endpoints, which are no news
-	chatter *rate.Limiter // of lines about backends
+	chatter *rate.Limiter // limits lines about backends
 	unsaid  atomic.Int64  // lines that were held back
-	doubted time.Time     // when the last backend became a suspect; one is told at a time
-	opened  atomic.Int64  // when failing open last ended, in Unix nanoseconds; failing while it lasts; zero once its end was said
+	doubted time.Time     // when the last backend became a suspect; only OnEvent, which is called one at a time, uses it
+	opened  atomic.Int64  // failing while the pool fails open; then when that ended, in Unix nanoseconds; zero once its end was said
 }
 
 func newNews(name string, log *slog.Logger, events *admin.Events) *news {
 	return &news{name: name, log: log, events: events, chatter: rate.NewLimiter(20, 50)}
 }
 
-// tell passes on a change of a backend's state, or of the pool's. Kept counts its
-// backends, and the suspects among them.
+// tell tells a change of a backend's state, or of the pool's. Kept counts the pool's backends,
+// and the suspects among them.
 func (n *news) tell(e pool.Event, kept func() (all, suspects int)) {
 	if e.Backend == nil {
 		n.failsOpen(e)
@@ -45,8 +45,8 @@ func (n *news) tell(e pool.Event, kept func() (all, suspects int)) {
 	})
 }
 
-// doubt says, before the first of many lines, that the registry has dropped backends in
-// a mass. Kept says of how many, and how many of them are suspects.
+// doubt warns, before the first of many lines about suspects, that the registry has dropped
+// backends in a mass.
 func (n *news) doubt(e pool.Event, kept func() (all, suspects int)) {
 	was := n.doubted
 	if n.doubted = e.Time; e.Time.Sub(was) < lull {
@@ -56,12 +56,12 @@ func (n *news) doubt(e pool.Event, kept func() (all, suspects int)) {
 	n.log.Warn("the registry has dropped most of the backends at once; those that still answer stay in rotation", "listed", all-suspects, "of", all)
 }
 
-// lull is how long after the last suspect another is of another mass.
+// lull is the time after which the next suspect is part of another mass.
 const lull = 5 * time.Second
 
-// failsOpen takes in that every backend fails, or no longer. With most answers failing
-// that comes and goes with each that does not: it is said when it begins, and that it
-// is over when it has been for a while; see calm.
+// failsOpen tells that the pool has begun to fail open, and notes when that ends. While most
+// answers fail, it begins and ends with each that does not: so it is told once when it
+// begins, and its end only when it has been over for a while; see calm.
 func (n *news) failsOpen(e pool.Event) {
 	if e.To != pool.FailOpen {
 		n.opened.Store(time.Now().UnixNano())
@@ -75,14 +75,14 @@ func (n *news) failsOpen(e pool.Event) {
 }
 
 const (
-	// failing stands for a time that has not come: of the end of failing open.
+	// failing is the value of news.opened while the pool fails open.
 	failing = -1
 	// calmFor is how long failing open has to be over for that to be said.
 	calmFor = 5 * time.Second
 )
 
-// calm says that failing open is over once it has been for a while. Backends is how many
-// there are by now.
+// calm tells that failing open is over, once it has been for a while. Backends counts those
+// that there are by now.
 func (n *news) calm(now time.Time, backends func() int) {
 	since := n.opened.Load()
 	if since <= 0 || now.UnixNano()-since < int64(calmFor) || !n.opened.CompareAndSwap(since, 0) {
@@ -100,8 +100,8 @@ func (n *news) tellOpen(at time.Time, from, to pool.State, reason string) {
 	n.events.Tell(admin.Event{Time: at.UTC(), Service: n.name, Kind: "pool", From: string(from), To: string(to), Reason: reason})
 }
 
-// say logs a change of a backend's state. A thousand that come or go at once are
-// not a thousand lines.
+// say logs a change of a backend's state. A thousand backends that come or go at once do not
+// make a thousand lines.
 func (n *news) say(e pool.Event) {
 	level := slog.LevelInfo
 	switch {
@@ -115,7 +115,7 @@ func (n *news) say(e pool.Event) {
 	}
 	was := string(e.From)
 	if e.From == pool.Gone && e.To != pool.Suspect {
-		was = "new" // even where it had been there before: it has a clean record
+		was = "new" // even if it had been there before: its record is clean
 	}
 	attrs := []slog.Attr{slog.String("backend", e.Backend.Address()), slog.String("was", was)}
 	if e.Reason != "" {

@@ -292,7 +292,7 @@ func TestEventsTellOfRegistrations(t *testing.T) {
 	p := runPortside(t, endpoint, "-c", c.name)
 	told := func(to string, reason string) func() bool {
 		return func() bool {
-			events, err := adminClient{"http://" + p.admin}.past(t.Context())
+			events, err := adminClient{"http://" + p.admin}.pastEvents(t.Context())
 			return err == nil && slices.ContainsFunc(events, func(e admin.Event) bool {
 				return e.Kind == "registration" && e.Service == "billing" && e.Backend == a && e.To == to && strings.Contains(e.Reason, reason)
 			})

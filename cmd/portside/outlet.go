@@ -6,40 +6,42 @@ import (
 	"time"
 )
 
-// outlet writes behind its writers' backs, so that nobody waits for whoever should
-// be reading: a full pipe must not hold up a service. What there is no room for is
-// lost, and counted. It may be used by many at once.
-type outlet struct {
-	out  io.Writer
-	lost func(bytes int64, err error) // is told once writing fails, and how much once it goes again; it may write to the outlet
+// asyncWriter writes in the background, so that no caller waits for a slow reader: a full
+// pipe must not hold up a service. What there is no room for is lost, and counted. It is
+// safe for concurrent use.
+type asyncWriter struct {
+	out io.Writer
+	// lost is called with err when writing begins to fail, and with how many bytes were
+	// lost when it works again. It may write to the asyncWriter.
+	lost func(bytes int64, err error)
 
 	mu      sync.Mutex
 	waiting []byte
-	spare   []byte        // what waiting was
+	spare   []byte        // an empty buffer for what comes next
 	writing chan struct{} // closed when nothing waits any more; nil: nothing does
-	missing int64
+	missing int64         // bytes that there was no room for
 
-	// Of whoever is in write.
+	// Only the goroutine in write uses these.
 	failing bool
-	owed    int64 // is missing, and was not told
+	owed    int64 // bytes lost that lost was not told of
 }
 
 const (
-	// outletRoom is how many bytes may wait to be written.
-	outletRoom = 1 << 20
-	// outletSpare is how large a buffer is kept for what comes next.
-	outletSpare = 64 << 10
+	// asyncRoom is how many bytes may wait to be written.
+	asyncRoom = 1 << 20
+	// asyncSpare is how large a buffer is kept for what comes next.
+	asyncSpare = 64 << 10
 )
 
-func newOutlet(out io.Writer, lost func(bytes int64, err error)) *outlet {
-	return &outlet{out: out, lost: lost}
+func newAsyncWriter(out io.Writer, lost func(bytes int64, err error)) *asyncWriter {
+	return &asyncWriter{out: out, lost: lost}
 }
 
 // Write takes all of p, or, for want of room, nothing. It reports no error.
-func (o *outlet) Write(p []byte) (int, error) {
+func (o *asyncWriter) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.waiting)+len(p) > outletRoom {
+	if len(o.waiting)+len(p) > asyncRoom {
 		o.missing += int64(len(p))
 		return len(p), nil
 	}
@@ -52,7 +54,7 @@ func (o *outlet) Write(p []byte) (int, error) {
 }
 
 // write writes until nothing waits.
-func (o *outlet) write() {
+func (o *asyncWriter) write() {
 	for {
 		o.mu.Lock()
 		if len(o.waiting) == 0 && o.missing == 0 {
@@ -66,7 +68,7 @@ func (o *outlet) write() {
 		o.mu.Unlock()
 		n, err := o.out.Write(now)
 		o.account(missing+int64(len(now)-n), err)
-		if cap(now) <= outletSpare {
+		if cap(now) <= asyncSpare {
 			o.mu.Lock()
 			o.spare = now
 			o.mu.Unlock()
@@ -74,9 +76,9 @@ func (o *outlet) write() {
 	}
 }
 
-// account tells when writing begins to fail, and, when it goes again, how much was
-// not written.
-func (o *outlet) account(missing int64, err error) {
+// account calls lost when writing begins to fail, and when it works again after bytes were
+// lost.
+func (o *asyncWriter) account(missing int64, err error) {
 	o.owed += missing
 	if err != nil {
 		if !o.failing {
@@ -93,7 +95,7 @@ func (o *outlet) account(missing int64, err error) {
 }
 
 // flush waits until all is written, but not for long.
-func (o *outlet) flush() {
+func (o *asyncWriter) flush() {
 	o.mu.Lock()
 	written := o.writing
 	o.mu.Unlock()

@@ -28,9 +28,9 @@ func (s *stuck) Write(p []byte) (int, error) {
 func TestOutletDoesNotWaitForItsReader(t *testing.T) {
 	to := &stuck{go_: make(chan struct{})}
 	var lost atomic.Int64 // told once, or twice where the writer was late to begin
-	o := newOutlet(to, func(bytes int64, _ error) { lost.Add(bytes) })
+	o := newAsyncWriter(to, func(bytes int64, _ error) { lost.Add(bytes) })
 	line := strings.Repeat("x", 99) + "\n"
-	const lines = 3 * outletRoom / 100
+	const lines = 3 * asyncRoom / 100
 	start := time.Now()
 	for range lines {
 		if n, err := o.Write([]byte(line)); n != len(line) || err != nil {
@@ -51,7 +51,7 @@ func TestOutletDoesNotWaitForItsReader(t *testing.T) {
 	to.mu.Lock()
 	defer to.mu.Unlock()
 	got := to.got.String()
-	if whole := strings.Count(got, line); whole*len(line) != len(got) || whole < outletRoom/100-1 || int64(len(got))+lost.Load() != lines*100 {
+	if whole := strings.Count(got, line); whole*len(line) != len(got) || whole < asyncRoom/100-1 || int64(len(got))+lost.Load() != lines*100 {
 		t.Errorf("%d lines in %d bytes, and %d bytes lost; want whole lines, and %d bytes in all", whole, len(got), lost.Load(), lines*100)
 	}
 }
@@ -59,7 +59,7 @@ func TestOutletDoesNotWaitForItsReader(t *testing.T) {
 func TestOutletKeepsTheOrder(t *testing.T) {
 	to := &stuck{go_: make(chan struct{})}
 	close(to.go_)
-	o := newOutlet(to, func(int64, error) { t.Error("something was lost") })
+	o := newAsyncWriter(to, func(int64, error) { t.Error("something was lost") })
 	var want strings.Builder
 	for i := range 2000 {
 		line := fmt.Sprintln("line", i)
@@ -86,7 +86,7 @@ func (f *full) Write(p []byte) (int, error) {
 
 func TestOutletSaysThatItCannotWrite(t *testing.T) {
 	var told []string
-	o := newOutlet(&full{times: 3}, func(bytes int64, err error) { told = append(told, fmt.Sprint(bytes, err)) })
+	o := newAsyncWriter(&full{times: 3}, func(bytes int64, err error) { told = append(told, fmt.Sprint(bytes, err)) })
 	for range 4 {
 		_, _ = o.Write([]byte("a line\n"))
 		o.flush()

@@ -22,8 +22,8 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// writeWhole writes what print prints, in one piece, and says so if that fails: half a
-// page on a full disk is no answer.
+// writeWhole writes all that print prints in one piece, and returns the error if that fails:
+// half a page on a full disk is no answer.
 func writeWhole(w io.Writer, print func(io.Writer) error) error {
 	var page bytes.Buffer
 	if err := print(&page); err != nil {
@@ -89,8 +89,7 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// colourful reports whether w is a terminal whose user has not said no: a NO_COLOR
-// that is not empty (no-color.org).
+// colourful reports whether w is a terminal, and NO_COLOR is unset or empty (no-color.org).
 func colourful(w any) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == ""
 }

@@ -27,14 +27,14 @@ import (
 //
 //	service       etcd client ─► source ─► pool ─► proxy ◄─ listener
 //	registration  monitor ─► keeper ─► etcd client
-//	once          signals ─► life        admin ─► snapshots of all
+//	once          signals ─► process     admin ─► snapshots of all
 //
-// One group owns every goroutine that lives as long as the process; it ends when
-// all have ended. Services and registrations come and go with reloads, the rest
-// does not.
+// One group owns every goroutine that lives as long as the process; it ends when all have
+// ended. Services, registrations and the connection to etcd come and go with reloads, the
+// rest does not.
 type process struct {
 	log      *slog.Logger
-	logs     *outlet         // behind log
+	logs     *asyncWriter    // behind log
 	ctx      context.Context // of all that runs; ends after the drain
 	begun    chan struct{}   // closed when the command runs, or there is none
 	ended    <-chan struct{} // closed when nothing of the process is left
@@ -44,7 +44,7 @@ type process struct {
 	group    *errgroup.Group
 	draining atomic.Bool
 	second   atomic.Int32    // the signal that ends the drain on the spot
-	hurried  context.Context // ends when p begins to drain
+	hurried  context.Context // ends when the drain begins: whatever waits for etcd is to hurry
 	hurry    context.CancelFunc
 	cuts     atomic.Int64 // sessions that did not finish in time
 	rereading
@@ -68,8 +68,8 @@ type registry struct {
 	leaving sync.WaitGroup // registrations that are leaving it
 }
 
-// newProcess prepares a process for cfg: it binds every port, so that all that is
-// taken is said at once, and starts nothing.
+// newProcess prepares a process for cfg. It binds every port, so that all that cannot be
+// bound is reported at once, and starts nothing.
 func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
 	p := &process{log: log, cfg: cfg, begun: make(chan struct{}), saves: make(chan struct{}, savesAtOnce)}
 	p.hurried, p.hurry = context.WithCancel(context.Background())
@@ -93,7 +93,7 @@ func newProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
 	return p, nil
 }
 
-// config is what p is told to do now.
+// config is the configuration that is in force.
 func (p *process) config() *config.Config {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +106,7 @@ func (p *process) closeListeners() {
 	}
 }
 
-// listen binds address and says for whom if it cannot.
+// listen binds address. Its error says for whom.
 func listen(ctx context.Context, whom, address string) (net.Listener, error) {
 	ln, err := proxy.Listen(ctx, address)
 	if err == nil {
@@ -123,7 +123,7 @@ func listen(ctx context.Context, whom, address string) (net.Listener, error) {
 func (p *process) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doubt(p.cfg)
+	p.warnDoubts(p.cfg)
 	if p.cfg.NeedsEtcd() {
 		p.connect(p.cfg.Etcd)
 	}
@@ -136,15 +136,15 @@ func (p *process) start() {
 	p.group.Go(p.watchDiscovery)
 }
 
-// doubt tells of what cfg cannot mean, as check does.
-func (p *process) doubt(cfg *config.Config) {
+// warnDoubts logs what in cfg is valid but can hardly be meant, as check prints it.
+func (p *process) warnDoubts(cfg *config.Config) {
 	for _, d := range cfg.Doubts() {
 		p.log.Warn(d)
 	}
 }
 
-// connect makes cfg's etcd the one that is used from now on. The caller holds
-// p.mu.
+// connect connects to the etcd of cfg, which is the one that is used from now on. The caller
+// holds p.mu.
 func (p *process) connect(cfg config.Etcd) {
 	ctx, stop := context.WithCancel(p.ctx)
 	p.etcd = &registry{Client: etcd.New(cfg.Config, p.log), stop: stop}
@@ -166,7 +166,7 @@ func (p *process) startService(s *service) {
 		defer p.serving.Done()
 		defer stop()
 		cut, err := s.run(p.ctx, serving)
-		if p.draining.Load() { // else it was a reload that had s drain
+		if p.draining.Load() { // if not, a reload has stopped s
 			p.cuts.Add(cut)
 		} else if cut > 0 {
 			s.log.Warn("connections had not finished after drain.timeout and were cut", "connections", cut)
@@ -178,7 +178,7 @@ func (p *process) startService(s *service) {
 	})
 }
 
-// ended is err, unless it only says that a context has ended.
+// ended is err, or nil if it only says that a context was cancelled.
 func ended(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -186,8 +186,9 @@ func ended(err error) error {
 	return err
 }
 
-// watchDiscovery turns changes of the sources' states into events, and says what is
-// over.
+// watchDiscovery looks, twice a second, for what nobody reports by itself: it turns changes
+// of sources and registrations into events, says that failing open is over, and warns of
+// services without a list.
 func (p *process) watchDiscovery() error {
 	last := map[*service]string{}
 	registered := map[*etcd.Keeper]etcd.KeeperStatus{}
@@ -200,7 +201,7 @@ func (p *process) watchDiscovery() error {
 			return nil
 		case <-tick.C:
 		}
-		if !said && time.Since(began) > patient {
+		if !said && time.Since(began) > unlistedAfter {
 			said = true
 			p.sayUnlisted()
 		}
@@ -218,10 +219,10 @@ func (p *process) watchDiscovery() error {
 	}
 }
 
-// patient is how long after the start first lists may be missing before that is said.
-const patient = 2 * time.Second
+// unlistedAfter is how long after the start a first list may be missing without a warning.
+const unlistedAfter = 2 * time.Second
 
-// sayUnlisted says which services have no endpoints yet, if any, and what follows.
+// sayUnlisted warns which services have no list of endpoints yet, if any, and what follows.
 func (p *process) sayUnlisted() {
 	var services []string
 	reason := ""
@@ -243,8 +244,8 @@ func (p *process) sayUnlisted() {
 	p.log.Warn(text, "services", services, "reason", reason)
 }
 
-// watchRegistrations turns what has become of registrations since was into events, and
-// returns what they are now.
+// watchRegistrations turns the changes of registrations since was into events, and returns
+// their states now.
 func (p *process) watchRegistrations(was map[*etcd.Keeper]etcd.KeeperStatus) map[*etcd.Keeper]etcd.KeeperStatus {
 	p.mu.Lock()
 	all := slices.Clone(p.registrations)
@@ -266,14 +267,14 @@ func (p *process) watchRegistrations(was map[*etcd.Keeper]etcd.KeeperStatus) map
 	return now
 }
 
-// running are the services there are now.
+// running are the services that there are now. The slice is the caller's.
 func (p *process) running() []*service {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.services)
 }
 
-// ready says what is missing, if anything is.
+// ready is nil when every service has had its first list; otherwise it says what is missing.
 func (p *process) ready() error {
 	if p.draining.Load() {
 		return errors.New("draining")
@@ -284,7 +285,7 @@ func (p *process) ready() error {
 	return nil
 }
 
-// view is what admin sees.
+// view is what the admin API can see and do.
 func (p *process) view() admin.View {
 	verb := func(do func(*pool.Pool, string) error) func(string, string) error {
 		return func(name, address string) error {

@@ -201,7 +201,7 @@ func TestLegible(t *testing.T) {
 func logged(t *testing.T, format, message string, args ...any) string {
 	t.Helper()
 	out := &output{}
-	std := stdio{out: out, err: out, logs: newOutlet(out, nil)}
+	std := stdio{out: out, err: out, logs: newAsyncWriter(out, nil)}
 	cmd := newRoot(std)
 	if err := cmd.ParseFlags([]string{"--log-format", format}); err != nil {
 		t.Fatal(err)
@@ -331,7 +331,7 @@ func TestVerbsAboutWhatIsNotThereSaySo(t *testing.T) {
 	a, _ := echo(t)
 	p := runPortside(t, "", "orders="+freeAddress(t)+",endpoints="+a)
 	eventually(t, "no discovery event is remembered", func() bool {
-		events, _ := adminClient{"http://" + p.admin}.past(t.Context())
+		events, _ := adminClient{"http://" + p.admin}.pastEvents(t.Context())
 		for _, e := range events {
 			if e.Kind == "discovery" {
 				return true
@@ -354,7 +354,7 @@ func TestVerbsAboutWhatIsNotThereSaySo(t *testing.T) {
 		t.Errorf("explain of what is there: exit code %d, %q %q", code, out, complaint)
 	}
 
-	var top glance
+	var top overview
 	if _, out, complaint := says(t, "top", "-o", "json", "--admin", p.admin); json.Unmarshal([]byte(out), &top) != nil || len(top.Services) != 1 || strings.Count(out, "\n") != 1 {
 		t.Errorf("top -o json says %q %q, want one line with the service", out, complaint)
 	}
@@ -387,7 +387,7 @@ func TestExplainBearsALongEvent(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "drained by hand") {
 		t.Errorf("exit code %d, %q, want the drain among the events of\n%s", code, complaint, out)
 	}
-	events, err := adminClient{"http://" + p.admin}.past(t.Context())
+	events, err := adminClient{"http://" + p.admin}.pastEvents(t.Context())
 	long := slices.IndexFunc(events, func(e admin.Event) bool { return len(e.Reason) > 64<<10 })
 	drained := slices.IndexFunc(events, func(e admin.Event) bool { return e.To == "draining" })
 	if err != nil || long < 0 || drained < long { // that of the discovery comes when it will

@@ -40,8 +40,8 @@ its code.`,
 			if err != nil {
 				return err
 			}
-			alone(cfg, args[0], cmd.Flags().Changed("admin"))
-			return serve(cmd.Context(), cfg, life{log: log, command: command, std: std})
+			keepOnly(cfg, args[0], cmd.Flags().Changed("admin"))
+			return serve(cmd.Context(), cfg, runOptions{log: log, command: command, std: std})
 		},
 	}
 	addConfigFlags(cmd)
@@ -62,7 +62,7 @@ its code.`,
 	return cmd
 }
 
-// registrationSettings says name's registration in the configuration's words.
+// registrationSettings are the arguments and flags as settings of name's registration.
 func registrationSettings(cmd *cobra.Command, name, address string) (set []config.Setting, err error) {
 	at := func(origin, value string, path ...string) {
 		set = append(set, config.Setting{Origin: origin, Path: append([]string{"register", name}, path...), Value: value})
@@ -89,8 +89,8 @@ func registrationSettings(cmd *cobra.Command, name, address string) (set []confi
 	return set, nil
 }
 
-// alone leaves only name's registration of cfg: a file may say much else.
-func alone(cfg *config.Config, name string, admin bool) {
+// keepOnly removes all but name's registration from cfg: a file may have much else.
+func keepOnly(cfg *config.Config, name string, admin bool) {
 	cfg.Services = nil
 	for _, r := range cfg.Register {
 		if r.Name == name {
@@ -100,5 +100,5 @@ func alone(cfg *config.Config, name string, admin bool) {
 	if !admin {
 		cfg.Admin = ""
 	}
-	cfg.Source = "" // it is not what runs, so its changes are none of ours
+	cfg.Source = "" // the file is not what runs, so its changes are not to be applied
 }

@@ -190,7 +190,7 @@ func TestRunCommandFindsItsPortsUp(t *testing.T) {
 // A gRPC server of Kratos: another name in the record than the registration's own,
 // which is for two of one service.
 func TestKratosRecordSaysWhatKratosLooksFor(t *testing.T) {
-	cfg, err := load(config.Options{Args: nil, Path: "-", Formats: record.Words(), Written: words(record.Writable()), Stdin: strings.NewReader(`
+	cfg, err := load(config.Options{Args: nil, Path: "-", Formats: record.Words(), Written: formatNames(record.Writable()), Stdin: strings.NewReader(`
 register:
   greeter-grpc: {address: 10.0.0.5:9000, format: kratos, key: /microservices/greeter/1, service: greeter, protocol: grpc, version: v2}
 `)})

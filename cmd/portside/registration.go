@@ -18,30 +18,31 @@ import (
 
 // registration is one server that is kept in etcd while it can serve.
 type registration struct {
-	cfg    config.Registration
-	entry  etcd.Registration // what it is in etcd
-	etcd   *registry
-	keeper *etcd.Keeper
-	log    *slog.Logger
-	stop   context.CancelFunc // ends the keeper
-	kept   context.Context    // ends with that
-	quiet  context.CancelFunc // ends the check
+	cfg       config.Registration
+	entry     etcd.Registration // what etcd is to hold
+	etcd      *registry
+	keeper    *etcd.Keeper
+	log       *slog.Logger
+	stop      context.CancelFunc // ends the keeper
+	keeperCtx context.Context    // ends with that
+	stopCheck context.CancelFunc // ends the check
 
-	heir   atomic.Pointer[registration] // is to stand before this one leaves
+	heir   atomic.Pointer[registration] // replaces this one, which leaves only when that one is in etcd; nil: none
 	passed chan struct{}                // closed when its server is first offered
-	once   sync.Once
+	once   sync.Once                    // closes passed
 
-	mu      sync.Mutex
-	sick    string // what its check last said; empty while healthy
-	offered bool   // etcd may have had it
-	leaving bool   // and is not to have it any more
-	waits   func() // ends its waiting for its heir; nil: it does not wait, or no more
+	mu           sync.Mutex
+	whyUnhealthy string // why it is not in etcd; empty while healthy
+	offered      bool   // the keeper was told to have it in etcd
+	leaving      bool   // it is not to be offered any more
+	waits        func() // ends its wait for its heir; nil: it does not wait
 }
 
-// startRegistration keeps rc in etcd until it leaves. With a command that begins
-// once it runs: who answers before is somebody else. Former, if not nil, had its
-// key. In the same etcd its record stands until rc's check has said something; in
-// another, what it had yielded stays yielded. The caller holds p.mu.
+// startRegistration keeps rc in etcd until it leaves. With a command, its check begins when
+// the command runs: what answers before is another server. Former, if not nil, is the
+// registration that had rc's key. In the same etcd its record stands until rc's check has a
+// result; in another etcd, a key that former had left to another holder is left to that one
+// again. The caller holds p.mu.
 func (p *process) startRegistration(rc config.Registration, former *registration, sameEtcd bool) *registration {
 	log := p.log.With("registration", rc.Name)
 	entry, err := recordOf(rc)
@@ -51,13 +52,13 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 		return nil
 	}
 	ctx, quiet := context.WithCancel(p.ctx)
-	r := &registration{cfg: rc, entry: entry, log: log, quiet: quiet, sick: "its check has not passed yet", passed: make(chan struct{})}
+	r := &registration{cfg: rc, entry: entry, log: log, stopCheck: quiet, whyUnhealthy: "its check has not passed yet", passed: make(chan struct{})}
 	if rc.Check == nil {
-		r.sick = "its command does not run yet"
+		r.whyUnhealthy = "its command does not run yet"
 	}
 	if former != nil && sameEtcd {
-		r.etcd, r.keeper, r.stop, r.kept, r.offered = former.etcd, former.keeper, former.stop, former.kept, former.withdraw()
-		former.quiet()
+		r.etcd, r.keeper, r.stop, r.keeperCtx, r.offered = former.etcd, former.keeper, former.stop, former.keeperCtx, former.withdraw()
+		former.stopCheck()
 		former.heir.Store(r)
 	} else {
 		r.entry.Yields = former != nil && former.keeper.Status().State == etcd.Taken
@@ -71,7 +72,7 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 		case <-p.begun:
 		}
 		if rc.Check == nil {
-			r.offer(nil) // nobody asks: always in etcd
+			r.offer(nil) // there is no check: always in etcd
 			return nil
 		}
 		r.monitor().Run(ctx, func(err error) { r.checked(err, &p.events) })
@@ -80,23 +81,23 @@ func (p *process) startRegistration(rc config.Registration, former *registration
 	return r
 }
 
-// startKeeper has r's key kept, once r is offered.
+// startKeeper starts the keeper of r's key, which waits until r is offered.
 func (p *process) startKeeper(r *registration) {
 	ctx, stop := context.WithCancel(p.ctx)
-	r.etcd, r.keeper, r.stop, r.kept = p.etcd, p.etcd.Keeper(r.entry), stop, ctx
-	r.keeper.Withhold(r.sick)
+	r.etcd, r.keeper, r.stop, r.keeperCtx = p.etcd, p.etcd.Keeper(r.entry), stop, ctx
+	r.keeper.Withhold(r.whyUnhealthy)
 	keeper := r.keeper
 	p.group.Go(func() error { return ended(keeper.Run(ctx)) })
 }
 
-// offer has the server in etcd unless err says why it cannot serve, and reports
+// offer puts the server into etcd, or takes it out if err says why it cannot serve. It reports
 // whether it may have been there before.
 func (r *registration) offer(err error) (before bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sick = ""
+	r.whyUnhealthy = ""
 	if err != nil {
-		r.sick = "its check fails: " + err.Error()
+		r.whyUnhealthy = "its check fails: " + err.Error()
 	}
 	before = r.offered
 	if r.leaving {
@@ -104,9 +105,9 @@ func (r *registration) offer(err error) (before bool) {
 	}
 	r.offered = before || err == nil
 	if err != nil {
-		r.keeper.Withhold(r.sick)
+		r.keeper.Withhold(r.whyUnhealthy)
 	}
-	r.keeper.Change(r.entry) // a former registration's may stand
+	r.keeper.Change(r.entry) // so far the keeper may have a former registration's
 	if err == nil {
 		r.keeper.Present(true)
 		r.once.Do(func() { close(r.passed) })
@@ -127,7 +128,7 @@ func recordOf(rc config.Registration) (etcd.Registration, error) {
 	return etcd.Registration{Name: rc.Name, Key: rc.Key, Value: w.Value, Draining: w.Draining, TTL: rc.TTL}, nil
 }
 
-// monitor asks the server as its check says, or connects to it.
+// monitor is the monitor that asks the server as its check says.
 func (r *registration) monitor() health.Monitor {
 	c := r.cfg.Check
 	m := health.Monitor{Check: checkOf(c), Address: r.cfg.Address, Interval: c.Interval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall, Grace: c.Grace}
@@ -137,7 +138,7 @@ func (r *registration) monitor() health.Monitor {
 	return m
 }
 
-// checked takes in that the server can serve, or why it cannot.
+// checked applies that the server can serve now, or why it cannot.
 func (r *registration) checked(err error, events *admin.Events) {
 	before := r.offer(err)
 	to, reason := "healthy", ""
@@ -181,7 +182,7 @@ func (p *process) registered() []admin.Registration {
 func (r *registration) status() admin.Registration {
 	ks := r.keeper.Status()
 	r.mu.Lock()
-	sick := r.sick
+	sick := r.whyUnhealthy
 	r.mu.Unlock()
 	reason := ks.Reason
 	if ks.State == etcd.Waiting && sick != "" {

@@ -17,23 +17,23 @@ import (
 
 // rereading is what a process keeps for its reloads.
 type rereading struct {
-	options   *config.Options // what is read again; nil: nothing
-	file      watched         // that options name
-	once      bool            // it was no regular file at the start, and has been read
-	reloading sync.Mutex      // one at a time
-	reloads   atomic.Uint64
-	refused   atomic.Uint64 // reloads
-	reloadBad atomic.Bool   // the last one was
+	options       *config.Options // what is read again; nil: nothing
+	file          watched         // the configuration's; guarded by reloading
+	notRereadable bool            // at the start the file was a pipe, say, which has been read
+	reloading     sync.Mutex      // held during a reload
+	reloads       atomic.Uint64   // how many were applied
+	refused       atomic.Uint64   // how many were refused
+	reloadBad     atomic.Bool     // the last one was refused
 }
 
-// reload reads the configuration again and applies the difference. What is not
-// touched by it loses no connection. A configuration with a fault changes
-// nothing; the error is logged, counted and returned.
+// reload reads the configuration again and applies the difference. Services that it does
+// not touch lose no connection. A configuration with a fault changes nothing; the error
+// is logged, counted and returned.
 func (p *process) reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
 	if source := p.config().Source; source != "" && p.nothingToRead() == nil {
-		p.file = watched{last: lookAt(source)} // what is applied now is no news to who watches
+		p.file = watched{last: lookAt(source)} // watchConfig need not apply this content again
 	}
 	cfg, err := p.readAgain()
 	if err == nil {
@@ -68,7 +68,7 @@ func (p *process) nothingToRead() error {
 		return errors.New("nothing to read again: the configuration is the command line")
 	case p.options.Path == "-":
 		return errors.New("nothing to read again: the configuration came from standard input")
-	case p.once:
+	case p.notRereadable:
 		return fmt.Errorf("nothing to read again: %s is not a regular file", p.options.Path)
 	}
 	return nil
@@ -143,10 +143,10 @@ func (s *service) serves(sc config.Service) bool {
 	return cfg.Listen == sc.Listen && cfg.Protocol == sc.Protocol
 }
 
-// bind is a service for sc. A port that a running service has, and is about to give
-// up, is shared with it until then, so that no client is refused. Port 0, the kernel's
-// choice, reads the same for two services and is not: it is shared only with the former
-// self.
+// bind returns a service for sc with its port bound. A port that a running service has, and
+// is about to give up, is shared with it until then, so that no client is refused. Port 0
+// stands for another port in each service that has it, so it is only shared with the
+// service of the same name.
 func (p *process) bind(sc config.Service, drain config.Drain) (*service, error) {
 	_, port, _ := net.SplitHostPort(sc.Listen)
 	for _, old := range p.running() {
@@ -161,7 +161,7 @@ func (p *process) bind(sc config.Service, drain config.Drain) (*service, error) 
 		return newServiceOn(ln, sc, drain, p), nil
 	}
 	s, err := newService(sc, drain, p)
-	old := p.on(sc.Listen)
+	old := p.listeningOn(sc.Listen)
 	switch {
 	case old == nil || !errors.Is(err, syscall.EADDRINUSE):
 		return s, err
@@ -171,8 +171,8 @@ func (p *process) bind(sc config.Service, drain config.Drain) (*service, error) 
 	return nil, fmt.Errorf("%w, by service %s until it listens elsewhere: give it another port first, or restart", err, old.name)
 }
 
-// on is a running service that listens on the port of address, or nil.
-func (p *process) on(address string) *service {
+// listeningOn is the running service that listens on the port of address, or nil.
+func (p *process) listeningOn(address string) *service {
 	_, port, _ := net.SplitHostPort(address)
 	for _, s := range p.running() {
 		if _, its, _ := net.SplitHostPort(s.config().Listen); its == port {
@@ -202,9 +202,9 @@ func (p *process) named(name string) *service {
 	return nil
 }
 
-// replace swaps the configurations. The caller is the only one to do so. It
-// reports false, and does nothing, if the process has begun to drain: nobody would
-// stop what it starts.
+// replace puts cfg in force, with the services that were added for it. Only one reload at a
+// time calls it. It reports false, and does nothing, if the process has begun to drain:
+// nothing would stop what it starts.
 func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -213,7 +213,7 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 	}
 	was := p.cfg
 	p.cfg = cfg
-	p.doubt(cfg)
+	p.warnDoubts(cfg)
 	etcdChanged := p.changeEtcd(was, cfg)
 
 	old := map[string]*service{}
@@ -253,15 +253,15 @@ func (p *process) replace(cfg *config.Config, added map[string]*service) bool {
 	return true
 }
 
-// changeEtcd connects to another etcd if cfg names one, or to none. The prefix is no part
-// of that: it is in what each service follows. The caller holds p.mu.
+// changeEtcd connects to another etcd, or to none, if cfg says so. The prefix does not count:
+// it is a part of what each service follows. The caller holds p.mu.
 func (p *process) changeEtcd(was, cfg *config.Config) (changed bool) {
 	if p.etcd != nil && cfg.NeedsEtcd() && reflect.DeepEqual(was.Etcd.Config, cfg.Etcd.Config) {
 		return false
 	}
 	if former := p.etcd; former != nil {
-		// The services follow the new one in a moment, and registrations leave the
-		// old one when they stand in the new.
+		// In a moment the services follow the new one. Registrations leave the old one
+		// when they are in the new.
 		p.group.Go(func() error {
 			pause(p.ctx, 5*time.Second)
 			former.leaving.Wait()
@@ -276,8 +276,8 @@ func (p *process) changeEtcd(was, cfg *config.Config) (changed bool) {
 	return true
 }
 
-// change applies sc to a service that stays. The caller holds p.mu, and p.cfg is
-// new already.
+// change applies sc to a service that stays. The caller holds p.mu and has replaced p.cfg,
+// which was was.
 func (s *service) change(sc config.Service, p *process, was *config.Config, etcdChanged bool) {
 	former := s.config()
 	s.mu.Lock()
@@ -300,15 +300,15 @@ func (s *service) change(sc config.Service, p *process, was *config.Config, etcd
 	}
 }
 
-// changeRegistrations lets those go that are gone, changes those that are
-// different, and starts what is new. The caller holds p.mu.
+// changeRegistrations removes the registrations that cfg does not have any more, changes
+// those that are different, and starts the new ones. The caller holds p.mu.
 func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 	wanted, holders := map[string]config.Registration{}, map[string]*registration{}
 	for _, rc := range cfg.Register {
 		wanted[rc.Name], holders[rc.Key] = rc, nil
 	}
 	kept := p.registrations[:0:0]
-	var moved []*registration // those of the same name have another key
+	var moved []*registration // under the same name there is another key now
 	for _, r := range p.registrations {
 		if rc, ok := wanted[r.cfg.Name]; ok && r.cfg.Equal(rc) && !etcdChanged {
 			kept = append(kept, r)
@@ -339,7 +339,7 @@ func (p *process) changeRegistrations(cfg *config.Config, etcdChanged bool) {
 			p.depart(holder, p.leaveToHeir(holder, forever))
 		}
 	}
-	patience := moves
+	patience := moveWait
 	if etcdChanged {
 		patience = forever
 	}

@@ -22,7 +22,7 @@ func (r *resolver) watch(ctx context.Context, w, trouble io.Writer, asJSON bool)
 	source := r.client.Source(r.prefix, func(key string, value []byte) ([]discovery.Endpoint, string, error) {
 		endpoints, reason, err := read(key, value)
 		switch {
-		case err != nil && yielded(last, key):
+		case err != nil && yieldsEndpoint(last, key):
 			printSkip(w, asJSON, "bad", key, err.Error())
 		case err != nil:
 			printSkip(w, asJSON, "skip", key, err.Error())
@@ -83,8 +83,8 @@ func complain(ctx context.Context, status func() discovery.Status, w io.Writer) 
 	}
 }
 
-// yielded reports whether an endpoint comes from key.
-func yielded(endpoints map[string]discovery.Endpoint, key string) bool {
+// yieldsEndpoint reports whether an endpoint comes from key.
+func yieldsEndpoint(endpoints map[string]discovery.Endpoint, key string) bool {
 	for _, e := range endpoints {
 		if slices.Contains(e.Keys, key) {
 			return true

@@ -41,7 +41,7 @@ registration alive.`,
 		if flags := cmd.Flags(); !flags.Changed("log-level") && !flags.Changed("log-format") {
 			return nil
 		}
-		_, err := newLog(cmd, std) // also where nothing is logged: a mistake is one
+		_, err := newLog(cmd, std) // even where nothing is logged, to report a mistake
 		return err
 	}
 	root.AddCommand(
@@ -49,7 +49,7 @@ registration alive.`,
 		newStatus(std), newExplain(std), newTop(std), newVerb(std, "drain"), newVerb(std, "undrain"), newVerb(std, "forget"), newDrill(std), newReload(std), newHealthcheck(std), newVersion(std),
 	)
 	root.InitDefaultCompletionCmd()
-	leadsOn(root)
+	refuseUnknown(root)
 	root.InitDefaultHelpCmd()
 	help, _, _ := root.Find([]string{"help"})
 	help.Args = func(_ *cobra.Command, args []string) error {
@@ -60,7 +60,7 @@ registration alive.`,
 	}
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() {
-			leadsOn(cmd)
+			refuseUnknown(cmd)
 		}
 	}
 	completion, _, _ := root.Find([]string{"completion"})
@@ -70,9 +70,9 @@ registration alive.`,
 	return root
 }
 
-// leadsOn has cmd, which does nothing but hold others, turn away a word that is
-// none of them; cobra would print the help and be content.
-func leadsOn(cmd *cobra.Command) {
+// refuseUnknown has cmd, which only holds other commands, refuse a word that is none of them;
+// cobra would print the help and exit with 0.
+func refuseUnknown(cmd *cobra.Command) {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usage("unknown command %q; see %s --help", args[0], cmd.CommandPath())
@@ -87,7 +87,7 @@ func leadsOn(cmd *cobra.Command) {
 func addConfigFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringP("config", "c", "", "configuration file, - for standard input (default $PORTSIDE_CONFIG, ./portside.yaml, /etc/portside/portside.yaml)")
-	oneFile(cmd)
+	refuseSecondFile(cmd)
 	f.String("etcd", "", "etcd endpoints, separated by commas (default http://127.0.0.1:2379)")
 	f.String("etcd-prefix", "", "where services live in etcd (default service/)")
 	f.String("etcd-username", "", "etcd user; the password is $PORTSIDE_ETCD_PASSWORD")
@@ -112,8 +112,8 @@ func loadConfig(cmd *cobra.Command, std stdio, args []string, set ...config.Sett
 	return load(configOptions(cmd, std, args, set...))
 }
 
-// load reads a configuration, and sees that what it wants followed can be read, and
-// what it wants registered be written, in the format it names.
+// load reads a configuration, and checks that each service's records can be read, and each
+// registration written, in the format that it names.
 func load(o config.Options) (*config.Config, error) {
 	o.Resolve = func(address string) (string, error) { return resolveAuto(address, os.Getenv, net.InterfaceAddrs) }
 	o.Fits = func(rc config.Registration) error {
@@ -132,19 +132,19 @@ func configOptions(cmd *cobra.Command, std stdio, args []string, set ...config.S
 	cmd.Flags().Visit(func(f *pflag.Flag) { flags[f.Name] = f.Value.String() })
 	return config.Options{
 		Path: flags["config"], Args: args, Flags: flags, Set: set, Stdin: std.in,
-		Formats: record.Words(), Written: words(record.Writable()),
+		Formats: record.Words(), Written: formatNames(record.Writable()),
 	}
 }
 
-func words(formats []record.Format) (all []string) {
+func formatNames(formats []record.Format) (all []string) {
 	for _, f := range formats {
 		all = append(all, string(f))
 	}
 	return all
 }
 
-// newLog returns the log that cmd's flags ask for, on standard error. Nobody waits
-// for it to be read.
+// newLog returns the log that cmd's flags ask for, on standard error. Writing to it does not
+// block.
 func newLog(cmd *cobra.Command, std stdio) (*slog.Logger, error) {
 	var level slog.Level
 	name, _ := cmd.Flags().GetString("log-level")

@@ -46,10 +46,10 @@ configuration again.`,
 			if err != nil {
 				return err
 			}
-			// Should the file go, the next one in the search is not what was meant.
+			// A reload must not take the next file of the search should this one go.
 			options.Path, options.Again = cfg.Source, true
 			pprof, _ := cmd.Flags().GetBool("pprof")
-			return serve(cmd.Context(), cfg, life{log: log, options: &options, pprof: pprof, command: command, std: std})
+			return serve(cmd.Context(), cfg, runOptions{log: log, options: &options, pprof: pprof, command: command, std: std})
 		},
 	}
 	addConfigFlags(cmd)
@@ -57,8 +57,8 @@ configuration again.`,
 	return cmd
 }
 
-// splitCommand takes what follows -- off args. Nothing there is a mistake, such as
-// a variable that is not set: it must not be taken for no command at all.
+// splitCommand splits args at --. A -- with nothing behind it is a mistake, such as a
+// variable that is not set, and must not be taken for no command at all.
 func splitCommand(cmd *cobra.Command, args []string) (before, command []string, err error) {
 	at := cmd.ArgsLenAtDash()
 	if at < 0 {
@@ -70,7 +70,7 @@ func splitCommand(cmd *cobra.Command, args []string) (before, command []string, 
 	return before, command, nil
 }
 
-// loadToRun loads a configuration that has to name something to run.
+// loadToRun loads a configuration. One that names nothing to run is an error.
 func loadToRun(o config.Options) (*config.Config, error) {
 	cfg, err := load(o)
 	if err != nil {
@@ -82,22 +82,22 @@ func loadToRun(o config.Options) (*config.Config, error) {
 	return cfg, nil
 }
 
-// life is what a process needs besides its configuration.
-type life struct {
+// runOptions are what a process needs besides its configuration.
+type runOptions struct {
 	log     *slog.Logger
-	options *config.Options // what a reload reads again; nil: nothing, cfg is the command line
+	options *config.Options // what a reload reads again; nil: nothing, all is on the command line
 	etcd    embedded.Options
 	pprof   bool
-	command []string // live as long as this
+	command []string // the process lives as long as this one does; nil: none
 	std     stdio
-	// started, when set, is told that all ports are bound and everything runs.
+	// started, when set, is called when all ports are bound and everything runs.
 	started func(*process)
 }
 
 // serve runs a process from its start to its end.
-func serve(ctx context.Context, cfg *config.Config, l life) error {
-	// Go drops a signal whose channel is full. What is to end us has one of its own, lest it
-	// is lost behind those that wait for a reload.
+func serve(ctx context.Context, cfg *config.Config, l runOptions) error {
+	// Go drops a signal whose channel is full. Those that are to end us have a channel of
+	// their own, so that they are not lost behind those that wait for a reload.
 	ends, others := make(chan os.Signal, 2), make(chan os.Signal, 4)
 	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(others, syscall.SIGHUP)
@@ -106,15 +106,15 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 	}
 	defer signal.Stop(ends)
 	defer signal.Stop(others)
-	// Whoever reads our log may go, which is no reason for us to: without this a write to
-	// standard output or error that nobody reads ends a Go program.
+	// Whoever reads our log may go away, which is no reason for us to end: but without this
+	// a write to a pipe on standard output or error that nobody reads ends a Go program.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ended := make(chan struct{}) // the embedded etcd too
 	defer close(ended)
 
-	file := watched{last: lookAt(cfg.Source)} // soon, lest a change since it was read is missed
+	file := watched{last: lookAt(cfg.Source)} // as soon as possible: a change since it was read would be missed
 	abandon := func() {}
-	if cfg.Etcd.Embedded { // a reload may need it, if this start does not
+	if cfg.Etcd.Embedded { // even if nothing needs it yet: a reload may
 		server, err := embedded.Start(l.etcd)
 		if err != nil {
 			return err
@@ -129,14 +129,14 @@ func serve(ctx context.Context, cfg *config.Config, l life) error {
 		return err
 	}
 	p.options, p.file, p.pprof, p.logs = l.options, file, l.pprof, l.std.logs
-	p.once = file.last.once
+	p.notRereadable = file.last.notRereadable
 	p.abandon, p.ended = abandon, ended
 	return p.live(ctx, ends, others, l)
 }
 
 // live starts everything, waits for a reason to end, drains, and returns when
 // nothing of the process runs any more.
-func (p *process) live(ctx context.Context, ends, others <-chan os.Signal, l life) error {
+func (p *process) live(ctx context.Context, ends, others <-chan os.Signal, l runOptions) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.group, p.ctx = errgroup.WithContext(ctx)
@@ -150,7 +150,7 @@ func (p *process) live(ctx context.Context, ends, others <-chan os.Signal, l lif
 	}
 	p.start()
 	p.log.Info("portside started", "services", len(p.services), "registrations", len(p.registrations), "admin", at, "configuration", p.cfg.Source)
-	if window != nil { // not before: a reload needs something to change, and changes what the line says
+	if window != nil { // not before: the API can reload, which needs something that runs
 		p.group.Go(func() error { return admin.Serve(p.ctx, window, p.view()) })
 	}
 	if l.started != nil {
@@ -172,17 +172,17 @@ func (p *process) live(ctx context.Context, ends, others <-chan os.Signal, l lif
 // passedOn are the signals that mean nothing to us and may to the command.
 var passedOn = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGWINCH}
 
-// reason is why a process ends: a signal, its command's end, or neither when
-// something failed for good.
+// reason is why a process ends: a signal, its command's end, or neither when something has
+// failed for good.
 type reason struct {
 	signal  os.Signal
-	command *child // ended, or to be ended
-	unbegun bool   // there is a command, and it was never tried
+	command *child // the command, if it was started: it has ended, or is to be ended
+	unbegun bool   // there is a command, and nobody tried to start it
 }
 
-// wait waits for a reason to end. The command is started once every service has
-// had its first list, so that it finds its ports useful.
-func (p *process) wait(ends, others <-chan os.Signal, l life) (why reason) {
+// wait waits for a reason to end. It starts the command, if there is one, when every service
+// has had its first list, so that the command can use its ports at once.
+func (p *process) wait(ends, others <-chan os.Signal, l runOptions) (why reason) {
 	var ready, exited <-chan struct{}
 	if l.command != nil {
 		why.unbegun = true
@@ -220,12 +220,12 @@ func (p *process) wait(ends, others <-chan os.Signal, l life) (why reason) {
 	}
 }
 
-// synced is closed when every service has had its first list.
+// synced returns a channel that is closed when every service has had its first list.
 func (p *process) synced() <-chan struct{} {
 	all := make(chan struct{})
 	var awaited []string
 	for _, s := range p.running() {
-		if len(s.config().Endpoints) == 0 { // the other lists are fixed, and here in a moment
+		if len(s.config().Endpoints) == 0 { // a fixed list is here in a moment
 			awaited = append(awaited, s.name)
 		}
 	}
@@ -262,8 +262,9 @@ func (p *process) unsynced() *service {
 	return nil
 }
 
-// drain takes leave: the registry hears first, then new clients are turned away,
-// then the last ones are cut. A second signal ends the process on the spot.
+// drain ends the process's work: first registrations leave etcd, then no new clients are
+// accepted, and at drain.timeout the last ones are cut. A second signal ends the process at
+// once.
 func (p *process) drain(ends <-chan os.Signal, why reason) {
 	began, cfg := time.Now(), p.config()
 	p.mu.Lock()
@@ -288,15 +289,15 @@ func (p *process) drain(ends <-chan os.Signal, why reason) {
 	p.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "cut", p.cuts.Load())
 }
 
-// exitOnSecond ends the process at once when another signal comes before it has
-// ended. The command does not outlive it, nor does a folder in /tmp.
+// exitOnSecond ends the process at once when a second signal comes. The command does not
+// outlive it, nor does the folder of an embedded etcd in /tmp.
 func (p *process) exitOnSecond(ends <-chan os.Signal, command *child) {
 	select {
 	case <-p.ended:
 	case s := <-ends:
 		p.log.Warn("second signal: leaving at once", "signal", s)
 		n, _ := s.(syscall.Signal)
-		p.second.Store(int32(n)) // the command's end may end us first
+		p.second.Store(int32(n)) // for verdict: the command's end may end the process before os.Exit
 		if command != nil {
 			command.kill()
 		}
@@ -319,7 +320,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// verdict is the exit code of a process that ended without a fault.
+// verdict is the exit code, as an error, of a process in which nothing has failed for good.
 func (p *process) verdict(why reason) error {
 	if n := p.second.Load(); n != 0 {
 		return exit{128 + int(n), nil}
@@ -328,7 +329,7 @@ func (p *process) verdict(why reason) error {
 		return why.command.verdict()
 	}
 	if n, ok := why.signal.(syscall.Signal); ok && why.unbegun {
-		return exit{128 + int(n), nil} // what never ran is not done
+		return exit{128 + int(n), nil} // 0 would say that the command has run
 	}
 	if n := p.cuts.Load(); n > 0 {
 		return exit{1, fmt.Errorf("cut %s that had not finished after drain.timeout (%s)", count(int(n), "connection"), p.config().Drain.Timeout)}

@@ -12,20 +12,20 @@ import (
 	"portside/pool"
 )
 
-// saver keeps a pool's endpoints in a file, and apart those that the registry has lost
-// and that still answer: at most once a second, since the disk must not hold the pool up,
-// and once a minute though nothing has changed, for the age of what was saved counts.
+// saver keeps a pool's endpoints, and separately its suspects, in a file. It saves changes at
+// most once a second, apart from the pool, which the disk must not hold up. Once a minute it
+// saves though nothing has changed, because the age of what was saved matters.
 type saver struct {
 	pool    *pool.Pool
 	proven  func() time.Time // when the registry had the pool's endpoints
 	log     *slog.Logger
 	dirty   chan struct{}
-	retired atomic.Bool   // the file is another's
-	saving  *sync.Mutex   // held while the file is written, by who has it now and who had it
+	retired atomic.Bool   // it is to save no more
+	saving  *sync.Mutex   // held while the file is written; shared with the saver that it replaces
 	slots   chan struct{} // of all services: one is taken while a file is written
 
 	mu   sync.Mutex
-	file snapshot.File // of what the pool's endpoints are of; zero: nowhere
+	file snapshot.File // for what the pool has now; zero: nowhere
 }
 
 // savesAtOnce is how many files are written at a time: each takes a thread until it is on
@@ -36,8 +36,8 @@ func newSaver(p *pool.Pool, proven func() time.Time, slots chan struct{}, log *s
 	return &saver{pool: p, proven: proven, log: log, dirty: make(chan struct{}, 1), saving: &sync.Mutex{}, slots: slots}
 }
 
-// saves has fill put other endpoints in the pool. From then on they are kept in file, if
-// fill reports that the pool has no others.
+// saves calls fill, which puts endpoints in the pool. From then on the pool's endpoints are
+// saved in file, if fill reports that all have the origin of that file.
 func (v *saver) saves(file snapshot.File, fill func() bool) {
 	v.mu.Lock()
 	if fill() {
@@ -107,7 +107,7 @@ func (v *saver) save() error {
 	known, at := v.pool.Known(), v.proven()
 	v.mu.Unlock()
 	if known.At = at; at.IsZero() {
-		known.At = time.Now() // one member's word, without quorum, is all there is
+		known.At = time.Now() // never proven: all there is is one member's view, without a quorum
 	}
 	return file.Save(known)
 }

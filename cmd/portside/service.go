@@ -31,7 +31,7 @@ type service struct {
 	cfg config.Service
 }
 
-// front is what clients meet: a protocol.
+// front is the side of a service that clients meet: a proxy for its protocol.
 type front interface {
 	Serve(ctx context.Context, ln net.Listener) (cut int64, err error)
 	Reconfigure(proxy.Config)
@@ -48,7 +48,7 @@ func newService(cfg config.Service, drain config.Drain, p *process) (*service, e
 	return newServiceOn(ln, cfg, drain, p), nil
 }
 
-// newServiceOn is a service for the clients of ln.
+// newServiceOn returns a service that will serve the clients of ln.
 func newServiceOn(ln net.Listener, cfg config.Service, drain config.Drain, p *process) *service {
 	s := &service{name: cfg.Name, cfg: cfg, log: p.log.With("service", cfg.Name), ln: ln}
 	s.access.log = s.log
@@ -59,14 +59,14 @@ func newServiceOn(ln net.Listener, cfg config.Service, drain config.Drain, p *pr
 	return s
 }
 
-// config is what s is told to do now.
+// config is the configuration that is in force.
 func (s *service) config() config.Service {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cfg
 }
 
-// newFront chooses the protocol.
+// newFront returns the proxy for cfg's protocol.
 func newFront(p *pool.Pool, cfg config.Service, pc proxy.Config) front {
 	switch cfg.Protocol {
 	case config.ProtocolHTTP:
@@ -76,8 +76,9 @@ func newFront(p *pool.Pool, cfg config.Service, pc proxy.Config) front {
 	}
 }
 
-// run serves clients until serving ends and they are done, and follows the
-// source all the while. It returns when nothing of s runs any more.
+// run accepts clients until serving ends, and serves them until they are done or cut. All the
+// while it follows the source. It returns when nothing of s runs any more; cut is how many
+// clients had not finished.
 func (s *service) run(ctx, serving context.Context) (cut int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var own sync.WaitGroup
@@ -90,11 +91,11 @@ func (s *service) run(ctx, serving context.Context) (cut int64, err error) {
 	return cut, err
 }
 
-// happened takes in a change of a backend's state, or of the pool's.
+// happened passes a change of a backend's state, or of the pool's, on to whom it concerns.
 func (s *service) happened(e pool.Event) {
 	if e.Backend != nil && e.To == pool.Gone {
 		s.front.BackendLeft(e.Backend)
-		s.following.saver.touch() // the registry may have said so long ago
+		s.following.saver.touch() // a suspect leaves long after the registry has dropped it
 	}
 	s.news.tell(e, s.suspects)
 }
@@ -136,8 +137,8 @@ func addHTTP(as *admin.Service, h *proxy.HTTP) {
 	classes := h.Classes()
 	for i := range as.Backends {
 		b := &as.Backends[i]
-		// From the start: a counter that appears with its first failures hides them from
-		// whoever watches how much it rises.
+		// Each class from the start: a counter that only appears with its first failures
+		// hides them from a query for its increase.
 		b.Classes = map[string]uint64{"2xx": 0, "4xx": 0, "5xx": 0}
 		maps.Copy(b.Classes, classes[b.Address])
 	}

@@ -59,7 +59,7 @@ func fetch(cmd *cobra.Command, c adminClient, args []string) ([]admin.Service, e
 	var one admin.Service
 	err := c.get(cmd.Context(), "/api/v1/services/"+args[0], &one)
 	if err == nil && one.Name != args[0] {
-		err = c.stranger("it speaks of no service")
+		err = c.notPortside("it speaks of no service")
 	}
 	return []admin.Service{one}, err
 }

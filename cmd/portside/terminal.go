@@ -11,9 +11,9 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is the one we were started from, whose foreground the command has
-// while it runs. There only one process group may read, and Ctrl-C and Ctrl-Z are
-// sent to that one. A nil terminal is none.
+// terminal is the one we were started from. While the command runs it is in the foreground:
+// only the process group there may read, and Ctrl-C and Ctrl-Z are sent to it. Nil is no
+// terminal.
 type terminal struct {
 	fd int
 
@@ -35,9 +35,9 @@ func foregroundOf(in any) *terminal {
 	return t
 }
 
-// leave prepares us for the background: to change a terminal's foreground, or to
-// write to it, from there is answered with SIGTTOU, which would stop us. What is
-// started later ignores it too, so the command is started first.
+// leave prepares us for the background. From there, changing the terminal's foreground or
+// writing to it is answered with SIGTTOU, which would stop us. Processes that are started
+// later would inherit that it is ignored, so leave comes after the command's start.
 func (t *terminal) leave() {
 	if t != nil {
 		signal.Ignore(syscall.SIGTTOU)
@@ -59,7 +59,7 @@ func (t *terminal) lend(group int) {
 	}
 }
 
-// takeBack makes the foreground ours again, if it was lent, as it reports.
+// takeBack makes the foreground ours again if it was lent, and reports whether it was.
 func (t *terminal) takeBack() (lent bool) {
 	if t == nil {
 		return false
@@ -73,17 +73,17 @@ func (t *terminal) takeBack() (lent bool) {
 	return lent
 }
 
-// end takes the foreground back for good. A pager behind us, which is of our group,
-// was stopped if it wanted the terminal meanwhile.
+// end takes the foreground back for good, and lets our group go on: a pager behind us, which
+// is part of it, was stopped if it wanted the terminal meanwhile.
 func (t *terminal) end() {
 	if t.takeBack() {
 		_ = syscall.Kill(0, syscall.SIGCONT)
 	}
 }
 
-// control stops us when the command is stopped, as by Ctrl-Z, so that our parent,
-// a shell, sees its job stopped and has its terminal; once it lets us go on, so
-// does the command. It returns when done is closed.
+// control stops us when the command is stopped, as by Ctrl-Z: our parent, a shell, is to see
+// that its job has stopped, and to have its terminal back. When the shell lets us go on, the
+// command goes on, too. Control returns when done is closed.
 func (t *terminal) control(command int, done <-chan struct{}) {
 	children, resumed := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
@@ -105,11 +105,11 @@ func (t *terminal) control(command int, done <-chan struct{}) {
 	}
 }
 
-// stopSelf stops our group and returns once it may go on: at once where no shell
-// is there to see to that, since the kernel stops no such group.
+// stopSelf stops our group and returns when it may go on. Where there is no shell to let it go
+// on, the kernel does not stop it, and stopSelf returns in a moment.
 func stopSelf(resumed <-chan os.Signal) {
 	select {
-	case <-resumed: // of a former time
+	case <-resumed: // from an earlier stop
 	default:
 	}
 	_ = syscall.Kill(0, syscall.SIGTSTP)

@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// The cores are the application's as well. When the system gives one to that, what
-// the scheduler has queued for it is done by another thread if there is one to
-// spare, and waits milliseconds if not. When there is little to do, or the work is
-// many short pieces, a spare one is only in the way: it is woken for what the others
-// would have done, by each new goroutine.
+// The application uses the same cores. When the system takes a core from one of our
+// threads, the goroutines queued for that thread are run by another one if there is one to
+// spare (GOMAXPROCS above the number of cores), and wait for milliseconds if not. But when
+// there is little to do, or the work comes in many short pieces, a spare thread only costs:
+// each new goroutine wakes it for what the others would have done.
 
 const (
-	// busyThreads is how many threads work at once when there is much to do, at
-	// the least.
+	// busyThreads is the least GOMAXPROCS when there is much to do.
 	busyThreads = 3
 	threadsTick = 100 * time.Millisecond
-	// Over so many cores' worth of CPU time it is much, and it is again little
-	// when it has been under so many for a while.
+	// There is much to do when more CPU time is used than that of muchWork cores, and
+	// little again after calmTicks ticks below littleWork cores.
 	muchWork, littleWork = 0.45, 0.3
 	calmTicks            = 20
-	// Over so many new goroutines for a second of CPU time its pieces are short.
+	// The work comes in short pieces when there are more than shortWork new goroutines in
+	// a second of CPU time.
 	shortWork = 4000
 )
 
-// threads says how many there are to be.
+// threads decides about GOMAXPROCS.
 type threads struct {
-	cores int
+	cores int // what the runtime would choose
 	busy  bool
-	calm  int // ticks on end with little to do
+	calm  int // ticks in a row with little to do
 }
 
-// next takes in how many cores' worth was used since it was last asked, and how
-// many goroutines were made for a second of that.
+// next is the next GOMAXPROCS, from how many cores' worth of CPU time was used since the last
+// tick, and how many goroutines were made for each second of that time.
 func (t *threads) next(used, made float64) int {
 	switch {
 	case used > muchWork && made < shortWork:
@@ -53,9 +53,9 @@ func (t *threads) next(used, made float64) int {
 	return t.cores
 }
 
-// spareThreads has threads to spare while there is much to do, for ever. Otherwise
-// there are as many as the runtime would have, which follows the limits of the
-// container. Where GOMAXPROCS is set, that is left alone.
+// spareThreads raises GOMAXPROCS while there is much to do. It never returns. Otherwise
+// GOMAXPROCS is the runtime's own, which follows the limits of the container. Where the
+// environment sets it, it stays as it is.
 func spareThreads() {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return

@@ -33,7 +33,7 @@ With -o json it is each time one line: the time, the services and the registrati
 			ctx := cmd.Context()
 			screen := isTerminal(std.out)
 			for {
-				now, err := c.glance(ctx)
+				now, err := c.overview(ctx)
 				if err != nil {
 					return err
 				}
@@ -66,14 +66,14 @@ With -o json it is each time one line: the time, the services and the registrati
 	return cmd
 }
 
-// glance is all that a portside sees at a time.
-type glance struct {
+// overview is all that a portside sees at a time.
+type overview struct {
 	Time          time.Time            `json:"time"`
 	Services      []admin.Service      `json:"services"`
 	Registrations []admin.Registration `json:"registrations"`
 }
 
-func (c adminClient) glance(ctx context.Context) (s glance, err error) {
+func (c adminClient) overview(ctx context.Context) (s overview, err error) {
 	s.Time = time.Now().UTC()
 	if err := c.get(ctx, "/api/v1/services", &s.Services); err != nil {
 		return s, err
@@ -83,7 +83,7 @@ func (c adminClient) glance(ctx context.Context) (s glance, err error) {
 }
 
 // draw draws s as a page, on a screen in place of the one before.
-func (s glance) draw(w io.Writer, base string, screen bool, paint painter) error {
+func (s overview) draw(w io.Writer, base string, screen bool, paint painter) error {
 	if screen {
 		fmt.Fprint(w, "\x1b[H\x1b[2J")
 	}

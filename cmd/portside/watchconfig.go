@@ -16,15 +16,15 @@ import (
 // ConfigMaps change it in several steps.
 const settle = 150 * time.Millisecond
 
-// mostSettle is how long it may take for everything in its directory to settle.
+// mostSettle bounds the wait for that: others may write in the directory all the time.
 const mostSettle = time.Second
 
-// absence is how long a file may be gone or empty before that is news: some ways
-// to replace it pass through both.
+// absence is how long a file may be gone or empty before that counts as a change: some
+// ways to replace it pass through both.
 const absence = time.Second
 
-// unnoticed is how often the file is looked at though no change was noticed: the
-// directory of a file behind a link is not the one that changes.
+// unnoticed is how often the file is looked at though no change was noticed: where it is a
+// symbolic link, another directory changes than the one that is watched.
 const unnoticed = 30 * time.Second
 
 // watchConfig reloads when the configuration's file changes. The directory is
@@ -45,7 +45,7 @@ func (p *process) watchConfig() error {
 	}
 	timer := time.NewTimer(settle) // it may have changed since it was read
 	defer timer.Stop()
-	var unsettled time.Time // since when; others may write in the directory all the time
+	var unsettled time.Time // since when there are changes that were not looked at; zero: there are none
 	for {
 		select {
 		case <-p.ctx.Done():
@@ -73,11 +73,11 @@ func (p *process) watchConfig() error {
 // watched is a file that is looked at again and again.
 type watched struct {
 	last look
-	gone time.Time // since when there is nothing in it, unlike last
+	gone time.Time // since when it has been empty or gone, unlike last; zero: it is not
 }
 
-// see takes in a look, and says whether the file has changed and when to look
-// again.
+// see compares a look with the last one. It reports whether the file has changed, and when to
+// look again.
 func (w *watched) see(now look, at time.Time) (changed bool, again time.Duration) {
 	if now.blind {
 		return false, absence
@@ -98,12 +98,12 @@ func (w *watched) see(now look, at time.Time) (changed bool, again time.Duration
 	return true, unnoticed
 }
 
-// look is what a file was seen to be.
+// look is the state in which a file was seen.
 type look struct {
-	content string
-	fault   string // why it cannot be read
-	blind   bool   // for want of descriptors or memory: it says nothing of the file
-	once    bool   // it is a pipe, or another thing that is not read twice
+	content       string
+	fault         string // why it cannot be read
+	blind         bool   // for want of descriptors or memory: it says nothing of the file
+	notRereadable bool   // it is no regular file: a pipe, say, is read only once
 }
 
 func lookAt(name string) look {
@@ -114,7 +114,7 @@ func lookAt(name string) look {
 		}
 	}
 	if err != nil {
-		return look{fault: err.Error(), once: errors.Is(err, config.ErrNotRegular)}
+		return look{fault: err.Error(), notRereadable: errors.Is(err, config.ErrNotRegular)}
 	}
 	return look{content: string(data)}
 }

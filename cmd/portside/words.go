@@ -11,7 +11,7 @@ import (
 	"portside/proxy/http1"
 )
 
-// What the configuration says, in the words of the packages that do it.
+// The configuration as the packages have it that do the work.
 
 func (s *service) poolConfig(cfg config.Service) pool.Config {
 	pc := cfg.Pool
@@ -40,8 +40,8 @@ func proxyConfig(cfg config.Service, drain config.Drain, access *proxy.AccessLog
 	}
 }
 
-// orNone is v. In the configuration a zero says none; in the packages' it says the
-// default, and what is negative none.
+// orNone is v, but -1 for zero: in the configuration zero means none; in the packages' own it
+// means the default, and a negative value none.
 func orNone[T int | float64 | time.Duration](v T) T {
 	if v == 0 {
 		return -1
@@ -49,7 +49,7 @@ func orNone[T int | float64 | time.Duration](v T) T {
 	return v
 }
 
-// checkOf is the check that c says.
+// checkOf is the check that c configures.
 func checkOf(c *config.Check) health.Check {
 	switch c.Kind {
 	case config.CheckHTTP:
