@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Events keeps the last of what happened, and tells those who listen. The zero
-// value is ready to use.
+// Events keeps the last events, and tells new ones to those who listen. The zero value is
+// ready to use. It is safe for concurrent use.
 type Events struct {
 	mu        sync.Mutex
 	past      []Event
@@ -21,8 +21,8 @@ type Events struct {
 const (
 	// remembered is how many past events a new listener is told first.
 	remembered = 256
-	// behind is how many events a listener may be behind before it is let go: a
-	// stalled browser must not hold memory, nor anybody up.
+	// behind is how many events a listener may be behind before it is dropped: a stalled
+	// browser must not take up memory, nor hold anybody up.
 	behind = 1024
 )
 
@@ -50,8 +50,8 @@ func (es *Events) Tell(e Event) {
 	}
 }
 
-// most is the oldest event of the services with the most: one that has much to tell
-// must not erase what there is of the others. The caller holds es.mu.
+// most is the index of the oldest event of the services that have the most: one with many
+// events must not displace those of the others. The caller holds es.mu.
 func (es *Events) most() int {
 	most := 0
 	for _, n := range es.count {
@@ -130,7 +130,7 @@ func (es *Events) serve(w http.ResponseWriter, r *http.Request, stop <-chan stru
 	}
 }
 
-// writeTimeout is per write: a stream has no end to wait for.
+// writeTimeout bounds a single write: the stream as a whole has no end.
 const writeTimeout = 10 * time.Second
 
 func send(w http.ResponseWriter, out *http.ResponseController, e Event) error {

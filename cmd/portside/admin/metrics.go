@@ -27,9 +27,10 @@ func Metrics(version string, services func() []Service, registrations func() []R
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	// Not OpenMetrics, to whoever would rather have that: there a counter's family has no
-	// _total, and the Go collector's go_memstats_alloc_bytes and its _total are one name
-	// twice, which strict readers refuse (OpenMetrics 1.0, MetricFamily).
+	// Not OpenMetrics, even if a client prefers it: there the name of a counter's family has
+	// no _total, so that the Go collector's gauge go_memstats_alloc_bytes and its counter
+	// go_memstats_alloc_bytes_total share one, which strict readers refuse (OpenMetrics 1.0,
+	// MetricFamily).
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 

@@ -3,8 +3,8 @@
 //
 //	err := admin.Serve(ctx, listener, admin.View{Services: run.services, …})
 //
-// It reads snapshots and passes verbs on; it keeps nothing but the last events,
-// and never shares a port with traffic.
+// It reads snapshots and passes commands such as drain on. It keeps nothing but the
+// last events, changes nothing by itself, and never shares a port with traffic.
 package admin
 
 import (
@@ -41,7 +41,7 @@ type View struct {
 	Metrics http.Handler
 	// Profiling opens /debug/pprof/.
 	Profiling bool
-	// Log takes what net/http has to say, at debug. Nil: standard error does.
+	// Log takes what net/http logs, at debug. Nil: it goes to standard error.
 	Log *slog.Logger
 }
 
@@ -89,7 +89,8 @@ func handler(v View, stop <-chan struct{}) http.Handler {
 	mux.Handle("GET /metrics", v.Metrics)
 	mux.HandleFunc("GET /api/v1/services", func(w http.ResponseWriter, _ *http.Request) { answer(w, v.Services()) })
 	mux.HandleFunc("GET /api/v1/services/{name...}", v.service)
-	// Any other method: the mux would redirect one, and name all that others have.
+	// For other methods: by itself the mux would redirect some, and name methods in Allow
+	// that only the paths below have.
 	mux.HandleFunc("/api/v1/services", func(w http.ResponseWriter, _ *http.Request) { refuse(w, "GET, HEAD") })
 	mux.HandleFunc("/api/v1/services/{path...}", v.verb)
 	mux.HandleFunc("GET /api/v1/registrations", func(w http.ResponseWriter, _ *http.Request) { answer(w, v.Registrations()) })
@@ -102,13 +103,13 @@ func handler(v View, stop <-chan struct{}) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	// A page in somebody's browser must not be able to drain a backend, nor, by
-	// a name of its own that resolves to loopback, to read what is here.
+	// A page in somebody's browser must not be able to drain a backend; nor, under a name
+	// of its own that resolves to loopback, to read anything.
 	return localNames(http.NewCrossOriginProtection().Handler(mux))
 }
 
-// localNames refuses requests to a loopback address that name another host: DNS
-// rebinding is the only way to make one from a browser.
+// localNames refuses requests to a loopback address that name another host: a browser only
+// makes such a request after DNS rebinding.
 func localNames(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
@@ -153,8 +154,8 @@ func (v View) service(w http.ResponseWriter, r *http.Request) {
 	fail(w, http.StatusNotFound, "no service named "+name)
 }
 
-// object takes apart {service}/backends/{address}/{verb}; do is nil where a path is
-// no such. A service's name may hold slashes, so the path is read from its end.
+// object splits {service}/backends/{address}/{verb}; do is nil if path is none of that form.
+// A service's name may hold slashes, so the path is read from its end.
 func (v View) object(path string) (service, address string, do func(service, address string) error) {
 	path, name := cutLast(path)
 	path, address = cutLast(path)
@@ -191,7 +192,8 @@ func (v View) verb(w http.ResponseWriter, r *http.Request) {
 	done(w, err)
 }
 
-// notFound says what of a verb's object is not there, or not as the verb would have it.
+// notFound says why a verb had nothing to act on: there is no such service, no such backend,
+// or it is not a suspect that could be forgotten.
 func (v View) notFound(service, address string) (code int, why string) {
 	for _, s := range v.Services() {
 		if s.Name != service {

@@ -10,7 +10,7 @@ import (
 	"portside/discovery/etcd"
 )
 
-// agree checks what no value shows alone: that values go together.
+// agree checks that values go together, each of which is right by itself.
 func agree(r *reader, c *Config, o Options) {
 	agreeEtcd(r, c.Etcd)
 	agreeListeners(r, c)
@@ -47,8 +47,7 @@ func agreeEtcd(r *reader, e Etcd) {
 	}
 }
 
-// agreeSchemes: etcd's client lets the first endpoint decide for all, which is
-// not left to chance.
+// agreeSchemes: all endpoints have one scheme, because etcd's client goes by the first one's.
 func agreeSchemes(r *reader, e Etcd) {
 	first, _, _ := strings.Cut(strings.Join(e.Endpoints, ""), "://")
 	for i, endpoint := range e.Endpoints {
@@ -185,7 +184,7 @@ func agreeRegistration(r *reader, reg Registration, keys map[string]string) {
 func agreeFormat(r *reader, reg Registration, fits func(Registration) error) {
 	at := join("register", reg.Name)
 	if reg.Address == "" || r.faulty(at) {
-		return // it is not what the user meant yet
+		return // with another fault in it, it is not what the user means
 	}
 	err := fits(reg)
 	if err == nil {

@@ -6,9 +6,9 @@
 //		fmt.Fprint(os.Stderr, faults.Pretty())
 //	}
 //
-// Every fault is reported at once, with its file, line and column and what
-// would be right. One table a section says which keys there are; it reads them,
-// writes them back ([Config.Effective]) and describes them to editors ([Schema]).
+// All faults are reported at once, each with its file, line and column and what would
+// be right. For each section one table says which keys there are: it reads them, writes
+// them back ([Config.Effective]) and describes them to editors ([Schema]).
 //
 // The package binds nothing and dials nothing. It reads the configuration and
 // the PEM files it names, and does not follow their changes.
@@ -53,7 +53,7 @@ func (c *Config) NeedsEtcd() bool {
 // Nothing reports whether there is nothing to run.
 func (c *Config) Nothing() bool { return len(c.Services) == 0 && len(c.Register) == 0 }
 
-// Doubts are what is valid and yet cannot be meant, each in a sentence.
+// Doubts are warnings about what is valid but can hardly be meant, each a sentence.
 func (c *Config) Doubts() (all []string) {
 	if c.Nothing() {
 		all = append(all, "there is nothing to run: no services and no registrations")
@@ -71,9 +71,9 @@ type Etcd struct {
 	Prefix   string // a service's keys live under Prefix + name + "/"
 }
 
-// Drain says how a process takes leave.
+// Drain says how a process ends its work.
 type Drain struct {
-	Delay   time.Duration // still accepting, already not ready
+	Delay   time.Duration // how long it still accepts clients, and is no longer ready
 	Timeout time.Duration // the most that work may take to finish; zero: cut at once
 }
 

@@ -58,5 +58,5 @@ func lookup(name string, hasDefault bool, otherwise string, env func(string) (st
 	return value, nil
 }
 
-// escape makes text stand for itself where variables are expanded.
+// escape makes text such that expand gives it back.
 func escape(text string) string { return strings.ReplaceAll(text, "$", "$$") }

@@ -59,8 +59,8 @@ func covers(wide, host string) bool {
 	return strings.EqualFold(wide, ipOf(host))
 }
 
-// callsItself reports whether who listens there would find himself at address. Of a
-// listener on every interface only its loopback is known.
+// callsItself reports whether a service that listens on listen would reach itself at address.
+// If it listens on every interface, only the loopback addresses are known to be its own.
 func callsItself(address, listen string) bool {
 	host, port, _ := hostPort(address)
 	own, ownPort, _ := hostPort(listen)

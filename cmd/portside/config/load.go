@@ -16,8 +16,8 @@ type Options struct {
 	// Path is the file; "-" is Stdin. Empty: $PORTSIDE_CONFIG, else the first
 	// of Search that exists, else no file.
 	Path string
-	// Again says that the file has been read before: a pipe has nothing left to say
-	// then, and is a fault.
+	// Again says that the file has been read before: a pipe, which has nothing left to
+	// read, is then a fault.
 	Again bool
 	// Search are the files that may exist. Nil: portside.yaml and
 	// /etc/portside/portside.yaml.
@@ -64,8 +64,8 @@ func Load(o Options) (*Config, error) {
 	return &c, nil
 }
 
-// Admin is the address of the admin API, whatever is wrong elsewhere: a variable that
-// only the running portside has must not keep an operator from asking it.
+// Admin is the address of the admin API, whatever is wrong elsewhere in the file: a variable
+// that only the running portside has must not keep an operator from asking it.
 func Admin(o Options) (string, error) {
 	r, c := newReader(o), defaults()
 	docs := r.documents(o, &c)
@@ -88,7 +88,7 @@ func (o Options) env() func(string) (string, bool) {
 	return o.Env
 }
 
-// documents are what has to be read, each over the one before.
+// documents are what has to be read: what a later one says replaces what an earlier one did.
 func (r *reader) documents(o Options, c *Config) (docs []*node) {
 	if doc := r.file(o, c); doc != nil {
 		docs = append(docs, doc)
@@ -138,7 +138,7 @@ func (r *reader) find(o Options) string {
 	}
 	for _, name := range search {
 		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			return name // one that cannot be read is a fault, not a reason to look on
+			return name // if it cannot be read that is a fault, not a reason to search on
 		}
 	}
 	return ""
@@ -165,11 +165,11 @@ func (o Options) read(name string) ([]byte, error) {
 // ErrNotRegular is what Reread answers for anything else than a regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
-// Reread reads a regular file, or so much of it that it is seen to be too large for a
-// configuration. Nobody can be told to stop who waits for a pipe's writer, or for the end
-// of a device.
+// Reread reads a regular file, and at most one byte more than a configuration may have. It
+// refuses pipes and devices: nothing could interrupt the wait for a pipe's writer, or for the
+// end of a device.
 func Reread(name string) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a pipe waits, too
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // else opening a pipe waits for its writer
 	if err != nil {
 		return nil, err
 	}

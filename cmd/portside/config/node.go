@@ -13,7 +13,7 @@ type node struct {
 	quoted  bool     // of a scalar: in quotes, so text whatever it looks like
 	items   []*node  // of a list
 	entries []entry  // of a table, in order, no key twice
-	alias   position // that stands for it; zero: none does
+	alias   position // the alias through which it was reached; zero: none
 }
 
 // An entry is one key of a table.
@@ -23,7 +23,7 @@ type entry struct {
 	value *node
 }
 
-// through is e as an alias has it.
+// through is e as it is reached through an alias.
 func (e entry) through(alias position) entry {
 	if alias == (position{}) {
 		return e
@@ -48,10 +48,11 @@ func (k kind) String() string {
 	return [...]string{"nothing", "a plain value", "a list", "a table of keys", "nothing"}[k]
 }
 
-// word is a scalar that is written as it stands.
+// word is a scalar that is written without quotes.
 func word(text string) *node { return &node{kind: scalar, text: text} }
 
-// phrase is a scalar that is any text.
+// phrase is a scalar that may be any text, so that it is written in quotes where YAML needs
+// them.
 func phrase(text string) *node { return &node{kind: scalar, text: text, quoted: true} }
 
 // A position is a place in an origin; line zero is all of it.
@@ -69,7 +70,8 @@ type origin struct {
 	order     int      // among the origins of one load
 }
 
-// inline says that values are bare text: no variables, lists joined by the separator.
+// inline reports whether the origin is not a file: its values have no variables, and its
+// lists are texts joined by the separator.
 func (o *origin) inline() bool { return o.separator != "" }
 
 // line is the text of line n, for people; "" when there is none.

@@ -58,8 +58,8 @@ func unreadable(data []byte) (at int, what string) {
 	return 0, ""
 }
 
-// oneBreak makes every line break a line feed, as YAML 1.2.2 section 5.4 has it: the
-// parser counts the two bytes of the other one as two lines inside a text.
+// oneBreak makes every line break a line feed, as YAML 1.2.2 section 5.4 demands: inside a
+// text the parser counts a CR LF as two lines.
 func oneBreak(data []byte) []byte {
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	return bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
@@ -71,8 +71,8 @@ func locate(from *origin, data []byte, at int) position {
 	return position{from, 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(line)}
 }
 
-// parseYAML is data as the parser has it; nil, with a fault, when it has not. A panic of
-// the parser, which is young, must not end a reload.
+// parseYAML is data as the parser reads it; nil, with a fault, if it cannot. The parser is
+// young, and its panic must not end a process that reloads.
 func (r *reader) parseYAML(from *origin, data []byte) (file *ast.File) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -95,12 +95,12 @@ func (r *reader) parseYAML(from *origin, data []byte) (file *ast.File) {
 	return file
 }
 
-// deepest is how many brackets may be open at once, and dashes stand in a row: the parser
-// calls itself for each, and no recover helps who has run out of stack or of memory.
+// deepest is how many brackets may be open, and dashes stand in a row, at once. The parser
+// recurses for each, and no recover helps when the stack or the memory is exhausted.
 const deepest = 100
 
-// tooDeep is the first token deeper than that, or nil. Tables in lines cannot be so deep
-// in a file of that size.
+// tooDeep is the first token that is deeper than that, or nil. Tables without brackets cannot
+// get so deep: each level is indented, and a file may not be that large.
 func tooDeep(tokens token.Tokens) *token.Token {
 	open, dashes := 0, 0
 	for _, t := range tokens {
@@ -139,9 +139,9 @@ func (r *reader) syntaxFault(from *origin, tokens token.Tokens, err error) {
 	r.fault(at, "", "not YAML: "+message, hint)
 }
 
-// bareVariable is the place of the brace of the first ${ without quotes in brackets,
-// where no plain text has a brace (YAML 1.2.2 section 7.3.3); nil when there is none.
-// The parser's own words about it are of commas, behind which nobody would look for it.
+// bareVariable is the place of the brace of the first ${ that stands without quotes inside
+// brackets, where plain text may hold no brace (YAML 1.2.2 section 7.3.3); nil when there is
+// none. The parser's own message is about commas, and hides the mistake.
 func bareVariable(tokens token.Tokens) *token.Position {
 	for _, t := range tokens {
 		before := t.Prev
@@ -245,7 +245,7 @@ func (t *translator) glue(n *ast.MappingValueNode) *node {
 	return &node{kind: scalar, at: t.at(key), text: key.Value + ":" + n.Value.GetToken().Value}
 }
 
-// begin is where n does; of a table in lines its token is the first colon.
+// begin is where n begins. The token of a table without braces is its first colon.
 func (t *translator) begin(n ast.Node) position {
 	switch n := n.(type) {
 	case *ast.MappingNode:
@@ -286,7 +286,7 @@ func (t *translator) alias(path string, n *ast.AliasNode) *node {
 		t.fault(t.at(n.Start), path, fmt.Sprintf("no anchor &%s before this", name), "text that begins with * needs quotes")
 		return &node{kind: broken, at: t.at(n.Start)}
 	}
-	here := *v // what it holds is not copied: that could be billions
+	here := *v // without a copy of its items, of which aliases of aliases may make billions
 	here.at, here.alias = t.at(n.Start), t.at(n.Start)
 	return &here
 }

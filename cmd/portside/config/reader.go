@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// maxValues bounds the values of one load once aliases and merge keys are
-// followed; without it a few lines of YAML can stand for billions.
+// maxValues bounds the values of one load, aliases and merge keys followed: without it a few
+// lines of YAML can stand for billions.
 const maxValues = 1 << 17
 
 // A reader turns nodes into values and collects the faults on its way.
@@ -24,8 +24,8 @@ type reader struct {
 	origins int
 }
 
-// A saying is what was said of a place. An alias reads one place often; what is
-// wrong with it is said once.
+// A saying is a fault that was reported. Through aliases one place is read more than once,
+// and what is wrong with it is to be reported once.
 type saying struct {
 	at      position
 	path    string // outside a file, where a place is not enough
@@ -68,8 +68,8 @@ func (r *reader) root(n *node) place { return place{node: n, key: n.at} }
 // read: its value is broken, or enough has been read.
 func (r *reader) child(p place, e entry) (_ place, ok bool) {
 	c := place{e.value, join(p.path, e.key), e.at, cmp.Or(p.via, e.value.alias)}
-	// A value that will not do is shown where it is written; what is wrong with this
-	// path alone is none of the anchor's, and is shown at the alias.
+	// A wrong value is shown where it is written. What is wrong only at this path is not
+	// the anchor's fault, and is shown at the alias.
 	r.spots[c.path] = spot{cmp.Or(p.via, c.key), cmp.Or(c.via, c.where())}
 	return c, r.spend(e.at) && c.kind != broken
 }
@@ -182,8 +182,8 @@ func (r *reader) plain(p place) (_ string, ok bool) {
 	return text, true
 }
 
-// bare is text that must not be in quotes, where 5 and "5" are not the same. A
-// variable may be.
+// bare is plain for values that must not be in quotes, where 5 and "5" are not the same. A
+// variable may be in quotes.
 func (r *reader) bare(p place, wanted string) (_ string, ok bool) {
 	text, ok := r.plain(p)
 	if ok && p.quoted && text == p.text {
@@ -193,7 +193,7 @@ func (r *reader) bare(p place, wanted string) (_ string, ok bool) {
 	return text, ok
 }
 
-// says reports whether p is that very word.
+// says reports whether p is the given word, or a variable that holds it.
 func (r *reader) says(p place, word string) bool {
 	if p.kind != scalar {
 		return false
@@ -205,8 +205,8 @@ func (r *reader) says(p place, word string) bool {
 	return err == nil && text == word
 }
 
-// negative reports whether p is what a tool that goes by YAML 1.1 makes of off: false,
-// as no is to it.
+// negative reports whether p is another form of off: tools that follow YAML 1.1 write false or
+// no for it.
 func (p place) negative() bool {
 	return p.kind == scalar && !p.quoted && isNegative(p.text)
 }

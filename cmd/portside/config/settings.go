@@ -56,7 +56,7 @@ func fromEnvironment(env func(string) (string, bool)) (all []Setting) {
 	return all
 }
 
-// fromFlags is what flags say; those without a key are not for this package.
+// fromFlags is what flags say. Flags that are not in overrides are ignored.
 func fromFlags(flags map[string]string) (all []Setting) {
 	for _, o := range overrides() {
 		if v, set := flags[o.flag]; set && o.flag != "" {
@@ -66,7 +66,7 @@ func fromFlags(flags map[string]string) (all []Setting) {
 	return all
 }
 
-// node is the document that says only this.
+// node is a document with only this setting.
 func (s Setting) node(r *reader) *node {
 	from := position{from: r.origin(s.Origin, ",")}
 	doc := &node{kind: table, at: from}
