@@ -51,7 +51,8 @@ func newBed(ctx context.Context, o options) (*bed, error) {
 
 func (b *bed) close() { _ = os.RemoveAll(b.dir) }
 
-// enter readies a workload's stage: backends, and what else it needs.
+// enter prepares the stage of a workload: its backends, and what else it needs. The caller
+// clears it.
 func (b *bed) enter(ctx context.Context, w workload) (st *stage, err error) {
 	st = &stage{bed: b, workload: w, rate: b.options.rate}
 	defer func() {
@@ -75,7 +76,7 @@ func (b *bed) enter(ctx context.Context, w workload) (st *stage, err error) {
 	return st, err
 }
 
-// bring starts a peer on a stage, unless the workload does that itself.
+// bring starts a peer on a stage, unless the workload is cold and does that itself.
 func (st *stage) bring(ctx context.Context, p peer) (a actor, err error) {
 	a = actor{peer: p, setup: st.setup}
 	a.backend = st.backend

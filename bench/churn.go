@@ -55,7 +55,7 @@ func manyBackends(n int) func() (*process, []string, error) {
 	}
 }
 
-// churn takes a backend away and brings it back, the next one then, until the
+// churn takes a backend away and brings it back, then the next one, and so on until the
 // stage is cleared.
 func (st *stage) churn(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -72,7 +72,7 @@ func (st *stage) churn(ctx context.Context) error {
 			}
 		}
 	})
-	// It must end before its registry does.
+	// First: it must end before its registry does.
 	st.after = append([]func(){cancel, wait.Wait}, st.after...)
 	return nil
 }

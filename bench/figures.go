@@ -1,6 +1,6 @@
 package main
 
-// figure is one thing that is measured.
+// figure is one quantity that is measured.
 type figure struct {
 	name, unit string
 	more       bool // more is better; otherwise less is

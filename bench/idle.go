@@ -22,7 +22,7 @@ func idleWorkloads() (all []workload) {
 			figures:  []figure{pssConn, rssConn, fdsConn, pss},
 			protocol: w.protocol, backends: role(w.role, "-count", "3"), cold: true, indirect: true,
 			run: func(ctx context.Context, st *stage, on actor) (sample, error) {
-				// A process of its own: memory once used is kept by most.
+				// A new process: most keep memory that they have used once.
 				proc, err := on.peer.start(ctx, on.dir, on.setup)
 				if err != nil {
 					return nil, err

@@ -29,8 +29,8 @@ type client struct {
 	buf      []byte
 	have     int // bytes in buf
 	delay    *hdrhistogram.Histogram
-	began    time.Time // of the unit of work that ends next
-	*channel           // of a loop of calls
+	began    time.Time // when the unit of work that ends next began
+	*channel           // of a loop of gRPC calls; else nil
 
 	ops, bytes, faults atomic.Int64
 	_                  [64]byte // counters of two clients share no cache line

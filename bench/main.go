@@ -40,7 +40,7 @@ type options struct {
 	profile  bool
 }
 
-// quickly is what -quick runs, unless -run says otherwise.
+// quickly matches the workloads that -quick runs, unless -run says otherwise.
 const quickly = `^(http/keepalive/(1|64)|tcp/pingpong/64|tcp/bulk/down|start)$`
 
 func parse(args []string) (o options, err error) {

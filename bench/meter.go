@@ -8,7 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// window is when a load is looked at: not before it is warm.
+// window is when a load is measured: for length, once it has run for warm.
 type window struct{ warm, length time.Duration }
 
 // totals are a load's counters so far.
@@ -16,14 +16,14 @@ type totals struct{ ops, bytes, faults float64 }
 
 // load is work in progress against one address.
 type load interface {
-	connected()
-	counts() totals
-	record(on bool)
-	stop()
-	delays() *hdrhistogram.Histogram
+	connected()                      // waits until all its connections were tried
+	counts() totals                  // so far
+	record(on bool)                  // switches the recording of delays
+	stop()                           // returns when it has ended; may be called again
+	delays() *hdrhistogram.Histogram // of what was recorded; after stop
 }
 
-// subject is what a load goes through.
+// subject is what a load runs against.
 type subject struct {
 	addr    string
 	proxy   *process // nil: nothing between client and backend
@@ -50,8 +50,8 @@ func look(s subject, l load) (g glance, err error) {
 	return g, err
 }
 
-// measure looks at a load twice and tells the difference. The load has ended when
-// it returns.
+// measure looks at a load at the beginning and the end of the window, and returns the
+// difference. It stops the load.
 func measure(ctx context.Context, s subject, l load, w window) (sample, error) {
 	defer l.stop()
 	l.connected()

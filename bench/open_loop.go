@@ -17,9 +17,10 @@ type openLoop struct {
 	conns   int
 	perSec  float64
 	request []byte
-	// many gives each connection a client's address of its own.
+	// many gives each connection another client address.
 	many bool
-	// seen, when set, is shown each response's body.
+	// seen, when set, is called with the body of each response while delays are recorded.
+	// It is called concurrently.
 	seen func(body []byte)
 }
 
@@ -36,8 +37,8 @@ type schedule struct {
 	lanes []*lane
 }
 
-// lane is one connection: at most one request is under way on it. Its reader waits
-// for the response all the while, so that a request wakes nobody who then has to wait.
+// lane is one connection: at most one request is under way on it. Its reader always waits for
+// a response, so that sending a request need not wake a goroutine first.
 type lane struct {
 	client
 	mu  sync.Mutex // is taken after the schedule's
@@ -84,7 +85,7 @@ func (s *schedule) take(due time.Time) *lane {
 		s.due = append(s.due, due)
 		return nil
 	}
-	l := s.free[0] // the one that rested longest, so that all clients are heard
+	l := s.free[0] // the one that has been free longest, so that all connections are used
 	s.free = s.free[1:]
 	l.mu.Lock()
 	return l
@@ -95,7 +96,7 @@ func (s *schedule) send(l *lane, due time.Time) {
 	defer l.mu.Unlock()
 	l.due = due
 	if conn := l.conn.Load(); conn != nil {
-		_, _ = conn.Write(s.request) // the reader sees the fault
+		_, _ = conn.Write(s.request) // an error is the reader's, too
 	}
 }
 
@@ -139,7 +140,7 @@ func (s *schedule) redial(l *lane) error {
 	s.mu.Lock()
 	s.free = slices.DeleteFunc(s.free, func(f *lane) bool { return f == l })
 	s.mu.Unlock()
-	l.mu.Lock() // who has taken l before has written
+	l.mu.Lock() // whoever took l before has sent its request by then
 	lost := !l.due.IsZero()
 	l.due = time.Time{}
 	l.close()

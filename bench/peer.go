@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// peer is a proxy that does the same work.
+// peer is a proxy that does the same work as portside, or portside itself.
 type peer struct {
 	name    string
 	version string
-	// can says why the peer cannot do that; nil: it can, whatever is asked.
+	// can returns why the peer cannot do what s asks for, if it cannot. Nil: it always can.
 	can func(s setup) error
-	// command is ready to start, with its configuration in dir.
+	// command writes the configuration for s to dir, and returns what to start.
 	command func(dir string, s setup) (*exec.Cmd, error)
 }
 
@@ -75,7 +75,7 @@ func (p peer) start(ctx context.Context, dir string, s setup) (*process, error) 
 	return proc, nil
 }
 
-// serves reports whether a request comes through.
+// serves is nil if a request comes through the proxy.
 func serves(s setup) error {
 	if s.Protocol == "tcp" {
 		conn, err := net.Dial("tcp", s.Listen)

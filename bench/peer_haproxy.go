@@ -17,7 +17,7 @@ func haproxyPeer() (peer, error) {
 	}}, err
 }
 
-// needsList is what all but portside say of a registry.
+// needsList is why no peer but portside can follow a registry.
 func needsList(s setup) error {
 	if s.Etcd != "" {
 		return fmt.Errorf("does not follow etcd")

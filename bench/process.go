@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// process is a child and all that it started: it leads a process group.
+// process is a child and all that it has started: the child leads a process group.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
@@ -36,8 +36,8 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// watch collects the process when it ends. It is called once, when nobody reads
-// from its pipes any more.
+// watch waits for the process in the background, and closes done. It is called once, when
+// nobody reads from the process's pipes any more.
 func (p *process) watch() {
 	go func() {
 		_ = p.cmd.Wait()

@@ -24,7 +24,7 @@ func rateWorkload() workload {
 	}
 }
 
-// calibrate sets the rate by the first actor of all, which is portside.
+// calibrate sets the rate to 30 % of what the actor can do: the first one, which is portside.
 func (st *stage) calibrate(ctx context.Context, on actor) error {
 	l := keepAlive(64, get(""))
 	s, err := measure(ctx, on.subject, l.start(on.addr), window{warm: 500 * time.Millisecond, length: 2 * time.Second})

@@ -25,7 +25,7 @@ type part struct {
 	backends []string      // of the Go peer
 }
 
-// play is main of a child. It ends when its parent does: then standard input ends.
+// play is main of a child. The child ends with its parent, since its standard input ends then.
 func play(role string, args []string) {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -52,7 +52,7 @@ func parsePart(args []string) (p part) {
 	return p
 }
 
-// perform binds, serves in the background, and says where on standard output.
+// perform binds, serves in the background, and prints the addresses on standard output.
 func perform(role string, p part) error {
 	var addrs []string
 	for i := range p.count {

@@ -21,7 +21,7 @@ func (b *bed) measureAll(ctx context.Context, chosen []workload) error {
 		r, err := b.measureOne(ctx, w, fmt.Sprintf("%d/%d %s", i+1, len(chosen), w.name))
 		b.clearLine()
 		if ctx.Err() != nil {
-			break // what is done is told
+			break // what was measured so far is reported
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
@@ -35,7 +35,7 @@ func (b *bed) measureAll(ctx context.Context, chosen []workload) error {
 	return b.report(results)
 }
 
-// measureOne brings all peers on stage and has them act in turn.
+// measureOne starts all peers that can do the workload, and measures them in turn.
 func (b *bed) measureOne(ctx context.Context, w workload, title string) (r result, err error) {
 	r.workload = w
 	b.progress(title + ": starting")
@@ -72,7 +72,7 @@ func (b *bed) measureOne(ctx context.Context, w workload, title string) (r resul
 			if ctx.Err() != nil {
 				return r, ctx.Err()
 			}
-			if err != nil { // that one cannot do it; the others go on
+			if err != nil { // that peer cannot do it; the others go on
 				failed[a.peer.name] = true
 				r.skipped = append(r.skipped, fmt.Sprintf("%s, which failed: %v", a.peer.name, err))
 				continue
@@ -84,7 +84,8 @@ func (b *bed) measureOne(ctx context.Context, w workload, title string) (r resul
 	return r, nil
 }
 
-// cast are all who can do this work, portside first and nobody last.
+// cast starts all peers that can do this work, portside first. The last actor is no proxy at
+// all, unless the workload leaves that out.
 func (st *stage) cast(ctx context.Context) (actors []actor, skipped []string, err error) {
 	for _, p := range st.bed.peers {
 		if err := p.doubts(st.setup); err != nil {

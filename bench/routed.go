@@ -63,8 +63,8 @@ func comeAndGo(ctx context.Context, st *stage, c *client) (arrival, departure ti
 	return arrival, last.Sub(began), err
 }
 
-// until sends requests until enough says so; it is told whether the response came
-// from that backend, and when.
+// until sends requests until enough says so, which is called with whether the response came
+// from that backend, and when it came.
 func (c *client) until(began time.Time, enough func(from bool, now time.Time) bool, backend string) error {
 	request, from := get(""), []byte(backend+" ")
 	for {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// setup is what a proxy shall do; each peer writes it down in its own words.
+// setup is what a proxy is to do; each peer makes a configuration of it.
 type setup struct {
 	Listen   string
 	Backends []string // host:port

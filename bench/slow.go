@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// slowWorkloads have one backend of three answer 20 ms late. What a policy is
-// worth shows in how many requests meet it.
+// slowWorkloads have one backend of three answer 20 ms late. The better a policy, the fewer
+// requests go there.
 func slowWorkloads(perSec float64) (all []workload) {
 	if perSec == 0 {
 		perSec = 1000

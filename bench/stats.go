@@ -32,7 +32,7 @@ func spread(values []float64) float64 {
 // round is what each subject of a workload showed in one turn, by its name.
 type round map[string]sample
 
-// column are a subject's values of a figure over the rounds that have one.
+// column are a subject's values of a figure, of those rounds that have one.
 func column(rounds []round, name string, f figure) (out []float64) {
 	for _, r := range rounds {
 		if v, ok := r[name][f.name]; ok {

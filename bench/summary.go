@@ -24,7 +24,7 @@ func summary(results []result) string {
 	return b.String()
 }
 
-// judge says who wins, when every round agrees.
+// judge says whether portside wins or loses, if all rounds agree.
 func judge(f figure, values []float64) string {
 	wins, losses := 0, 0
 	for _, v := range values {

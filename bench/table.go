@@ -40,7 +40,7 @@ func printResult(w io.Writer, r result) {
 	fmt.Fprintln(w)
 }
 
-// figures are those of the workload that somebody has a value of.
+// figures are those of the workload for which some subject has a value other than zero.
 func (r result) figures() []figure {
 	return slices.DeleteFunc(slices.Clone(r.workload.figures), func(f figure) bool {
 		return !slices.ContainsFunc(r.names, func(n string) bool {
@@ -49,7 +49,7 @@ func (r result) figures() []figure {
 	})
 }
 
-// comparison is whom a subject is held against.
+// comparison is one subject against one or several others.
 type comparison struct {
 	who    string
 	others string
@@ -63,9 +63,10 @@ func (c comparison) label() string {
 	return c.who + " ÷ " + c.others
 }
 
-// comparisons begin with the headline: the better of HAProxy and nginx. Each of these
-// is held against the better of the other two in the same way, because luck alone puts
-// three equal ones above 1: the more so, the more a figure varies.
+// comparisons begin with the headline: portside against the better of HAProxy and nginx.
+// Each of these two is compared with the better of the other two in the same way, because
+// by luck alone even three equal subjects would each be worse than the better of the other
+// two: the more so, the more a figure varies.
 func (r result) comparisons() (all []comparison) {
 	three := []string{"portside", "haproxy", "nginx"}
 	if !slices.ContainsFunc(three, func(n string) bool { return !slices.Contains(r.names, n) }) {

@@ -15,8 +15,8 @@ type workload struct {
 	balance  string
 	bulk     bool
 	backends func() (*process, []string, error)
-	// prepare, when set, changes the setup before a peer gets it; stage.after
-	// undoes what it started.
+	// prepare, when set, changes the setup before a peer gets it. What it starts is ended
+	// by what it adds to stage.after.
 	prepare func(ctx context.Context, st *stage) error
 	// cold has the subject's process started by run itself.
 	cold bool
@@ -37,7 +37,8 @@ type stage struct {
 	after    []func()
 }
 
-// actor is one subject on the stage: a peer that runs, or, cold, one that could.
+// actor is one subject on the stage: a peer that runs, or, for a cold workload, one that the
+// workload starts.
 type actor struct {
 	peer  peer
 	setup setup
@@ -69,7 +70,7 @@ func measuredWarm(l loop, warm time.Duration) func(context.Context, *stage, acto
 	}
 }
 
-// role is backends of a role.
+// role starts backends in a role.
 func role(name string, args ...string) func() (*process, []string, error) {
 	return func() (*process, []string, error) { return startRole(name, args...) }
 }
