@@ -49,8 +49,8 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if err == nil {
 		return 0
 	}
-	code, said := 1, errors.AsType[exit]
-	if e, ok := said(err); ok {
+	code := 1
+	if e, ok := errors.AsType[exit](err); ok {
 		if code = e.code; e.err == nil {
 			return code
 		}

@@ -205,19 +205,25 @@ func (p *process) wait(ends, others <-chan os.Signal, l runOptions) (why reason)
 		case why.signal = <-ends:
 			return why
 		case s := <-others:
-			if n, ok := s.(syscall.Signal); ok && n != syscall.SIGHUP {
-				if why.command != nil {
-					why.command.signal(n)
-				}
-				continue
-			}
-			if err := p.nothingToRead(); err != nil {
-				p.log.Info(err.Error())
-			} else {
-				_ = p.reload() // it has said what is wrong
-			}
+			p.onOther(s, why.command)
 		}
 	}
+}
+
+// onOther handles a signal that does not end the process: SIGHUP reloads, any other is for the
+// command, if it runs.
+func (p *process) onOther(s os.Signal, command *child) {
+	if n, ok := s.(syscall.Signal); ok && n != syscall.SIGHUP {
+		if command != nil {
+			command.signal(n)
+		}
+		return
+	}
+	if err := p.nothingToRead(); err != nil {
+		p.log.Info(err.Error())
+		return
+	}
+	_ = p.reload() // it has said what is wrong
 }
 
 // synced returns a channel that is closed when every service has had its first list.
