@@ -23,17 +23,22 @@ func churnWorkloads() (all []workload) {
 			}
 			if changes {
 				w.name, w.says, w.indirect = fmt.Sprintf("churn/%d", n), w.says+" in etcd, 20 changes a second", true
-				w.prepare = func(ctx context.Context, st *stage) error {
-					if err := st.register(ctx, n); err != nil {
-						return err
-					}
-					return st.churn(ctx)
-				}
+				w.prepare = churning(n)
 			}
 			all = append(all, w)
 		}
 	}
 	return all
+}
+
+// churning registers the first n backends and then changes them all the time.
+func churning(n int) func(context.Context, *stage) error {
+	return func(ctx context.Context, st *stage) error {
+		if err := st.register(ctx, n); err != nil {
+			return err
+		}
+		return st.churn(ctx)
+	}
 }
 
 func manyBackends(n int) func() (*process, []string, error) {
