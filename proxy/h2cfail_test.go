@@ -931,3 +931,44 @@ func TestH2CEndsThatAreNoStaleConnections(t *testing.T) {
 		t.Errorf("%d second tries denied by the budget, want none: they are turned off", n)
 	}
 }
+
+// A request that has met one goes on no other that others still wait on, either: they
+// were sent together, and find out one after another.
+func TestH2CRequestsThatMeetStaleConnectionsTogetherFailNothing(t *testing.T) {
+	var conns atomic.Int64
+	var addresses []string
+	for i := range int64(4) {
+		addresses = append(addresses, startBackend(t, func(c *net.TCPConn) {
+			stale, asked := conns.Add(1) <= 4, 0
+			serveFrames(c, func(kind, _ byte, stream uint32) bool {
+				if kind != frameHeaders {
+					return true
+				}
+				if asked++; stale && asked > 1 {
+					time.Sleep(time.Duration(20+40*i) * time.Millisecond)
+					resets(c)
+					return false
+				}
+				_, _ = c.Write(frame(frameHeaders, flagEndHeaders|flagEndStream, stream, 0x88))
+				return true
+			})
+		}).address)
+	}
+	for range 3 {
+		conns.Store(0)
+		s := startHTTP(t, pool.Config{}, Config{Retry: Retry{Attempts: 2}}, addresses...)
+		c := newH2CClient(t)
+		for range addresses {
+			_, _, _ = fetch(c, s.url)
+		}
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				if status, body, err := fetch(c, s.url); status != 200 || err != nil {
+					t.Errorf("request %d: %d %q %v, want 200: every backend serves on a new connection", i, status, body, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}

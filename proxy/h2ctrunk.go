@@ -205,7 +205,9 @@ func (t *trunks) have(client *h2cClient, fresh time.Time) *trunk {
 		}
 	}
 	t.open = slices.DeleteFunc(t.open, (*trunk).isOver)
-	if c := t.reserve(func(c *trunk) bool { return c.owner == client }); c != nil {
+	// One on which others wait for its first word is no better.
+	doubtful := func(c *trunk) bool { return c.made.Before(fresh) && c.Unheard() }
+	if c := t.reserve(func(c *trunk) bool { return c.owner == client && !doubtful(c) }); c != nil {
 		return c
 	}
 	if t.coming[client] != nil {
