@@ -106,8 +106,8 @@ func doubtName(err error) (label string) {
 // and so may its turn to be created.
 func (f *follower) silentAt() time.Time {
 	since := f.seen.proven
-	if asked := f.watch.stream.since(f.watch); asked.After(since) {
-		since = asked
+	if stands := f.watch.stream.since(f.watch); stands.After(since) {
+		since = stands
 	}
 	return since.Add(f.client.cfg.liveness() / 20 * 17)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -380,4 +381,50 @@ func TestDoubtsInVainAreSpacedOut(t *testing.T) {
 		t.Errorf("listed %d times in 4 s, want the first soon, and then ever fewer down to one a second", n)
 	}
 	v.state(discovery.Synced)
+}
+
+// forgetful is a watch stream on which one confirmation gets lost.
+type forgetful struct {
+	grpc.ClientStream
+	confirmed *atomic.Int64
+}
+
+func (s forgetful) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if r, ok := m.(*pb.WatchResponse); ok && err == nil && r.Created && s.confirmed.Add(1) == 2 {
+		return s.RecvMsg(m)
+	}
+	return err
+}
+
+// Who waits for a watch that is never confirmed is neither watched nor, since it is not
+// silent itself, listed again: while others are told of changes that must come to an end.
+func TestAConfirmationThatIsLostHoldsNobodyUpForLong(t *testing.T) {
+	t.Parallel()
+	url := startEtcd(t).Endpoint()
+	op := operatorOn(t, url)
+	var confirmed atomic.Int64
+	lossy := grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		s, err := open(ctx, desc, cc, method, opts...)
+		return forgetful{s, &confirmed}, err
+	})
+	c := run(t, quickly(url), func(c *Client) { c.extra = append(c.extra, lossy) })
+	busy := follow(t, c, "busy")
+	op.put("busy/a", "10.0.0.1:80")
+	busy.becomes("10.0.0.1:80")
+	var others []*view
+	for i := range 3 {
+		others = append(others, follow(t, c, fmt.Sprintf("s%d", i)))
+		op.put(fmt.Sprintf("s%d/a", i), "10.0.0.1:80")
+	}
+	until := time.Now().Add(5 * time.Second)
+	for i := 0; time.Now().Before(until); i++ {
+		op.put("busy/b", fmt.Sprintf("10.0.0.2:%d", 1+i))
+		time.Sleep(50 * time.Millisecond)
+	}
+	for i, v := range others {
+		op.put(fmt.Sprintf("s%d/b", i), "10.0.0.2:80")
+		v.becomes("10.0.0.1:80", "10.0.0.2:80")
+		v.state(discovery.Synced)
+	}
 }

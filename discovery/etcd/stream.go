@@ -34,6 +34,7 @@ type stream struct {
 	outbox   []*pb.WatchRequest
 	creating []*watch         // to be created, in order
 	sent     int              // how many of creating, the first ones, etcd was asked for
+	moved    time.Time        // when creating last moved; meaningless while sent is 0
 	window   int              // how many may be
 	held     time.Time        // until then none is asked for, a proof is awaited; zero: not
 	number   int64            // of the last watch
@@ -137,20 +138,22 @@ func (s *stream) create() {
 		return
 	}
 	for ; s.sent < min(len(s.creating), s.window); s.sent++ {
-		w := s.creating[s.sent]
-		w.asked = time.Now()
-		s.enqueue(w.create)
+		if s.sent == 0 {
+			s.moved = time.Now()
+		}
+		s.enqueue(s.creating[s.sent].create)
 	}
 }
 
-// since is when w was asked for: while it waits for others, now.
+// since is when w was created. Until then, now: it waits for others, or for an answer
+// that beat sees to.
 func (s *stream) since(w *watch) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.asked.IsZero() {
+	if w.stands.IsZero() {
 		return time.Now()
 	}
-	return w.asked
+	return w.stands
 }
 
 // drop ends a watch that its holder no longer wants.
@@ -241,7 +244,11 @@ func (s *stream) beat(now time.Time) (ask, silent bool) {
 		s.heard, s.asked = now, time.Time{}
 		return false, false
 	}
-	if owed := s.answers || len(s.creating) > 0; owed && now.Sub(s.heard) > s.liveness/10*7 {
+	late := func(since time.Time) bool { return now.Sub(since) > s.liveness/10*7 }
+	if owed := s.answers || len(s.creating) > 0; owed && late(s.heard) {
+		return false, true
+	}
+	if s.sent > 0 && late(s.moved) { // whoever waits behind that watch would wait for ever
 		return false, true
 	}
 	if s.asked.IsZero() {
@@ -330,7 +337,7 @@ func (s *stream) created(r *pb.WatchResponse) {
 		return
 	}
 	w := s.creating[0]
-	s.creating, s.sent = s.creating[1:], s.sent-1
+	s.creating, s.sent, s.moved = s.creating[1:], s.sent-1, s.heard
 	switch {
 	case r.Canceled || r.WatchId == -1:
 		w.end(cancelError(r))
@@ -340,7 +347,7 @@ func (s *stream) created(r *pb.WatchResponse) {
 		if r.WatchId == w.id {
 			s.window = createsAtOnce
 		}
-		w.id = r.WatchId
+		w.id, w.stands = r.WatchId, s.heard
 		s.open[w.id] = w
 		w.deliver(received{WatchResponse: r, at: s.heard})
 	}

@@ -108,3 +108,30 @@ func TestNoWatchIsCreatedWhileAProofIsAwaited(t *testing.T) {
 	}
 	asked(t, s, 1, "when it has not come for long")
 }
+
+// A grpc-proxy of etcd whose own watch is refused never says so. Those that wait for
+// their turn are not silent themselves: without an end they would be neither watched nor
+// listed again.
+func TestAWatchThatIsNeverAnsweredEndsTheStreamThoughOthersTalk(t *testing.T) {
+	for name, answered := range map[string]bool{"unanswered": false, "answered": true} {
+		s := bareStream()
+		s.watch("s/", "s0", 1)
+		s.dispatch(created(asked(t, s, 1, "at first")[0]))
+		for range 2 * createsAtOnce {
+			s.watch("t/", "t0", 1)
+		}
+		began := time.Now()
+		var ended bool
+		for at := time.Duration(0); at <= s.liveness && !ended; at += s.liveness / 4 {
+			if answered && len(s.creating) > 0 {
+				s.dispatch(created(s.creating[0].id))
+				s.moved = began.Add(at)
+			}
+			s.heard = began.Add(at) // an event for the first, say
+			_, ended = s.beat(began.Add(at))
+		}
+		if ended == answered {
+			t.Errorf("%s: the stream has ended: %t, want %t after a liveness", name, ended, !answered)
+		}
+	}
+}

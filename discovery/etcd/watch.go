@@ -19,9 +19,9 @@ type watch struct {
 	stream  *stream
 	create  *pb.WatchRequest
 	ready   chan struct{} // there is something to take
-	id      int64         // guarded by the stream's mutex, as are dropped and asked
+	id      int64         // guarded by the stream's mutex, as are dropped and stands
 	dropped bool
-	asked   time.Time // zero: others come first
+	stands  time.Time // when it was created; zero: not yet
 
 	mu      sync.Mutex
 	waiting []received
