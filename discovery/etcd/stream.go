@@ -308,15 +308,17 @@ func (s *stream) dispatch(r *pb.WatchResponse) (spokeBefore bool) {
 	case r.Created:
 		s.created(r)
 	case isProgress(r):
-		asked := s.asked
-		if asked.IsZero() { // not asked for: etcd sends one by itself every ten minutes
-			asked = s.heard
+		at, all := s.heard, r.WatchId == -1 // else it is etcd's own notice, every ten minutes
+		if all {
+			at, s.asked, s.answers = s.asked, time.Time{}, true
+			s.release()
 		}
-		s.asked, s.answers = time.Time{}, s.answers || r.WatchId == -1
-		s.release()
+		if at.IsZero() { // answered before: holds has asked more than once
+			break
+		}
 		for id, w := range s.open {
-			if r.WatchId == -1 || r.WatchId == id {
-				w.deliver(received{WatchResponse: r, at: asked})
+			if all || r.WatchId == id {
+				w.deliver(received{WatchResponse: r, at: at})
 			}
 		}
 	default:

@@ -83,6 +83,32 @@ func TestWatchesAreCreatedOneByOneWhereNumbersAreNotOurs(t *testing.T) {
 	}
 }
 
+// A second answer, since the question was put again, is as old as the first at the
+// least: who takes it for one of the moment at which it comes does not see how far behind
+// a slow link is.
+func TestAProofIsAsOldAsItsQuestion(t *testing.T) {
+	s := bareStream()
+	w := s.watch("s/", "s0", 1)
+	s.dispatch(created(asked(t, s, 1, "at first")[0]))
+	began := time.Now().Add(-s.liveness / 2)
+	s.beat(began)
+	for range 3 {
+		s.dispatch(&pb.WatchResponse{Header: &pb.ResponseHeader{Revision: 1}, WatchId: -1})
+	}
+	batch, _ := w.take()
+	for _, r := range batch[1:] {
+		if !r.at.Equal(began) {
+			t.Errorf("a proof is of %s after its question, want of the time of the question", r.at.Sub(began))
+		}
+	}
+	s.beat(began)
+	s.dispatch(&pb.WatchResponse{Header: &pb.ResponseHeader{Revision: 1}, WatchId: w.id}) // etcd's own notice
+	s.dispatch(&pb.WatchResponse{Header: &pb.ResponseHeader{Revision: 1}, WatchId: -1})
+	if batch, _ = w.take(); len(batch) != 2 {
+		t.Errorf("told %d times, want of a notice of etcd's own, and of the answer after that", len(batch))
+	}
+}
+
 // etcd proves nothing while one watch on the stream has not caught up.
 func TestNoWatchIsCreatedWhileAProofIsAwaited(t *testing.T) {
 	s := bareStream()
