@@ -38,6 +38,7 @@ type stream struct {
 	window   int              // how many may be
 	held     time.Time        // until then none is asked for, a proof is awaited; zero: not
 	number   int64            // of the last watch
+	named    bool             // whoever confirms a watch says of which cluster it is
 	open     map[int64]*watch // created, by ID
 	err      error            // why the stream has ended; nil while it lives
 	heard    time.Time        // when the last response came
@@ -112,7 +113,7 @@ func (s *stream) watch(key, end string, revision int64) *watch {
 	w := &watch{stream: s, ready: make(chan struct{}, 1), id: s.number, create: &pb.WatchRequest{
 		RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
 			Key: []byte(key), RangeEnd: []byte(end), StartRevision: revision,
-			ProgressNotify: true, Fragment: true, WatchId: s.number,
+			ProgressNotify: true, Fragment: true,
 		}},
 	}}
 	if s.err != nil {
@@ -125,7 +126,8 @@ func (s *stream) watch(key, end string, revision int64) *watch {
 }
 
 // firstNumber is where the numbers of our watches begin, above those that who does not go
-// by ours gives them.
+// by ours gives them. Kine does not answer at all who sends one: nothing that does not name
+// its cluster, as etcd does from the first watch on, is sent any.
 const firstNumber = 1 << 32
 
 // createsAtOnce is how many watches may be under way to be created on a stream.
@@ -141,7 +143,11 @@ func (s *stream) create() {
 		if s.sent == 0 {
 			s.moved = time.Now()
 		}
-		s.enqueue(s.creating[s.sent].create)
+		w := s.creating[s.sent]
+		if s.named {
+			w.create.GetCreateRequest().WatchId = w.id
+		}
+		s.enqueue(w.create)
 	}
 }
 
@@ -346,6 +352,7 @@ func (s *stream) created(r *pb.WatchResponse) {
 	case w.dropped:
 		s.enqueue(cancelRequest(r.WatchId))
 	default:
+		s.named = r.Header.GetClusterId() != 0
 		if r.WatchId == w.id {
 			s.window = createsAtOnce
 		}

@@ -29,7 +29,7 @@ func asked(t *testing.T, s *stream, want int, when string) (numbers []int64) {
 }
 
 func created(number int64) *pb.WatchResponse {
-	return &pb.WatchResponse{Created: true, WatchId: number}
+	return &pb.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 1}, Created: true, WatchId: number}
 }
 
 func TestWatchesAreCreatedManyAtOnce(t *testing.T) {
@@ -38,14 +38,17 @@ func TestWatchesAreCreatedManyAtOnce(t *testing.T) {
 	for range 2 * createsAtOnce {
 		watches = append(watches, s.watch("s/", "s0", 1))
 	}
-	first := asked(t, s, 1, "before the first answer, which says whether etcd goes by our numbers,")
-	s.dispatch(created(first[0]))
+	if first := asked(t, s, 1, "before it is known who answers"); first[0] != 0 {
+		t.Error("the first watch has a number, want none: kine answers nobody who sends one")
+	}
+	s.dispatch(created(0))
+	s.dispatch(created(asked(t, s, 1, "before it is known whether etcd goes by our numbers")[0]))
 	numbers := asked(t, s, createsAtOnce, "once it is known that it does")
 	s.dispatch(&pb.WatchResponse{Created: true, Canceled: true, WatchId: -1, CancelReason: "permission denied"})
-	if _, err := watches[1].take(); err == nil {
+	if _, err := watches[2].take(); err == nil {
 		t.Error("an etcd that refuses a watch is answering the oldest question, so that watch has ended; it has not")
 	}
-	watches[2].close()
+	watches[3].close()
 	watches[len(watches)-1].close()
 	s.dispatch(created(numbers[1]))
 	if s.open[numbers[1]] != nil {
@@ -54,7 +57,7 @@ func TestWatchesAreCreatedManyAtOnce(t *testing.T) {
 	for _, number := range numbers[2:] {
 		s.dispatch(created(number))
 	}
-	for _, number := range asked(t, s, createsAtOnce-2, "of the rest, without the one that was given up,") {
+	for _, number := range asked(t, s, createsAtOnce-3, "of the rest, without the one that was given up,") {
 		s.dispatch(created(number))
 	}
 	if got, want := len(s.open), 2*createsAtOnce-3; got != want {
@@ -83,13 +86,30 @@ func TestWatchesAreCreatedOneByOneWhereNumbersAreNotOurs(t *testing.T) {
 	}
 }
 
+// Kine neither answers nor refuses a watch with a number, and does not answer in order.
+func TestWatchesHaveNoNumbersWhereNoClusterIsNamed(t *testing.T) {
+	s := bareStream()
+	for range 3 {
+		s.watch("s/", "s0", 1)
+	}
+	for range 3 {
+		if n := asked(t, s, 1, "when the one before has been answered"); n[0] != 0 {
+			t.Fatalf("a watch is asked for with the number %d of one who names no cluster", n[0])
+		}
+		s.dispatch(&pb.WatchResponse{Header: &pb.ResponseHeader{}, Created: true, WatchId: int64(len(s.open) + 1)})
+	}
+	if len(s.open) != 3 {
+		t.Errorf("%d watches are open, want 3", len(s.open))
+	}
+}
+
 // A second answer, since the question was put again, is as old as the first at the
 // least: who takes it for one of the moment at which it comes does not see how far behind
 // a slow link is.
 func TestAProofIsAsOldAsItsQuestion(t *testing.T) {
 	s := bareStream()
 	w := s.watch("s/", "s0", 1)
-	s.dispatch(created(asked(t, s, 1, "at first")[0]))
+	s.dispatch(created(0))
 	began := time.Now().Add(-s.liveness / 2)
 	s.beat(began)
 	for range 3 {
@@ -112,8 +132,11 @@ func TestAProofIsAsOldAsItsQuestion(t *testing.T) {
 // etcd proves nothing while one watch on the stream has not caught up.
 func TestNoWatchIsCreatedWhileAProofIsAwaited(t *testing.T) {
 	s := bareStream()
+	s.watch("r/", "r0", 1)
 	s.watch("s/", "s0", 1)
-	s.dispatch(created(asked(t, s, 1, "at first")[0]))
+	for range 2 {
+		s.dispatch(created(asked(t, s, 1, "at first")[0]))
+	}
 	now := time.Now()
 	if ask, _ := s.beat(now); !ask {
 		t.Fatal("no proof is asked for, want one each quarter of a liveness")
@@ -127,7 +150,7 @@ func TestNoWatchIsCreatedWhileAProofIsAwaited(t *testing.T) {
 	asked(t, s, 1, "once it is there")
 	s.beat(now)
 	s.watch("u/", "u0", 1)
-	s.dispatch(created(firstNumber + 2))
+	s.dispatch(created(firstNumber + 3))
 	asked(t, s, 0, "while the next is awaited")
 	if s.holds(now.Add(s.liveness)) {
 		t.Error("a proof that does not come is waited for without end")
