@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,37 @@ func TestHealthChecksAreSpreadOverTheirInterval(t *testing.T) {
 				t.Errorf("%d of %d backends were checked within the same tenth of an interval, the %d., want some %d: %v", c, n, parts+i, n/parts, checks)
 				break
 			}
+		}
+	})
+}
+
+// Two failures within a moment are one: a server that is in etcd just before it listens
+// must not be set aside for it.
+func TestAFailedCheckIsNotMadeAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const interval = 10 * time.Second
+		began := time.Now()
+		p := New(Config{Health: Health{Interval: interval, Fall: 2}, Probe: func(context.Context, string) error {
+			if time.Since(began) < interval/4 {
+				return errors.New("connection refused")
+			}
+			return nil
+		}})
+		p.Update(endpoints(100))
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { p.Run(ctx) })
+		time.Sleep(interval / 2)
+		ejected := 0
+		for _, b := range p.Status().Backends {
+			if b.State == Ejected {
+				ejected++
+			}
+		}
+		stop()
+		running.Wait()
+		if ejected > 0 {
+			t.Errorf("%d of 100 are ejected that did not listen for a quarter of an interval, want none: two checks are to fail", ejected)
 		}
 	})
 }

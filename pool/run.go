@@ -139,7 +139,7 @@ func (p *Pool) probeAnswered(b *Backend, err error, now time.Time) {
 		every = p.cfg.Guard.ProbeEvery
 	}
 	share := 0.9 + 0.2*rand.Float64()
-	if b.checks == 0 && !b.doubted { // the first was when all came: from then on they are spread
+	if b.checks == 0 && err == nil && !b.doubted { // the first was when all came: from then on they are spread
 		share = rand.Float64()
 	}
 	b.probeAt = now.Add(time.Duration(float64(every) * share))
