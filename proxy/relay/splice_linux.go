@@ -209,6 +209,10 @@ func takePipe() *pipe {
 		return nil
 	}
 	p := &pipe{r: fds[0], w: fds[1]}
+	if socket.Reserved(max(p.r, p.w)) { // to copy takes none
+		p.close()
+		return nil
+	}
 	if n, err := unix.FcntlInt(uintptr(p.w), unix.F_SETPIPE_SZ, pipeSize); err != nil || n < pipeSize {
 		p.close()
 		return nil

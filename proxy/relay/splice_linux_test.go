@@ -2,11 +2,16 @@ package relay
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portside/proxy/socket"
 )
 
 // startSplicing is start with every bufferful taken for a long flow.
@@ -202,5 +207,39 @@ func TestShortMessagesEndSplicing(t *testing.T) {
 	}
 	if s.on() {
 		t.Errorf("still splicing after %d calls that moved little; want copying, it is cheaper", spliceSmall)
+	}
+}
+
+// Pipes are not to take what clients and backends leave to everything else: sixty-four
+// descriptors at the most, which is all of it.
+func TestPipesLeaveTheReserveOfDescriptors(t *testing.T) {
+	const few, limit = "PORTSIDE_TEST_FEW_DESCRIPTORS", 64
+	if os.Getenv(few) == "" {
+		cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" -test.run='^%s$'`, limit, t.Name()), os.Args[0])
+		cmd.Env = append(os.Environ(), few+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("with %d descriptors: %v\n%s", limit, err, out)
+		}
+		return
+	}
+	if p := takePipe(); p == nil {
+		t.Fatal("no pipe is to be had though there are descriptors")
+	}
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if socket.Reserved(int(f.Fd()) + 1) {
+			break
+		}
+	}
+	var taken []*pipe
+	for p := takePipe(); p != nil; p = takePipe() {
+		taken = append(taken, p)
+	}
+	if len(taken) > 0 {
+		t.Errorf("%d pipes are of the descriptors that traffic leaves to etcd and to whoever asks how we are, want none", len(taken))
 	}
 }

@@ -52,7 +52,7 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*file, error) 
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if fd >= share().backend {
+	if Reserved(fd) {
 		_ = closeRaw(uintptr(fd))
 		return nil, os.NewSyscallError("socket", syscall.EMFILE)
 	}
@@ -177,7 +177,7 @@ func (d *Dialer) setUserTimeout(fd int) {
 // control sets what net would not.
 func (d *Dialer) control(_, _ string, c syscall.RawConn) (err error) {
 	cerr := c.Control(func(fd uintptr) {
-		if int(fd) >= share().backend {
+		if Reserved(int(fd)) {
 			err = os.NewSyscallError("socket", syscall.EMFILE)
 		}
 		d.setUserTimeout(int(fd))

@@ -28,3 +28,6 @@ func sharesOf(limit int) shares {
 	left := min(reserve, limit/8)
 	return shares{client: limit - 2*left, backend: limit - left}
 }
+
+// Reserved reports whether fd is one of those that traffic leaves to everything else.
+func Reserved(fd int) bool { return fd >= share().backend }
