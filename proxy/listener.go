@@ -138,6 +138,7 @@ const sayAgain = time.Minute
 func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.WaitGroup, handle func(socket.Stream)) error {
 	var wait time.Duration
 	var said time.Time
+	closed := false
 	for {
 		conn, err := ln.Accept()
 		switch {
@@ -146,7 +147,7 @@ func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.Wait
 			s.stats.Connections.Add(1)
 			s.entering.Add(1)
 			own.Go(func() { handle(conn) })
-		case ctx.Err() != nil:
+		case closed, ctx.Err() != nil && !passing(err):
 			return nil
 		case !passing(err):
 			return err
@@ -159,8 +160,9 @@ func (s *server) accept(ctx context.Context, ln *socket.Listener, own *sync.Wait
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			select {
 			case <-time.After(wait):
-			case <-ctx.Done():
-				return nil
+			case <-ctx.Done(): // who has connected is let in still, if there is a descriptor
+				closed = true
+				_ = ln.Close()
 			}
 		}
 	}
