@@ -15,6 +15,8 @@ type chorus struct {
 	unsaid atomic.Int64
 }
 
+func newChorus() chorus { return chorus{limit: rate.NewLimiter(20, 50)} }
+
 // say logs to log, at debug level if the others have said much lately.
 func (c *chorus) say(log *slog.Logger, level slog.Level, msg string, attrs ...any) {
 	if !c.limit.Allow() {

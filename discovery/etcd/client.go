@@ -7,7 +7,6 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 )
@@ -33,7 +32,8 @@ type Client struct {
 	hedger   hedger
 	leases   *leases
 	keyLocks keyLocks
-	chorus   chorus
+	chorus   chorus // what sources say of their state
+	bare     chorus // and of prefixes without keys, lest a mistyped name is lost among those in sync
 
 	mu          sync.Mutex
 	now         link
@@ -61,7 +61,8 @@ func New(cfg Config, log *slog.Logger) *Client {
 		lists:   make(chan struct{}, listsAtOnce),
 		now:     link{since: time.Now()},
 		changed: make(chan struct{}),
-		chorus:  chorus{limit: rate.NewLimiter(20, 50)},
+		chorus:  newChorus(),
+		bare:    newChorus(),
 	}
 	c.leases = newLeases(&c.hedger)
 	return c

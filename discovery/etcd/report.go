@@ -30,7 +30,7 @@ func (f *follower) warnNoKeys(now time.Time) {
 	}
 	f.warnNoKeysAt = time.Time{}
 	if len(f.table.records) == 0 {
-		f.client.chorus.say(f.log, slog.LevelWarn, "etcd: there are no keys under this prefix", "revision", f.seen.revision)
+		f.client.bare.say(f.log, slog.LevelWarn, "etcd: there are no keys under this prefix", "revision", f.seen.revision)
 	}
 }
 
