@@ -13,26 +13,7 @@ import (
 // Who has closed its window and acknowledges each probe is alive. The kernel ends its
 // connection all the same when TCP_USER_TIMEOUT is over, unless that is lifted.
 func TestLiftedUserTimeoutBearsWithAClosedWindow(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	d := Dialer{UserTimeout: time.Second}
-	c, err := d.Dial(t.Context(), ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, raw, peer := limited(t, time.Second)
 	const size = 32 << 20 // more than both kernels hold
 	wrote := make(chan error, 1)
 	go func() {
@@ -52,26 +33,7 @@ func TestLiftedUserTimeoutBearsWithAClosedWindow(t *testing.T) {
 
 // The limit stays where a peer reads, and where nothing is known of it.
 func TestUserTimeoutIsNotLiftedWithoutNeed(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	d := Dialer{UserTimeout: 3 * time.Second}
-	c, err := d.Dial(t.Context(), ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, raw, peer := limited(t, 3*time.Second)
 	for range 100 {
 		if _, err := c.Write([]byte("x")); err != nil {
 			t.Fatal(err)
@@ -94,4 +56,27 @@ func userTimeoutOf(t *testing.T, raw syscall.RawConn) time.Duration {
 		t.Fatal(cerr, err)
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// limited is a connection with that user timeout, and its peer.
+func limited(t *testing.T, limit time.Duration) (c Stream, raw syscall.RawConn, peer net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	d := Dialer{UserTimeout: limit}
+	if c, err = d.Dial(t.Context(), ln.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if peer, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = peer.Close() })
+	if raw, err = c.SyscallConn(); err != nil {
+		t.Fatal(err)
+	}
+	return c, raw, peer
 }
