@@ -27,7 +27,7 @@ type stream struct {
 	moved    atomic.Uint64 // the tick at which bytes last moved
 	interims atomic.Int64
 
-	// Of who takes the stream on.
+	// For whoever advances the stream alone, which is one at a time: see goOn.
 	stage stage
 	out   http2.Out // what is sent to backends
 	claim claim
@@ -59,10 +59,10 @@ type stream struct {
 type stage uint8
 
 const (
-	toChoose stage = iota // a backend, and a connection to it
-	toAsk                 // it is found: the request is to be sent
-	toWait                // for the response
-	toPass                // it on
+	toChoose stage = iota // a backend is to be chosen, and a connection to it found
+	toAsk                 // both are there: the request is to be sent
+	toWait                // it is sent, and no response has begun
+	toPass                // the response has begun, and is passed on
 	over
 )
 
